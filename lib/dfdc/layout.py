@@ -1,0 +1,177 @@
+"""The data set on disk: training parts with their metadata.json, test videos, labels."""
+
+import csv
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from dfdc.errors import UserError
+
+HOW_TO_GET_THE_DATA = (
+    "Get the data from https://www.kaggle.com/c/deepfake-detection-challenge/data (the folders "
+    "dfdc_train_part_0 … dfdc_train_part_49 and test_videos, half a terabyte) and say in the config, as "
+    "data.root, where they are.\n"
+    "To see the whole workflow without the data set: make demo"
+)
+
+
+def find_parts(root: str | Path) -> list[str]:
+    """The names of the training parts under ``root``: its folders dfdc_train_part_*, in natural order."""
+    names = [path.name for path in Path(root).glob("dfdc_train_part_*") if path.is_dir()]
+    return sorted(
+        names,
+        key=lambda name: [int(digits) if digits.isdigit() else digits for digits in re.split(r"(\d+)", name)],
+    )
+
+
+def read_metadata(path: str | Path) -> dict[str, dict[str, str]]:
+    """Read and check a part's metadata.json: {video: {"label", "split", "original"}}.
+
+    Raises UserError if it is missing, is not JSON, or an entry is not as it should be: each needs a label of
+    REAL or FAKE, and a FAKE the name of a REAL video of the same part as its original.
+    """
+    path = Path(path)
+    try:
+        metadata = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(
+            f"The training part {path.parent} has no metadata.json, which says which of its videos are fake and what "
+            "they were made from. Extract the part's archive again, or leave the part out of data.parts in the config."
+        ) from None
+    except (ValueError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not valid JSON ({error}). Extract it again from the part's archive.") from error
+    if not isinstance(metadata, dict) or not metadata:
+        raise UserError(f"{path} must hold an object that names at least one video: {{video: {{label: …}}}}.")
+    for name, entry in metadata.items():
+        if fault := _fault(name, entry, metadata):
+            raise UserError(f"{path}: the entry of {name} {fault}. Correct the entry or extract the file again.")
+    return metadata
+
+
+def _fault(name: str, entry: object, metadata: Mapping) -> str:
+    if not isinstance(entry, dict) or entry.get("label") not in ("REAL", "FAKE"):
+        return "needs a label of REAL or FAKE"
+    if entry["label"] == "REAL":
+        return ""
+    original = entry.get("original")
+    if not original:
+        return "is FAKE and names no original (the real video that it was made from)"
+    if not isinstance(metadata.get(original), dict) or metadata[original].get("label") != "REAL":
+        return f"names {original} as its original, which is no REAL video of this part"
+    return ""
+
+
+def test_videos(folder: str | Path) -> list[Path]:
+    """The .mp4 files of a folder, sorted by name."""
+    with os.scandir(folder) as entries:
+        return [
+            Path(entry.path) for entry in sorted(entries, key=lambda entry: entry.name) if entry.name.endswith(".mp4")
+        ]
+
+
+def shard_of(name: str, shards: int) -> int:
+    """The shard, 0 to ``shards - 1``, of a test video. It depends on the name alone: a new video moves no other."""
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big") % shards
+
+
+def shard_videos(folder: str | Path, shard: int, shards: int) -> list[Path]:
+    """The test videos of one shard, sorted by name."""
+    return [path for path in test_videos(folder) if shard_of(path.name, shards) == shard]
+
+
+def fingerprint(paths: Sequence[Path], sample: int = 65536) -> str:
+    """A hash over names, sizes, and the first and last ``sample`` bytes of files; touching them changes nothing."""
+    digest = hashlib.blake2b(digest_size=16)
+    for path in paths:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            digest.update(f"{path.name}\0{size}\0".encode())
+            digest.update(file.read(sample))
+            file.seek(max(size - sample, 0))
+            digest.update(file.read(sample))
+    return digest.hexdigest()
+
+
+def read_labels(path: str | Path) -> dict[str, int]:
+    """Labels of test videos, 1 for fake and 0 for real, from a CSV ``filename,label`` or from a metadata.json.
+
+    Raises UserError if the file is missing or is neither.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise UserError(
+            f"The labels {path} (data.test_labels in the config) do not exist. Correct the path, or set it to null."
+        )
+    try:
+        if path.suffix == ".json":
+            entries = json.loads(path.read_text(encoding="utf-8"))
+            labels = {name: {"REAL": 0, "FAKE": 1}[entry["label"]] for name, entry in entries.items()}
+        else:
+            with path.open(newline="", encoding="utf-8") as file:
+                labels = {row["filename"]: int(row["label"]) for row in csv.DictReader(file)}
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{path} must be a CSV with the columns filename and label (1 for fake, 0 for real) "
+            f"or a metadata.json ({error!r})."
+        ) from error
+    if not labels or not set(labels.values()) <= {0, 1}:
+        raise UserError(f"{path} must give at least one label, and each must be 0 (real) or 1 (fake).")
+    return labels
+
+
+def check_inputs(config: Mapping) -> None:
+    """Look at every input that the config names, before any work starts.
+
+    Raises UserError at the first that is missing or broken, with what was looked for, where, and what to do.
+    """
+    data = config["data"]
+    root = Path(data["root"])
+    untrained = [name for name, model in config["models"].items() if not model.get("weights")]
+    if not root.is_dir():
+        raise UserError(
+            f"The data set is missing: {root.resolve()} (data.root in the config) is not a folder.\n"
+            f"{HOW_TO_GET_THE_DATA}"
+        )
+    if untrained:
+        parts = find_parts(root) if data["parts"] == "auto" else data["parts"]
+        if not parts:
+            raise UserError(
+                f"There are no training parts (folders dfdc_train_part_*) in {root.resolve()}.\n{HOW_TO_GET_THE_DATA}"
+            )
+        for part in parts:
+            if not (root / part).is_dir():
+                raise UserError(f"The training part {root / part} (data.parts in the config) is not a folder.")
+            read_metadata(root / part / "metadata.json")
+    folder = root / data["test_videos"]
+    if not folder.is_dir() or not test_videos(folder):
+        fault = "holds no .mp4 file" if folder.is_dir() else "does not exist"
+        raise UserError(
+            f"There are no test videos: the folder {folder.resolve()} (data.test_videos in the config) {fault}. "
+            "Put the videos that are to be scored there, or name another folder."
+        )
+    if data["test_labels"]:
+        read_labels(root / data["test_labels"])
+    check_weight_files(config, untrained)
+
+
+def check_weight_files(config: Mapping, untrained: Sequence[str]) -> None:
+    """Raise UserError if a file of weights that the config names is missing."""
+    wanted = {f"models.{name}.weights": model.get("weights") for name, model in config["models"].items()}
+    wanted["detection.test.weights"] = config["detection"]["test"]["weights"]
+    if untrained:
+        wanted["detection.train.weights"] = config["detection"]["train"]["weights"]
+        for architecture in sorted({config["models"][name]["architecture"] for name in untrained}):
+            wanted[f"pretrained.{architecture}"] = config["pretrained"].get(architecture)
+            if architecture not in config["pretrained"]:
+                raise UserError(
+                    f"The config names no pretrained weights for {architecture}: add the key pretrained.{architecture}."
+                )
+    for key, path in wanted.items():
+        if path and not str(path).startswith("package:") and not Path(path).exists():
+            raise UserError(
+                f"The weights {Path(path).resolve()} ({key} in the config) do not exist. "
+                "The README says, under 'Weights', where each file comes from."
+            )

@@ -1,0 +1,71 @@
+"""Logging of a rule: to its log file, and in short to the terminal."""
+
+import contextlib
+import logging
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from dfdc.errors import UserError
+
+Item = TypeVar("Item")
+
+logger = logging.getLogger("dfdc")
+
+
+@contextlib.contextmanager
+def rule_log(path: str | Path, name: str) -> Iterator[None]:
+    """Send what happens in the block to the log file and to stderr, each line there headed by ``name``.
+
+    A UserError ends the process with status 1 and its message alone; any other exception leaves its traceback
+    in the log file and ends it with status 1 too.
+    """
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    to_file = logging.FileHandler(path, mode="w", encoding="utf-8")
+    to_file.setFormatter(logging.Formatter("{asctime} {levelname} {message}", style="{"))
+    to_terminal = logging.StreamHandler()
+    to_terminal.setFormatter(logging.Formatter(f"[{name}] {{message}}", style="{"))
+    to_terminal.setLevel(logging.INFO)
+    root = logging.getLogger()
+    root.setLevel(logging.INFO)
+    root.handlers = [to_file, to_terminal]
+    logging.captureWarnings(True)
+    try:
+        yield
+    except UserError as error:
+        logger.error(str(error))
+        sys.exit(1)
+    except Exception as error:
+        # The traceback is for the log; on the terminal one line and the place of the log are enough.
+        to_terminal.setLevel(logging.CRITICAL)
+        logger.exception("an error that the program did not expect")
+        to_terminal.setLevel(logging.INFO)
+        root.handlers = [to_terminal]
+        logger.error(f"{type(error).__name__}: {error} (the traceback is in {path})")
+        sys.exit(1)
+    finally:
+        to_file.close()
+
+
+def progress(items: Iterable[Item], total: int, unit: str, interval: float = 10.0) -> Iterator[Item]:
+    """Give the items on, and log every ``interval`` seconds how many there were, how fast, and the time left."""
+    start = last = time.monotonic()
+    for done, item in enumerate(items, 1):
+        yield item
+        now = time.monotonic()
+        if now - last >= interval or done == total:
+            last = now
+            rate = done / max(now - start, 1e-9)
+            logger.info(f"{done}/{total} {unit}, {rate:.1f}/s, {duration((total - done) / rate)} left")
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person would write them: 42 s, 3 min 5 s, 7 h 12 min."""
+    seconds = round(seconds)
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 3600:
+        return f"{seconds // 60} min {seconds % 60} s"
+    return f"{seconds // 3600} h {seconds % 3600 // 60} min"

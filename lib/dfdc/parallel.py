@@ -1,0 +1,63 @@
+"""Work on many things in several processes, with the results in order and bounded memory."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from typing import Any, TypeVar
+
+from dfdc.errors import UserError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_work: Callable[[Any], Any]
+
+
+def map_in_order(
+    prepare: Callable[[], Callable[[Item], Result]], items: Iterable[Item], workers: int
+) -> Iterator[Result]:
+    """``work(item)`` for each item, in order, where ``work = prepare()`` is made once in each process.
+
+    ``prepare`` must be picklable (a method of a dataclass, say). One worker means this process. At most four
+    items a worker are under way or wait for their turn. Each worker uses one thread of OpenCV's.
+    """
+    if workers <= 1:
+        work = prepare()
+        yield from map(work, items)
+        return
+    context = get_context("spawn")  # a fork of a process that has threads can hang
+    with ProcessPoolExecutor(workers, context, _start, (prepare,)) as pool:
+        under_way: deque = deque()
+        try:
+            for item in items:
+                under_way.append(pool.submit(_run, item))
+                if len(under_way) >= 4 * workers:
+                    yield under_way.popleft().result()
+            while under_way:
+                yield under_way.popleft().result()
+        except BrokenProcessPool as error:
+            raise UserError(
+                "A worker process died, most likely for lack of memory. Run again with fewer workers "
+                "(speed.workers in the config, or fewer cores)."
+            ) from error
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def worker_count(wanted: str | int, threads: int) -> int:
+    """The number of worker processes of a job that was given ``threads`` cores: ``wanted``, or one a core for auto."""
+    return threads if wanted == "auto" else min(wanted, threads)
+
+
+def _start(prepare: Callable[[], Callable]) -> None:
+    global _work
+    import cv2
+
+    cv2.setNumThreads(1)
+    _work = prepare()
+
+
+def _run(item: Any) -> Any:
+    return _work(item)

@@ -1,0 +1,62 @@
+"""What code a script consists of, so that a change of code makes its results stale and a comment does not."""
+
+import ast
+import hashlib
+from functools import cache
+from pathlib import Path
+
+LIBRARY = Path(__file__).resolve().parent
+
+
+def code_of(script: str | Path) -> dict[str, str]:
+    """The code that a script may run: {file: hash} of itself and of every dfdc module it reaches by import.
+
+    Files are named by module (``dfdc.tracking``) or, for the script, by its file name. A hash is of the syntax
+    tree without docstrings: comments, formatting and documentation do not change it.
+    """
+    script = Path(script).resolve()
+    found, left = {script.name: script}, [script]
+    while left:
+        for module in imports(left.pop()):
+            name = ".".join(("dfdc", *module.relative_to(LIBRARY).with_suffix("").parts)).removesuffix(".__init__")
+            if name not in found:
+                found[name] = module
+                left.append(module)
+    return {name: syntax_hash(path) for name, path in sorted(found.items())}
+
+
+@cache
+def imports(path: Path) -> frozenset[Path]:
+    """The files of the dfdc modules that a file imports anywhere in it, with the packages they lie in."""
+    names: set[str] = set()
+    for node in ast.walk(_tree(path)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            # Each imported name may be a module of its own.
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    files: set[Path] = set()
+    for name in names:
+        root, *parts = name.split(".")
+        if root == "dfdc":
+            for depth in range(len(parts) + 1):
+                base = LIBRARY.joinpath(*parts[:depth])
+                files |= {file for file in (base / "__init__.py", base.with_suffix(".py")) if file.is_file()}
+    return frozenset(files)
+
+
+@cache
+def syntax_hash(path: Path) -> str:
+    """A hash of a Python file's syntax tree without docstrings."""
+    tree = _tree(path)
+    for node in ast.walk(tree):
+        if (
+            isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+            and ast.get_docstring(node, clean=False) is not None
+        ):
+            del node.body[0]
+    return hashlib.blake2b(ast.dump(tree).encode(), digest_size=8).hexdigest()
+
+
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_bytes(), filename=str(path))

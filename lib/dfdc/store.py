@@ -1,0 +1,79 @@
+"""Stores of pictures: one Arrow file whose record batches are clips and whose rows are PNG pictures.
+
+A hundred thousand clips as folders of PNG files would be ten million files. A store is one file, is mapped into
+memory, and any picture of any clip can be read without reading the others.
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pyarrow as pa
+
+from dfdc.errors import UserError
+from dfdc.files import atomic_path
+
+SCHEMA = pa.schema([pa.field("png", pa.binary(), metadata={"description": "an RGB picture as a PNG file"})])
+
+
+def encode_png(picture: np.ndarray) -> bytes:
+    """An RGB uint8 picture as a PNG file, without loss."""
+    # Level 1 costs a third of the time of the default and 10 % more bytes.
+    done, data = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    if not done:
+        raise ValueError(f"no PNG can be made of a picture of shape {picture.shape}")
+    return data.tobytes()
+
+
+def decode_png(data: pa.Buffer | bytes) -> np.ndarray:
+    """The RGB uint8 picture, height x width x 3, in a PNG file."""
+    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    if picture is None:
+        raise ValueError("the data are not a PNG picture")
+    return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+
+
+def write_store(path: str | Path, clips: Iterable[Sequence[bytes]]) -> None:
+    """Write clips, each a sequence of PNG files, to a store, atomically; clip N becomes record batch N."""
+    with (
+        atomic_path(path) as temporary,
+        pa.OSFile(str(temporary), "wb") as file,
+        pa.ipc.new_file(file, SCHEMA) as writer,
+    ):
+        for pictures in clips:
+            writer.write_batch(pa.record_batch([pa.array(pictures, pa.binary())], schema=SCHEMA))
+
+
+class Store:
+    """A store opened for reading. It can be sent to another process, which maps the file itself."""
+
+    def __init__(self, path: str | Path) -> None:
+        """Map a store. Raises UserError if it is missing or is not a store."""
+        self.path = Path(path)
+        try:
+            self._reader = pa.ipc.open_file(pa.memory_map(str(path)))
+        except (FileNotFoundError, pa.ArrowInvalid) as error:
+            raise UserError(
+                f"The store {path} is missing or broken ({error}). Delete it and run snakemake again: "
+                "the stage that writes it will make it anew."
+            ) from error
+
+    def __reduce__(self) -> tuple:
+        """Pickle as the path: what is mapped cannot go to another process."""
+        return Store, (self.path,)
+
+    def __len__(self) -> int:
+        """The number of clips."""
+        return self._reader.num_record_batches
+
+    def length(self, clip: int) -> int:
+        """The number of pictures in a clip."""
+        return self._reader.get_batch(clip).num_rows
+
+    def read(self, clip: int, pictures: Iterable[int] | None = None) -> list[np.ndarray]:
+        """Some pictures of a clip, or all of them, as RGB uint8 arrays."""
+        column = self._reader.get_batch(clip).column("png")
+        return [
+            decode_png(column[index].as_buffer()) for index in (range(len(column)) if pictures is None else pictures)
+        ]

@@ -1,0 +1,76 @@
+"""What the rules share: the names of parts, shards and models, and the parameters that make results stale."""
+
+from functools import cache
+
+from dfdc.provenance import code_of
+from dfdc.settings import canonical
+
+DATA = Path(config["data"]["root"])
+TEST_VIDEOS = DATA / config["data"]["test_videos"]
+TEST_LABELS = config["data"]["test_labels"] and str(DATA / config["data"]["test_labels"])
+
+MODELS = sorted(config["models"])
+SHARDS = range(config["prediction"]["shards"])
+TRAINED = [name for name in MODELS if not config["models"][name]["weights"]]
+# The kinds of models, which want different faces of the test videos.
+KINDS = sorted({model["kind"] for model in config["models"].values()})
+# What defines a model and its training.
+MODEL_KEYS = ("architecture", "kind", "frames", "crop", "erasing", "seed")
+
+if config["data"]["parts"] == "auto":
+    PARTS = layout.find_parts(DATA) if TRAINED else []
+else:
+    PARTS = config["data"]["parts"]
+
+# Where the answers are known, how good the scores are belongs to what is made.
+EVALUATION = ["results/evaluation.json"] if TEST_LABELS else []
+
+
+wildcard_constraints:
+    part="[^/]+",
+    shard=r"\d+",
+    model="|".join(MODELS),
+    architecture="efficientnet-[a-z0-9]+",
+
+
+@cache
+def code(rule_name):
+    """The code of a rule, as a parameter: if it changes, the rule runs again."""
+    return code_of(HERE / "workflow" / "scripts" / f"{rule_name}.py")
+
+
+def settings(*path):
+    """The settings at a place in the config, as a parameter: if they change, the rule runs again."""
+    value = config
+    for key in path:
+        value = value[key]
+    return canonical(value)
+
+
+def model_settings(name, *keys):
+    """Some settings of a model, as a parameter."""
+    return canonical({key: config["models"][name][key] for key in keys})
+
+
+def existing(path):
+    """A file that the user provides, as an input; nothing for null and for packages."""
+    return [path] if path and not path.startswith("package:") else []
+
+
+def pretrained_of(wildcards):
+    """The converted weights that a model starts from, if it starts from any."""
+    architecture = config["models"][wildcards.model]["architecture"]
+    if not config["pretrained"].get(architecture):
+        return []
+    return f"results/weights/{architecture}.safetensors"
+
+
+def weights_of(wildcards):
+    """Finished weights: those that the config names, or those of our own training."""
+    return config["models"][wildcards.model]["weights"] or f"results/models/{wildcards.model}/weights.safetensors"
+
+
+def videos_of_shard(wildcards, input):
+    """A hash over a shard's videos, as a parameter: new or other videos make its faces stale."""
+    videos = layout.shard_videos(input.videos, int(wildcards.shard), len(SHARDS))
+    return layout.fingerprint(videos)

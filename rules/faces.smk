@@ -1,0 +1,98 @@
+"""Training videos, part by part: faces, tracks, aligned tracks, clips."""
+
+
+rule detect_faces:
+    input:
+        metadata=DATA / "{part}" / "metadata.json",
+        weights=existing(config["detection"]["train"]["weights"]),
+    output:
+        detections="results/detections/{part}.parquet",
+        videos="results/videos/{part}.parquet",
+    log:
+        "logs/detect_faces/{part}.log",
+    benchmark:
+        "benchmark/detect_faces/{part}.tsv"
+    conda:
+        "../envs/dfdc.yaml"
+    threads: 8
+    resources:
+        gpu=0 if config["detection"]["train"]["detector"] == "yunet" else 1,
+        mem_mb=16000,
+        runtime=720,
+    params:
+        settings=settings("detection", "train"),
+        max_unreadable=settings("data", "max_unreadable"),
+        code=lambda wildcards: code("detect_faces"),
+    script:
+        "../workflow/scripts/detect_faces.py"
+
+
+rule build_tracks:
+    input:
+        detections=rules.detect_faces.output.detections,
+        videos=rules.detect_faces.output.videos,
+    output:
+        "results/tracks/{part}.parquet",
+    log:
+        "logs/build_tracks/{part}.log",
+    benchmark:
+        "benchmark/build_tracks/{part}.tsv"
+    conda:
+        "../envs/dfdc.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        settings=settings("tracking", "train"),
+        every=settings("detection", "train", "every"),
+        code=lambda wildcards: code("build_tracks"),
+    script:
+        "../workflow/scripts/build_tracks.py"
+
+
+rule align_tracks:
+    input:
+        tracks=rules.build_tracks.output,
+        videos=rules.detect_faces.output.videos,
+    output:
+        "results/aligned/{part}.parquet",
+    log:
+        "logs/align_tracks/{part}.log",
+    benchmark:
+        "benchmark/align_tracks/{part}.tsv"
+    conda:
+        "../envs/dfdc.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        settings=settings("alignment"),
+        code=lambda wildcards: code("align_tracks"),
+    script:
+        "../workflow/scripts/align_tracks.py"
+
+
+rule extract_clips:
+    input:
+        aligned=rules.align_tracks.output,
+        videos=rules.detect_faces.output.videos,
+        metadata=ancient(DATA / "{part}" / "metadata.json"),
+    output:
+        store="results/clips/{part}.arrow",
+        clips="results/clips/{part}.parquet",
+    log:
+        "logs/extract_clips/{part}.log",
+    benchmark:
+        "benchmark/extract_clips/{part}.tsv"
+    conda:
+        "../envs/dfdc.yaml"
+    threads: 8
+    resources:
+        mem_mb=16000,
+        runtime=720,
+    params:
+        settings=settings("clips"),
+        every=settings("detection", "train", "every"),
+        code=lambda wildcards: code("extract_clips"),
+    script:
+        "../workflow/scripts/extract_clips.py"

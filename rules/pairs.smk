@@ -1,0 +1,21 @@
+"""Pairs of clips, over all parts."""
+
+
+rule pair_clips:
+    input:
+        expand(rules.extract_clips.output.clips, part=PARTS),
+    output:
+        "results/pairs.parquet",
+    log:
+        "logs/pair_clips.log",
+    benchmark:
+        "benchmark/pair_clips.tsv"
+    conda:
+        "../envs/dfdc.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        code=lambda wildcards: code("pair_clips"),
+    script:
+        "../workflow/scripts/pair_clips.py"

@@ -1,0 +1,131 @@
+"""Test videos, shard by shard: faces, tracks, crops, scores; then the submission."""
+
+
+rule detect_test_faces:
+    input:
+        videos=ancient(TEST_VIDEOS),
+        weights=existing(config["detection"]["test"]["weights"]),
+    output:
+        detections="results/test/detections/{shard}.parquet",
+        videos="results/test/videos/{shard}.parquet",
+    log:
+        "logs/detect_test_faces/{shard}.log",
+    benchmark:
+        "benchmark/detect_test_faces/{shard}.tsv"
+    conda:
+        "../envs/dfdc.yaml"
+    threads: 8
+    resources:
+        gpu=0 if config["detection"]["test"]["detector"] == "yunet" else 1,
+        mem_mb=16000,
+        runtime=240,
+    params:
+        settings=settings("detection", "test"),
+        fps=settings("prediction", "fps"),
+        shards=len(SHARDS),
+        videos=videos_of_shard,
+        code=lambda wildcards: code("detect_test_faces"),
+    script:
+        "../workflow/scripts/detect_test_faces.py"
+
+
+rule track_test_faces:
+    input:
+        detections=rules.detect_test_faces.output.detections,
+        videos=rules.detect_test_faces.output.videos,
+    output:
+        "results/test/tracks/{shard}.parquet",
+    log:
+        "logs/track_test_faces/{shard}.log",
+    benchmark:
+        "benchmark/track_test_faces/{shard}.tsv"
+    conda:
+        "../envs/dfdc.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        settings=settings("tracking", "test"),
+        every=settings("detection", "test", "every"),
+        code=lambda wildcards: code("track_test_faces"),
+    script:
+        "../workflow/scripts/track_test_faces.py"
+
+
+rule crop_test_faces:
+    input:
+        folder=ancient(TEST_VIDEOS),
+        tracks=rules.track_test_faces.output,
+        videos=rules.detect_test_faces.output.videos,
+    output:
+        store="results/test/crops/{shard}.arrow",
+        crops="results/test/crops/{shard}.parquet",
+    log:
+        "logs/crop_test_faces/{shard}.log",
+    benchmark:
+        "benchmark/crop_test_faces/{shard}.tsv"
+    conda:
+        "../envs/dfdc.yaml"
+    threads: 8
+    resources:
+        mem_mb=16000,
+        runtime=240,
+    params:
+        settings={
+            key: config["prediction"][key] for key in ("enlarge", "frame_every", "sequence_every", "sequence_length")
+        },
+        kinds=KINDS,
+        code=lambda wildcards: code("crop_test_faces"),
+    script:
+        "../workflow/scripts/crop_test_faces.py"
+
+
+rule score:
+    input:
+        crops=rules.crop_test_faces.output.crops,
+        # The index above has a hash of every crop: the store itself need not be compared.
+        store=ancient(rules.crop_test_faces.output.store),
+        weights=rules.export_weights.output,
+    output:
+        "results/test/scores/{model}/{shard}.parquet",
+    log:
+        "logs/score/{model}/{shard}.log",
+    benchmark:
+        "benchmark/score/{model}/{shard}.tsv"
+    conda:
+        "../envs/dfdc.yaml"
+    threads: 8
+    resources:
+        gpu=1,
+        mem_mb=16000,
+        runtime=240,
+    params:
+        take=lambda wildcards: settings("models", wildcards.model, "score"),
+        torch_threads=settings("torch_threads"),
+        code=lambda wildcards: code("score"),
+    script:
+        "../workflow/scripts/score.py"
+
+
+rule submission:
+    input:
+        videos=expand(rules.detect_test_faces.output.videos, shard=SHARDS),
+        scores=expand(rules.score.output, model=MODELS, shard=SHARDS),
+        # A run whose answers are known says how good it is, also when it is asked for the submission alone.
+        evaluation=ancient(EVALUATION),
+    output:
+        "submission.csv",
+    log:
+        "logs/submission.log",
+    benchmark:
+        "benchmark/submission.tsv"
+    conda:
+        "../envs/dfdc.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        settings=settings("ensemble"),
+        code=lambda wildcards: code("submission"),
+    script:
+        "../workflow/scripts/submission.py"

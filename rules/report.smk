@@ -1,0 +1,25 @@
+"""How good the scores are."""
+
+
+rule evaluate:
+    input:
+        labels=EVALUATION and TEST_LABELS,
+        videos=expand(rules.detect_test_faces.output.videos, shard=SHARDS),
+        scores=expand(rules.score.output, model=MODELS, shard=SHARDS),
+    output:
+        "results/evaluation.json",
+    log:
+        "logs/evaluate.log",
+    benchmark:
+        "benchmark/evaluate.tsv"
+    conda:
+        "../envs/dfdc.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        settings=settings("ensemble"),
+        models=MODELS,
+        code=lambda wildcards: code("evaluate"),
+    script:
+        "../workflow/scripts/evaluate.py"

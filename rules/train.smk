@@ -1,0 +1,74 @@
+"""Weights: where trainings start, the trainings, and what they give to prediction."""
+
+
+rule convert_pretrained:
+    input:
+        lambda wildcards: existing(config["pretrained"][wildcards.architecture]),
+    output:
+        "results/weights/{architecture}.safetensors",
+    log:
+        "logs/convert_pretrained/{architecture}.log",
+    benchmark:
+        "benchmark/convert_pretrained/{architecture}.tsv"
+    conda:
+        "../envs/convert.yaml"
+    resources:
+        mem_mb=8000,
+        runtime=30,
+    params:
+        source=lambda wildcards: config["pretrained"][wildcards.architecture],
+        code=lambda wildcards: code("convert_pretrained"),
+    script:
+        "../workflow/scripts/convert_pretrained.py"
+
+
+rule train:
+    input:
+        pairs=rules.pair_clips.output,
+        # The index above has a hash of every clip: the stores themselves need not be compared.
+        stores=ancient(expand(rules.extract_clips.output.store, part=PARTS)),
+        pretrained=pretrained_of,
+    output:
+        weights="results/models/{model}/weights.safetensors",
+        metrics="results/models/{model}/metrics.parquet",
+    log:
+        "logs/train/{model}.log",
+    benchmark:
+        "benchmark/train/{model}.tsv"
+    conda:
+        "../envs/dfdc.yaml"
+    threads: 16
+    resources:
+        gpu=1,
+        mem_mb=64000,
+        runtime=4320,
+    params:
+        model=lambda wildcards: model_settings(wildcards.model, *MODEL_KEYS),
+        training=settings("training"),
+        torch_threads=settings("torch_threads"),
+        code=lambda wildcards: code("train"),
+    script:
+        "../workflow/scripts/train.py"
+
+
+rule export_weights:
+    input:
+        weights=weights_of,
+        pairs=lambda wildcards: rules.pair_clips.output if wildcards.model in TRAINED else [],
+    output:
+        "results/models/{model}/weights.fp16.safetensors",
+    log:
+        "logs/export_weights/{model}.log",
+    benchmark:
+        "benchmark/export_weights/{model}.tsv"
+    conda:
+        "../envs/dfdc.yaml"
+    resources:
+        mem_mb=8000,
+        runtime=30,
+    params:
+        model=lambda wildcards: model_settings(wildcards.model, *MODEL_KEYS),
+        training=lambda wildcards: settings("training") if wildcards.model in TRAINED else None,
+        code=lambda wildcards: code("export_weights"),
+    script:
+        "../workflow/scripts/export_weights.py"

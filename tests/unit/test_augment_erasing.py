@@ -1,0 +1,82 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dfdc.augment import AugmentSettings, ErasingDraw, draw_erasing, erase_, mix
+from dfdc.draws import generator
+
+ALWAYS = AugmentSettings(erasing=1.0)
+
+
+@given(seed=st.integers(0, 10**6), height=st.integers(20, 300), width=st.integers(20, 300))
+@settings(deadline=None, max_examples=300)
+def test_rectangles_keep_to_their_bounds(seed, height, width):
+    draw = draw_erasing(generator(seed, "e"), ALWAYS, height, width)
+    if draw is None:  # ten tries may all fail in a narrow image
+        return
+    assert 0 <= draw.top < draw.top + draw.height <= height
+    assert 0 <= draw.left < draw.left + draw.width <= width
+    # sides were rounded to pixels: the true ones lie within half a pixel
+    least = (draw.height - 0.5) * (draw.width - 0.5) / (height * width)
+    largest = (draw.height + 0.5) * (draw.width + 0.5) / (height * width)
+    assert largest >= 0.02
+    assert least <= 1 / 3
+    assert (draw.height + 0.5) / (draw.width - 0.5) >= 0.3
+    assert (draw.height - 0.5) / (draw.width + 0.5) <= 1 / 0.3
+
+
+def test_draws_follow_the_published_distribution():
+    published = AugmentSettings(erasing=0.2)
+    assert np.mean(
+        [draw_erasing(generator(1, i), published, 224, 192) is not None for i in range(4000)]
+    ) == pytest.approx(0.2, abs=0.025)
+    drawn = [draw_erasing(generator(2, i), ALWAYS, 224, 192) for i in range(3000)]
+    assert all(drawn)
+    areas = np.array([draw.height * draw.width for draw in drawn]) / (224 * 192)
+    assert areas.min() == pytest.approx(0.02, abs=0.003)
+    assert areas.max() == pytest.approx(1 / 3, abs=0.01)
+    assert areas.mean() == pytest.approx((0.02 + 1 / 3) / 2, abs=0.01)
+    logs = np.log([draw.height / draw.width for draw in drawn])
+    assert logs.mean() == pytest.approx(0, abs=0.1)
+    assert np.abs(logs).max() == pytest.approx(np.log(1 / 0.3), abs=0.1)
+    assert not any(draw_erasing(generator(3, i), AugmentSettings(), 224, 192) for i in range(50))
+
+
+def test_only_the_rectangle_becomes_normal_noise():
+    batch = torch.full((3, 3, 224, 192), 9.0)
+    draw = ErasingDraw(20, 30, 120, 100, noise_seed=5)
+    assert erase_(batch, [None, draw, None]) is batch
+    assert (batch[0] == 9).all()
+    assert (batch[2] == 9).all()
+    inside = batch[1, :, 20:140, 30:130]
+    assert (batch[1] == 9).sum() == 3 * (224 * 192 - 120 * 100)
+    assert inside.mean().item() == pytest.approx(0, abs=0.02)
+    assert inside.std().item() == pytest.approx(1, abs=0.02)
+    assert torch.corrcoef(inside.reshape(3, -1)).fill_diagonal_(0).abs().max() < 0.05
+
+
+def test_the_noise_is_the_draw_s_own():
+    draws = [ErasingDraw(1, 2, 8, 9, seed) for seed in (7, 7, 8)]
+    first = erase_(torch.zeros(3, 3, 16, 16), draws)
+    assert torch.equal(first[0], first[1])
+    assert not torch.equal(first[0], first[2])
+    channels_last = torch.zeros(3, 3, 16, 16).to(memory_format=torch.channels_last)
+    assert torch.equal(erase_(channels_last, draws), first)
+    assert torch.equal(erase_(torch.zeros(3, 3, 16, 16).bfloat16(), draws), first.bfloat16())
+
+
+def test_erasing_before_and_after_mixing_is_the_same():
+    rng = torch.Generator().manual_seed(0)
+    real, fake = torch.randn(2, 4, 3, 32, 28, generator=rng)
+    targets = torch.rand(4, generator=rng)
+    draws = [draw_erasing(generator(4, i), ALWAYS, 32, 28) for i in range(4)]
+    after = erase_(mix(real, fake, targets), draws)
+    before = mix(erase_(real, draws), erase_(fake, draws), targets)
+    torch.testing.assert_close(after, before)
+
+
+def test_one_draw_for_each_image():
+    with pytest.raises(ValueError, match="shorter"):
+        erase_(torch.zeros(2, 3, 8, 8), [None])

@@ -1,0 +1,229 @@
+import os
+import platform
+import subprocess
+import sys
+from collections import Counter
+
+import av
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dfdc.draws import generator
+from dfdc.errors import UserError
+from dfdc.recompression import (
+    BACKENDS,
+    Recompression,
+    RecompressionSettings,
+    draw_recompression,
+    frame_index,
+    recompress,
+    scaled_size,
+)
+
+SETTINGS = {name: RecompressionSettings(probability=1.0, backend=name) for name in BACKENDS}
+DRAWS = [
+    Recompression(30, 1.0, 23, "film"),
+    Recompression(15, 1.0, 30, "grain"),
+    Recompression(22, 0.5, 17, "zerolatency"),
+    Recompression(30, 0.25, 39, "stillimage"),
+    Recompression(29, 0.77, 20, "fastdecode"),
+    Recompression(30, 1.0, 35, "animation"),
+]
+
+
+def moving_texture(frames: int, height: int, width: int) -> list[np.ndarray]:
+    """A camera that moves over a soft texture, with sensor noise."""
+    rng = generator(7, "texture")
+    scene = cv2.GaussianBlur(rng.uniform(0, 255, (height + 60, width + 60, 3)).astype(np.float32), (0, 0), 2)
+    scene = np.clip((scene - scene.mean()) * 5 + 128, 0, 255)
+    noise = rng.normal(0, 2, (frames, height, width, 3))
+    views = (scene[i % 60 :, i // 2 :][:height, :width] for i in range(frames))
+    return [np.clip(view + grain, 0, 255).astype(np.uint8) for view, grain in zip(views, noise, strict=True)]
+
+
+CLIP = moving_texture(50, 128, 112)
+
+
+def psnr(a: np.ndarray, b: np.ndarray) -> float:
+    return 10 * np.log10(255**2 / np.mean((a.astype(float) - b) ** 2))
+
+
+def probe(stream: bytes) -> tuple[str, int]:
+    decoder = av.CodecContext.create("h264", "r")
+    packets = [*decoder.parse(stream), *decoder.parse(b""), None]
+    frames = [frame for packet in packets for frame in decoder.decode(packet)]
+    return frames[0].format.name, len(frames)
+
+
+@pytest.mark.parametrize("draw", DRAWS, ids=lambda draw: draw.tune)
+def test_the_backends_do_the_same(draw):
+    width, height = scaled_size(CLIP, draw.scale)
+    streams = {name: BACKENDS[name].encode(CLIP, draw, SETTINGS[name]) for name in BACKENDS}
+    decoded = {name: BACKENDS[name].decode(streams[name], (width, height)) for name in BACKENDS}
+
+    assert decoded["pyav"].shape == decoded["ffmpeg"].shape
+    assert decoded["pyav"].shape[1:] == (height, width, 3)
+    assert probe(streams["pyav"]) == probe(streams["ffmpeg"]) == ("yuv444p", len(decoded["pyav"]))
+    assert len(streams["pyav"]) == pytest.approx(len(streams["ffmpeg"]), rel=0.05)
+    length = len(decoded["pyav"])
+    moments = np.minimum(np.round(np.arange(length) * 30 / draw.fps).astype(int), 49)
+    source = [cv2.resize(CLIP[i], (width, height), interpolation=cv2.INTER_CUBIC) for i in moments]
+    against_source = {name: psnr(np.array(source), frames) for name, frames in decoded.items()}
+    assert against_source["pyav"] == pytest.approx(against_source["ffmpeg"], abs=0.3)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_the_pixel_format_is_the_one_asked_for(backend):
+    chosen = RecompressionSettings(backend=backend, pixel_format="yuv420p")
+    draw = Recompression(30, 1.0, 25, "film")
+    assert probe(BACKENDS[backend].encode(CLIP[:3], draw, chosen)) == ("yuv420p", 3)
+    assert psnr(np.array(CLIP[:3]), recompress(CLIP[:3], draw, chosen)) > 25
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_colours_stay_and_channels_keep_their_order(backend):
+    clip = [np.full((48, 64, 3), (200, 30, 60), np.uint8)] * 5
+    decoded = recompress(clip, Recompression(30, 1.0, 17, "film"), SETTINGS[backend])
+    assert np.abs(decoded.astype(int) - clip[0]).max() <= 3
+
+
+@pytest.mark.parametrize("fps", range(15, 31))
+def test_the_frame_rate_sets_the_number_of_frames(fps):
+    decoded = recompress([f[:32, :32] for f in CLIP], Recompression(fps, 1.0, 30, "film"), SETTINGS["pyav"])
+    assert abs(len(decoded) - 50 * fps / 30) <= 0.5
+
+
+@pytest.mark.parametrize("length", [50, 43, 38])
+@pytest.mark.parametrize("fps", [15, 19, 29, 30])
+def test_frame_index_finds_the_same_moment(fps, length):
+    """Each frame is as bright as its index says: 4 levels a frame."""
+    clip = [np.full((32, 32, 3), 20 + 4 * i, np.uint8) for i in range(length)]
+    decoded = recompress(clip, Recompression(fps, 1.0, 17, "film"), SETTINGS["pyav"])
+    for index in range(9, 38):
+        found = (decoded[frame_index(index, length, len(decoded))].mean() - 20) / 4
+        assert abs(found - index) <= 30 / fps / 2 + 0.75
+
+
+@given(st.integers(1, 50), st.integers(1, 100), st.integers(0, 60))
+@settings(deadline=None)
+def test_frame_index_stays_inside_and_in_order(clip_length, decoded, index):
+    found = frame_index(index, clip_length, decoded)
+    assert 0 <= found < decoded
+    assert found <= frame_index(index + 1, clip_length, decoded)
+
+
+def test_frame_index_of_a_full_clip():
+    assert [frame_index(i, 50, 50) for i in range(50)] == list(range(50))
+    assert [frame_index(i, 50, 25) for i in (19, 21, 23, 49)] == [10, 10, 12, 24]  # halves go to the even
+
+
+def test_a_higher_rate_factor_is_a_worse_picture():
+    qualities = [
+        psnr(np.array(CLIP), recompress(CLIP, Recompression(30, 1.0, crf, "film"), SETTINGS["pyav"]))
+        for crf in (17, 28, 39)
+    ]
+    assert qualities[0] > qualities[1] + 3 > qualities[2] + 6
+
+
+REPEAT = """
+import hashlib, sys
+import numpy as np
+from dfdc.recompression import Recompression, RecompressionSettings, recompress
+rng = np.random.default_rng(1)
+for side, *draw in [(32, 30, 1.0, 30, "film"), (50, 30, 1.0, 30, "film"), (36, 30, 1.0, 30, "film"),
+                    (130, 20, 0.25, 20, "grain"), (64, 30, 1.0, 25, "animation")]:
+    scene = np.kron(rng.integers(0, 256, (20, 20, 3), np.uint8), np.ones((10, 10, 1), np.uint8))
+    clip = [scene[i : i + side, i // 2 : i // 2 + side] for i in range(50)]
+    print(hashlib.sha256(recompress(clip, Recompression(*draw), RecompressionSettings())).hexdigest())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="fills memory with a setting of glibc")
+def test_the_result_does_not_depend_on_what_memory_held():
+    """Encoders that read memory which nobody wrote repeat themselves only by luck."""
+    results = set()
+    for fill in ("0", "85"):
+        done = subprocess.run(
+            [sys.executable, "-c", REPEAT],
+            env=os.environ | {"MALLOC_PERTURB_": fill, "PYTHONPATH": os.pathsep.join(sys.path)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout.count("\n") == 5
+        results.add(done.stdout)
+    assert len(results) == 1
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_the_same_draw_gives_the_same_bytes(backend):
+    first, second = (recompress(CLIP[:20], DRAWS[4], SETTINGS[backend]) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+    np.testing.assert_array_equal(first, recompress(np.array(CLIP[:20]), DRAWS[4], SETTINGS[backend]))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(("frames", "height", "width", "scale"), [(1, 16, 16, 1), (2, 16, 16, 0.25), (3, 2, 3, 1)])
+@pytest.mark.parametrize("tune", ["film", "zerolatency"])
+def test_tiny_clips(backend, frames, height, width, scale, tune):
+    clip = [frame[:height, :width] for frame in CLIP[:frames]]
+    decoded = recompress(clip, Recompression(30, scale, 25, tune), SETTINGS[backend])
+    assert decoded.shape == (frames, max(2, int(height * scale)), max(2, int(width * scale) // 2 * 2), 3)
+
+
+@given(height=st.integers(2, 70), width=st.integers(2, 70), scale=st.floats(0.25, 1), fps=st.integers(15, 30))
+@settings(deadline=None, max_examples=25)
+def test_any_size_becomes_an_even_one(height, width, scale, fps):
+    clip = [frame[:height, :width] for frame in CLIP[:6]]
+    decoded = recompress(clip, Recompression(fps, scale, 30, "film"), SETTINGS["pyav"])
+    assert decoded.shape[1] % 2 == decoded.shape[2] % 2 == 0
+    for side, source in zip(decoded.shape[1:3], (height, width), strict=True):
+        assert side == 2 or source * scale - 2 < side <= source * scale
+    assert abs(len(decoded) - 6 * fps / 30) <= 0.5
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_failing_encoder_says_why(backend):
+    with pytest.raises(RuntimeError, match="nonsense"):
+        recompress(CLIP[:2], Recompression(30, 1.0, 20, "nonsense"), SETTINGS[backend])
+    with pytest.raises(RuntimeError):
+        BACKENDS[backend].decode(b"this is no stream", (16, 16))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_no_frames(backend):
+    with pytest.raises(ValueError, match="without frames"):
+        recompress([], DRAWS[0], SETTINGS[backend])
+
+
+def test_an_unknown_backend_is_a_user_error():
+    with pytest.raises(UserError, match=r"'gpu'.*pyav, ffmpeg"):
+        RecompressionSettings(backend="gpu")
+
+
+def test_draws_follow_the_published_distribution():
+    drawn = [draw_recompression(generator(3, "d", i), RecompressionSettings()) for i in range(4000)]
+    done = [draw for draw in drawn if draw]
+    assert len(done) / len(drawn) == pytest.approx(0.5, abs=0.04)
+    assert {draw.fps for draw in done} == set(range(15, 31))
+    assert sum(draw.fps == 30 for draw in done) / len(done) == pytest.approx(0.5, abs=0.05)
+    scales = np.array([draw.scale for draw in done])
+    assert np.mean(scales == 1) == pytest.approx(0.5, abs=0.05)
+    changed = scales[scales < 1]
+    assert changed.min() >= 0.25
+    assert changed.mean() == pytest.approx(0.625, abs=0.03)
+    assert {draw.crf for draw in done} == set(range(17, 40))
+    tunes = Counter(draw.tune for draw in done)
+    assert set(tunes) == {"film", "animation", "grain", "stillimage", "fastdecode", "zerolatency"}
+    assert min(tunes.values()) / len(done) > 1 / 6 - 0.04
+
+
+def test_settings_from_lists_and_draws_from_a_seed():
+    as_lists = RecompressionSettings(fps=[15, 30], scale=[0.25, 1.0], crf=[17, 40], tunes=["film"], probability=1)
+    first = draw_recompression(generator(1, "x"), as_lists)
+    assert first == draw_recompression(generator(1, "x"), as_lists)
+    assert first.tune == "film"
+    assert draw_recompression(generator(1, "x"), RecompressionSettings(probability=0)) is None

@@ -1,0 +1,17 @@
+"""Bring pretrained weights into the project's form: a file or package → safetensors without the last layer."""
+
+import torch
+
+from dfdc.log import rule_log
+from dfdc.weights import load_pretrained, save_weights
+
+
+def main() -> None:
+    architecture = snakemake.wildcards.architecture
+    state = load_pretrained(snakemake.params.source.removeprefix("package:"), architecture)
+    save_weights(snakemake.output[0], state, {"architecture": architecture}, torch.float32)
+
+
+if __name__ == "__main__":
+    with rule_log(snakemake.log[0], f"convert_pretrained {snakemake.wildcards.architecture}"):
+        main()

@@ -1,0 +1,29 @@
+"""Cut the faces of a shard: tracks and videos → the shard's store of faces and their index."""
+
+from pathlib import Path
+
+from dfdc.inference import CropSettings, crop_test_faces
+from dfdc.log import rule_log
+from dfdc.parallel import worker_count
+from dfdc.tables import read_table, write_table
+from dfdc.tracking import tracks_of
+
+
+def main() -> None:
+    crops = crop_test_faces(
+        Path(snakemake.input.folder),
+        tracks_of(read_table(snakemake.input.tracks[0], "tracks")),
+        {
+            video["video"]: (video["width"], video["height"])
+            for video in read_table(snakemake.input.videos, "test_videos").to_pylist()
+        },
+        Path(snakemake.output.store),
+        CropSettings(**snakemake.params.settings, kinds=tuple(snakemake.params.kinds)),
+        worker_count(snakemake.config["speed"]["workers"], snakemake.threads),
+    )
+    write_table(snakemake.output.crops, "crops", crops)
+
+
+if __name__ == "__main__":
+    with rule_log(snakemake.log[0], f"crop_test_faces {snakemake.wildcards.shard}"):
+        main()

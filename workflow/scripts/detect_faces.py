@@ -1,0 +1,30 @@
+"""Find the faces in a training part: metadata.json and its videos → tables of detections and of videos."""
+
+from pathlib import Path
+
+from dfdc.detection import DetectionSettings, detect_faces
+from dfdc.gpus import choose_device
+from dfdc.layout import read_metadata
+from dfdc.log import rule_log
+from dfdc.parallel import worker_count
+from dfdc.tables import write_table
+
+
+def main() -> None:
+    metadata, speed = Path(snakemake.input.metadata), snakemake.config["speed"]
+    detections, videos = detect_faces(
+        metadata.parent,
+        read_metadata(metadata),
+        DetectionSettings(**snakemake.params.settings),
+        snakemake.params.max_unreadable,
+        device=str(choose_device(speed["device"], snakemake.resources.gpu)),
+        workers=worker_count(speed["workers"], snakemake.threads),
+        batch_size=speed["batch_size"],
+    )
+    write_table(snakemake.output.detections, "detections", detections)
+    write_table(snakemake.output.videos, "videos", videos)
+
+
+if __name__ == "__main__":
+    with rule_log(snakemake.log[0], f"detect_faces {snakemake.wildcards.part}"):
+        main()

@@ -1,0 +1,35 @@
+"""Export finished weights in half precision, with all that prediction needs to know of them in the metadata."""
+
+import torch
+
+from dfdc.augment.device import MEAN, STD
+from dfdc.files import sha256
+from dfdc.log import rule_log
+from dfdc.settings import digest
+from dfdc.weights import load_weights, save_weights
+
+
+def main() -> None:
+    model, pairs = snakemake.params.model, snakemake.input.get("pairs")
+    about = {
+        "name": snakemake.wildcards.model,
+        "architecture": model["architecture"],
+        "kind": model["kind"],
+        "crop": model["crop"],
+        "mean": MEAN,
+        "std": STD,
+        "sequence_length": len(model["frames"]),
+        "frames": model["frames"],
+        "seed": model["seed"],
+        "erasing": model["erasing"],
+        "training": snakemake.params.training,
+        "data": sha256(pairs[0]) if pairs else None,
+        "code": digest(snakemake.params.code),
+    }
+    state = load_weights(snakemake.input.weights, model["architecture"], model["kind"])
+    save_weights(snakemake.output[0], state, about, torch.float16)
+
+
+if __name__ == "__main__":
+    with rule_log(snakemake.log[0], f"export_weights {snakemake.wildcards.model}"):
+        main()

@@ -1,0 +1,26 @@
+"""Cut the clips of a training part: aligned tracks and videos → the part's store of clips and their index."""
+
+from pathlib import Path
+
+from dfdc.clips import ClipSettings, extract_clips
+from dfdc.log import rule_log
+from dfdc.parallel import worker_count
+from dfdc.tables import read_table, write_table
+
+
+def main() -> None:
+    clips = extract_clips(
+        Path(snakemake.input.metadata).parent,
+        read_table(snakemake.input.aligned[0], "aligned").to_pylist(),
+        {video["video"]: video for video in read_table(snakemake.input.videos, "videos").to_pylist()},
+        Path(snakemake.output.store),
+        ClipSettings(**snakemake.params.settings),
+        snakemake.params.every,
+        worker_count(snakemake.config["speed"]["workers"], snakemake.threads),
+    )
+    write_table(snakemake.output.clips, "clips", clips)
+
+
+if __name__ == "__main__":
+    with rule_log(snakemake.log[0], f"extract_clips {snakemake.wildcards.part}"):
+        main()

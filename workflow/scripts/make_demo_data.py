@@ -1,0 +1,16 @@
+"""Make the demo's data set: settings → training parts, test videos and their labels."""
+
+from pathlib import Path
+
+from dfdc.demo import DemoSettings, make_demo_data
+from dfdc.log import rule_log
+
+
+def main() -> None:
+    root = Path(snakemake.output.labels).parent
+    make_demo_data(root, DemoSettings(**snakemake.params.settings), workers=snakemake.threads)
+
+
+if __name__ == "__main__":
+    with rule_log(snakemake.log[0], "make_demo_data"):
+        main()
