@@ -72,3 +72,23 @@ rule export_weights:
         code=lambda wildcards: code("export_weights"),
     script:
         "../workflow/scripts/export_weights.py"
+
+
+rule export_pth:
+    input:
+        rules.export_weights.output,
+    output:
+        "results/models/{model}/weights.fp16.pth",
+    params:
+        code=lambda wildcards: code("export_pth"),
+    log:
+        "logs/export_pth/{model}.log",
+    benchmark:
+        "benchmark/export_pth/{model}.tsv"
+    conda:
+        "../envs/dfdc.yaml"
+    resources:
+        mem_mb=8000,
+        runtime=30,
+    script:
+        "../workflow/scripts/export_pth.py"

@@ -30,11 +30,15 @@ Box = tuple[int, int, int, int]
 
 
 def enlarged(box: Sequence[float], factor: float, width: int, height: int) -> Box:
-    """A box enlarged about its centre, truncated to whole pixels, clipped to a frame of width x height."""
+    """A box enlarged about its centre, truncated to whole pixels, clipped to a frame of width x height.
+
+    At least one pixel is left of it: detectors place boxes at the edge of a frame, and now and then beyond it.
+    """
     x1, y1, x2, y2 = map(float, box)
     grow_x, grow_y = (x2 - x1) * (factor - 1) / 2, (y2 - y1) * (factor - 1) / 2
     left, top, right, bottom = int(x1 - grow_x), int(y1 - grow_y), int(x2 + grow_x), int(y2 + grow_y)
-    return max(left, 0), max(top, 0), min(right, width), min(bottom, height)
+    left, top = min(max(left, 0), width - 1), min(max(top, 0), height - 1)
+    return left, top, max(min(right, width), left + 1), max(min(bottom, height), top + 1)
 
 
 def choose_window(

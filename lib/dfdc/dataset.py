@@ -102,7 +102,7 @@ class PairDataset(Dataset):
         recompression = draw_recompression(draw, settings.recompression)
         store = self.stores[pair["part"]]
         # Where one clip is shorter than its twin, both are read as far as both go.
-        length = pair["frames"] if settings.whole_clip else min(pair["frames"], settings.frames[-1] + 1)
+        length = pair["frames"] if settings.whole_clip else min(pair["frames"], max(settings.frames) + 1)
         faces = []
         for clip in (pair["real_clip"], pair["fake_clip"]):
             if recompression is None:

@@ -45,7 +45,9 @@ def video_scores(videos: Iterable[str], scores: Sequence[pa.Table], settings: En
     """The score of each video from tables of scores of any number of models; every face counts once."""
     names = sorted(videos)
     faces = pa.concat_tables(scores).to_pandas() if scores else pd.DataFrame({"video": [], "probability": []})
-    of_video = faces.groupby("video", sort=False)["probability"].apply(lambda group: combine(group.to_numpy(), settings))
+    of_video = faces.groupby("video", sort=False)["probability"].apply(
+        lambda group: combine(group.to_numpy(), settings)
+    )
     return {video: of_video.get(video, settings.unknown) for video in names}
 
 

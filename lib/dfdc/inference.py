@@ -197,7 +197,7 @@ def score(
     """Rows of the table of scores of one model: one for each picture that it looks at.
 
     ``crops`` are rows of the table of crops. The model takes those of its kind whose ordinal, modulo ``of``, is in
-    ``take``; those with an odd ordinal are mirrored.
+    ``take``. Every other face or window of a track, starting with the first, is mirrored.
     """
     mine: dict[str, list[Mapping[str, Any]]] = {}
     for crop in crops:
@@ -206,7 +206,7 @@ def score(
     rows = []
     for video, of_video in progress(mine.items(), len(mine), "videos"):
         units = [store.read(crop["batch"]) for crop in of_video]
-        found = scorer(units, [crop["ordinal"] % 2 == 1 for crop in of_video])
+        found = scorer(units, [crop["ordinal"] % 2 == 0 for crop in of_video])
         for crop, probabilities in zip(of_video, found, strict=True):
             rows += (
                 {"video": video, "track": crop["track"], "frame": frame, "probability": probability}

@@ -59,7 +59,11 @@ def _fault(name: str, entry: object, metadata: Mapping) -> str:
     original = entry.get("original")
     if not original:
         return "is FAKE and names no original (the real video that it was made from)"
-    if not isinstance(metadata.get(original), dict) or metadata[original].get("label") != "REAL":
+    if (
+        not isinstance(original, str)
+        or not isinstance(metadata.get(original), dict)
+        or metadata[original].get("label") != "REAL"
+    ):
         return f"names {original} as its original, which is no REAL video of this part"
     return ""
 
@@ -83,15 +87,21 @@ def shard_videos(folder: str | Path, shard: int, shards: int) -> list[Path]:
 
 
 def fingerprint(paths: Sequence[Path], sample: int = 65536) -> str:
-    """A hash over names, sizes, and the first and last ``sample`` bytes of files; touching them changes nothing."""
+    """A hash over names, sizes, and the first and last ``sample`` bytes of files; touching them changes nothing.
+
+    What is no file that can be read (a folder, a link to nothing) counts by its name alone.
+    """
     digest = hashlib.blake2b(digest_size=16)
     for path in paths:
-        with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            digest.update(f"{path.name}\0{size}\0".encode())
-            digest.update(file.read(sample))
-            file.seek(max(size - sample, 0))
-            digest.update(file.read(sample))
+        try:
+            with path.open("rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                content = file.read(sample)
+                file.seek(max(size - sample, 0))
+                content += file.read(sample)
+        except OSError:
+            size, content = -1, b""
+        digest.update(f"{path.name}\0{size}\0".encode() + content)
     return digest.hexdigest()
 
 
@@ -101,7 +111,7 @@ def read_labels(path: str | Path) -> dict[str, int]:
     Raises UserError if the file is missing or is neither.
     """
     path = Path(path)
-    if not path.exists():
+    if not path.is_file():
         raise UserError(
             f"The labels {path} (data.test_labels in the config) do not exist. Correct the path, or set it to null."
         )
@@ -110,7 +120,7 @@ def read_labels(path: str | Path) -> dict[str, int]:
             entries = json.loads(path.read_text(encoding="utf-8"))
             labels = {name: {"REAL": 0, "FAKE": 1}[entry["label"]] for name, entry in entries.items()}
         else:
-            with path.open(newline="", encoding="utf-8") as file:
+            with path.open(newline="", encoding="utf-8-sig") as file:  # spreadsheets begin with a mark
                 labels = {row["filename"]: int(row["label"]) for row in csv.DictReader(file)}
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UserError(
@@ -130,7 +140,8 @@ def check_inputs(config: Mapping) -> None:
     data = config["data"]
     root = Path(data["root"])
     untrained = [name for name, model in config["models"].items() if not model.get("weights")]
-    if not root.is_dir():
+    folder = root / data["test_videos"]
+    if not root.is_dir() and (untrained or not folder.is_dir()):
         raise UserError(
             f"The data set is missing: {root.resolve()} (data.root in the config) is not a folder.\n"
             f"{HOW_TO_GET_THE_DATA}"
@@ -145,7 +156,6 @@ def check_inputs(config: Mapping) -> None:
             if not (root / part).is_dir():
                 raise UserError(f"The training part {root / part} (data.parts in the config) is not a folder.")
             read_metadata(root / part / "metadata.json")
-    folder = root / data["test_videos"]
     if not folder.is_dir() or not test_videos(folder):
         fault = "holds no .mp4 file" if folder.is_dir() else "does not exist"
         raise UserError(

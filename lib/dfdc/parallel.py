@@ -12,7 +12,8 @@ from dfdc.errors import UserError
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_work: Callable[[Any], Any]
+_prepare: Callable[[], Callable[[Any], Any]]
+_work: Callable[[Any], Any] | None = None
 
 
 def map_in_order(
@@ -52,12 +53,16 @@ def worker_count(wanted: str | int, threads: int) -> int:
 
 
 def _start(prepare: Callable[[], Callable]) -> None:
-    global _work
+    global _prepare
     import cv2
 
     cv2.setNumThreads(1)
-    _work = prepare()
+    _prepare = prepare
 
 
 def _run(item: Any) -> Any:
+    global _work
+    if _work is None:
+        # Not in _start: an error there would reach the caller as a process that died, without its message.
+        _work = _prepare()
     return _work(item)

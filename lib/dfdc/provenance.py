@@ -12,7 +12,8 @@ def code_of(script: str | Path) -> dict[str, str]:
     """The code that a script may run: {file: hash} of itself and of every dfdc module it reaches by import.
 
     Files are named by module (``dfdc.tracking``) or, for the script, by its file name. A hash is of the syntax
-    tree without docstrings: comments, formatting and documentation do not change it.
+    tree without docstrings and other strings that stand alone: comments, formatting and documentation do not
+    change it.
     """
     script = Path(script).resolve()
     found, left = {script.name: script}, [script]
@@ -47,15 +48,15 @@ def imports(path: Path) -> frozenset[Path]:
 
 @cache
 def syntax_hash(path: Path) -> str:
-    """A hash of a Python file's syntax tree without docstrings."""
-    tree = _tree(path)
-    for node in ast.walk(tree):
-        if (
-            isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
-            and ast.get_docstring(node, clean=False) is not None
-        ):
-            del node.body[0]
+    """A hash of a Python file's syntax tree without docstrings and other strings that stand alone."""
+    tree = _WithoutDocumentation().visit(_tree(path))
     return hashlib.blake2b(ast.dump(tree).encode(), digest_size=8).hexdigest()
+
+
+class _WithoutDocumentation(ast.NodeTransformer):
+    def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
+        is_text = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+        return None if is_text else node
 
 
 def _tree(path: Path) -> ast.Module:

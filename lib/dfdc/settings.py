@@ -19,12 +19,3 @@ def digest(*values: Any) -> str:
     """A short hash, 16 hexadecimal digits, of values that JSON can hold."""
     text = json.dumps([canonical(value) for value in values], sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
-
-
-def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """``base`` with ``changes`` written over it, mappings key by key."""
-    result = dict(base)
-    for key, value in changes.items():
-        both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
-        result[key] = merged(result[key], value) if both else value
-    return result

@@ -53,7 +53,7 @@ class Store:
         self.path = Path(path)
         try:
             self._reader = pa.ipc.open_file(pa.memory_map(str(path)))
-        except (FileNotFoundError, pa.ArrowInvalid) as error:
+        except (OSError, pa.ArrowInvalid) as error:
             raise UserError(
                 f"The store {path} is missing or broken ({error}). Delete it and run snakemake again: "
                 "the stage that writes it will make it anew."

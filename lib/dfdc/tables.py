@@ -126,7 +126,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             _column(
                 "ordinal",
                 pa.int32(),
-                "number of the face or window in its track, from 0; the odd ones are flipped",
+                "number of the face or window in its track, from 0; the even ones are flipped",
             ),
             _column("frames", pa.list_(pa.int32()), "the frame numbers of its pictures"),
             _column("batch", pa.int32(), "the record batch of the shard's store that holds its pictures"),
@@ -151,13 +151,13 @@ def write_table(path: str | Path, name: str, rows: Mapping[str, Any] | Iterable[
     Raises pyarrow's error if a value does not fit its column, ValueError if columns are missing or unknown.
     """
     schema = SCHEMAS[name]
-    if not isinstance(rows, Mapping):
-        rows = list(rows)
-        columns = {column: [row[column] for row in rows] for row in rows[:1] or [schema.names] for column in row}
-    else:
-        columns = rows
-    if set(columns) != set(schema.names):
-        raise ValueError(f"table {name}: these columns are missing or unknown: {set(columns) ^ set(schema.names)}")
+    rows = rows if isinstance(rows, Mapping) else list(rows)
+    faults = {
+        column for row in ([rows] if isinstance(rows, Mapping) else rows) for column in set(row) ^ set(schema.names)
+    }
+    if faults:
+        raise ValueError(f"table {name}: these columns are missing or unknown: {sorted(faults)}")
+    columns = rows if isinstance(rows, Mapping) else {key: [row[key] for row in rows] for key in schema.names}
     table = pa.table({column: pa.array(columns[column], schema.field(column).type) for column in schema.names})
     schema = schema.with_metadata({"table": name})
     with atomic_path(path) as temporary:

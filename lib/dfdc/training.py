@@ -66,7 +66,7 @@ def train(
     last one and ends with the same weights, on a CPU to the bit. SIGTERM saves a checkpoint and ends the process.
 
     Raises UserError if there are fewer pairs than a batch needs, if another trainer is at work in the folder, or
-    if the loss is not finite.
+    if the loss or its gradient is not finite.
     """
     if len(pairs) < settings.batch_pairs:
         raise UserError(
@@ -108,11 +108,13 @@ def train(
                 group["lr"] = learning_rate(settings, iteration)
             loss = _loss(model, batch, device)
             if not torch.isfinite(loss):
-                _refuse(batch, pairs, float(loss))
+                _refuse(batch, pairs, f"loss is {float(loss)}")
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
             norm = nn.utils.get_total_norm(gradients)
+            if not torch.isfinite(norm):
+                _refuse(batch, pairs, f"norm of the gradient is {float(norm)}")
             optimizer.step()
             loss_of[iteration - 1], norm_of[iteration - 1] = loss.detach(), norm
             report(iteration, loss_of, len(batch.targets))
@@ -158,10 +160,10 @@ def _torch_seed(seed: int, iteration: int) -> int:
     return int(generator(seed, "torch", iteration).integers(2**63))
 
 
-def _refuse(batch: Batch, pairs: Sequence[Mapping[str, Any]], loss: float) -> None:
+def _refuse(batch: Batch, pairs: Sequence[Mapping[str, Any]], fault: str) -> None:
     names = ", ".join(f"{pairs[pair]['part']}/{pairs[pair]['fake']}" for pair in batch.pairs)
     raise UserError(
-        f"The loss is {loss} at iteration {batch.iteration}, so the weights would be lost. The fakes of this batch: "
+        f"The {fault} at iteration {batch.iteration}, so the weights would be lost. The fakes of this batch: "
         f"{names}. Look at their clips, or lower training.learning_rate; the last checkpoint is from before."
     )
 

@@ -48,7 +48,7 @@ def draw_recipe(kind: str, rng: np.random.Generator) -> Recipe:
     warp = cv2.getRotationMatrix2D((0.5, 0.5), float(angle), float(rng.uniform(0.94, 1.08)))
     warp[:, 2] += rng.uniform(0.012, 0.035, 2) * rng.choice((-1, 1), 2)
     return Recipe(
-        resolution=int(rng.integers(42, 81)),
+        resolution=int(rng.integers(54, 101)),
         opacity=float(rng.uniform(0.8, 1.0)),
         softness=float(rng.uniform(0.015, 0.05)),
         grow=float(rng.uniform(-0.03, 0.06)),

@@ -1,0 +1,69 @@
+"""Numbers from the whole way of a video, so that an upgrade of a library that changes one is seen."""
+
+import av
+import numpy as np
+import pytest
+import torch
+from samples import moving
+from test_models import drawn_state
+
+from dfdc.augment.device import MEAN, STD
+from dfdc.ensemble import EnsembleSettings, combine, confident
+from dfdc.inference import CropSettings, Scorer, crop_test_faces, score
+from dfdc.store import Store
+from dfdc.tracking import Track, interpolate
+from dfdc.weights import save_weights
+
+
+def test_the_curve_that_makes_predictions_confident():
+    given = [0.0, 0.1, 0.3, 0.45, 0.5, 0.55, 0.7, 0.9, 1.0]
+    # 0.5 ± |p - 0.5| ** 0.65, then between 0.01 and 0.99
+    expected = [0.01, 0.01, 0.148707, 0.357331, 0.5, 0.642669, 0.851293, 0.99, 0.99]
+    np.testing.assert_allclose(confident(np.array(given), EnsembleSettings()), expected, atol=1e-6)
+
+
+@pytest.fixture
+def video(tmp_path):
+    """Sixty frames that are kept without loss, so that no encoder has a say in the numbers."""
+    path = tmp_path / "video.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 128, 96, "bgr0"
+        for picture in moving(60):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(None))
+    return path
+
+
+def test_the_score_of_a_video(video, tmp_path):
+    torch.set_num_threads(1)
+    track = Track([0, 12, 24, 36, 48], [[20 + i, 20, 60 + i, 70 - i] for i in range(5)], [0.95] * 5)
+    frames, boxes, _ = interpolate(track, 2, 60)
+    settings = CropSettings(1.5, 2, 14, 7, ("frame", "sequence"))
+    store = tmp_path / "crops.arrow"
+    crops = crop_test_faces(
+        video.parent, {video.name: {0: (frames, boxes)}}, {video.name: (128, 96)}, store, settings
+    )
+
+    probabilities = []
+    for kind in ("frame", "sequence"):
+        weights = tmp_path / f"{kind}.safetensors"
+        about = {
+            "architecture": "efficientnet-b0",
+            "kind": kind,
+            "crop": {"smaller_side": 64, "pad": False, "height": 64, "width": 56},
+            "mean": MEAN,
+            "std": STD,
+            "sequence_length": 7,
+        }
+        save_weights(weights, drawn_state("efficientnet-b0", kind), about, torch.float16)
+        rows = score(crops, Store(store), Scorer(weights, torch.device("cpu")), 1, [0])
+        probabilities.append([row["probability"] for row in rows])
+
+    assert [len(found) for found in probabilities] == [13, 14]  # 25 kept frames: 13 faces, 2 windows of 7
+    assert [np.mean(found) for found in probabilities] == pytest.approx(GOLDEN_MEANS, abs=2e-5)
+    assert combine(np.concatenate(probabilities), EnsembleSettings()) == pytest.approx(GOLDEN_SCORE, abs=2e-4)
+
+
+GOLDEN_MEANS = [0.478299, 0.50709]
+GOLDEN_SCORE = 0.455578

@@ -1,0 +1,14 @@
+"""Write exported weights as a PyTorch state dict, in the layout of the published files, for other programs."""
+
+from dfdc.log import rule_log
+from dfdc.weights import export_pth, load_weights, read_metadata
+
+
+def main() -> None:
+    about = read_metadata(snakemake.input[0])
+    export_pth(snakemake.output[0], load_weights(snakemake.input[0], about["architecture"], about["kind"]))
+
+
+if __name__ == "__main__":
+    with rule_log(snakemake.log[0], f"export_pth {snakemake.wildcards.model}"):
+        main()
