@@ -29,6 +29,8 @@ def exclusive(folder: Path) -> Iterator[None]:
     lock = FileLock(folder / "lock")
     try:
         with lock.acquire(timeout=0):
+            for unfinished in folder.glob(".*.part"):  # of a trainer that was killed while it wrote
+                unfinished.unlink()
             (folder / "owner").write_text(f"process {os.getpid()} on {os.uname().nodename}\n")
             yield
     except Timeout:

@@ -16,6 +16,7 @@ def generator(seed: int, *topic: Topic) -> np.random.Generator:
     Topics are told apart by type as well as by value, and where one ends and the next begins matters:
     ``(1, "a")``, ``("1", "a")`` and ``("1a",)`` are three different topics.
     """
-    key = "\x1f".join(f"{type(part).__name__}:{len(str(part))}:{part}" for part in (int(seed), *topic))
+    parts = [part.item() if isinstance(part, np.generic) else part for part in (seed, *topic)]
+    key = "\x1f".join(f"{type(part).__name__}:{len(str(part))}:{part}" for part in parts)
     digest = hashlib.blake2b(key.encode(), digest_size=16).digest()
     return np.random.Generator(np.random.PCG64(int.from_bytes(digest, "little")))

@@ -12,7 +12,7 @@ import torch
 
 from dfdc.augment import CropPolicy, center_transform, normalise
 from dfdc.clips import Box, enlarged
-from dfdc.errors import VideoError
+from dfdc.errors import UserError, VideoError
 from dfdc.log import progress
 from dfdc.models import build_model
 from dfdc.parallel import map_in_order
@@ -159,6 +159,11 @@ class Scorer:
     def __init__(self, weights: Path, device: torch.device) -> None:
         """Load exported weights. Raises UserError if the file is missing or is not what it says."""
         about = read_metadata(weights)
+        if missing := {"kind", "crop", "architecture", "sequence_length"} - set(about):
+            raise UserError(
+                f"{weights} says nothing of its {', '.join(sorted(missing))}: it is no file that export_weights wrote. "
+                "Name it as models.<name>.weights in the config; it is then exported with what the config says."
+            )
         self.kind: str = about["kind"]
         self.crop = CropPolicy(**about["crop"])
         self.device = device
@@ -207,6 +212,11 @@ def score(
     for video, of_video in progress(mine.items(), len(mine), "videos"):
         units = [store.read(crop["batch"]) for crop in of_video]
         found = scorer(units, [crop["ordinal"] % 2 == 0 for crop in of_video])
+        if not np.isfinite(found).all():
+            raise UserError(
+                f"The network gives no number for some faces of {video}. Its weights are damaged, or too large for "
+                "half precision: set speed.device to cpu in the config to see which."
+            )
         for crop, probabilities in zip(of_video, found, strict=True):
             rows += (
                 {"video": video, "track": crop["track"], "frame": frame, "probability": probability}

@@ -108,13 +108,13 @@ def train(
                 group["lr"] = learning_rate(settings, iteration)
             loss = _loss(model, batch, device)
             if not torch.isfinite(loss):
-                _refuse(batch, pairs, f"loss is {float(loss)}")
+                _refuse(batch, pairs, f"loss is {loss.item()}")
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
             norm = nn.utils.get_total_norm(gradients)
             if not torch.isfinite(norm):
-                _refuse(batch, pairs, f"norm of the gradient is {float(norm)}")
+                _refuse(batch, pairs, f"norm of the gradient is {norm.item()}")
             optimizer.step()
             loss_of[iteration - 1], norm_of[iteration - 1] = loss.detach(), norm
             report(iteration, loss_of, len(batch.targets))

@@ -18,6 +18,9 @@ from dfdc.errors import VideoError
 
 av.logging.set_level(av.logging.PANIC)  # a damaged video is reported in a table, not on the terminal
 
+# Containers of videos. Others that FFmpeg knows are lists of files: one could make it read what it is not meant to.
+FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg,h264,hevc"
+
 
 @dataclass
 class Video:
@@ -95,7 +98,7 @@ def _upright(frame: av.VideoFrame, turns: int, video: Video) -> np.ndarray:
 
 def _open(path: Path) -> av.container.InputContainer:
     try:
-        return av.open(str(path), metadata_errors="ignore")
+        return av.open(str(path), metadata_errors="ignore", options={"format_whitelist": FORMATS})
     except (av.FFmpegError, ValueError, OSError) as error:
         raise VideoError(f"it cannot be opened as a video ({_words(error)})") from error
 

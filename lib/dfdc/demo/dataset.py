@@ -28,6 +28,7 @@ from dfdc.demo.sources import fetch_sources
 from dfdc.draws import generator
 from dfdc.errors import UserError
 from dfdc.files import write_text
+from dfdc.log import progress
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +101,7 @@ def make_demo_data(root: Path, settings: DemoSettings, cache: Path | None = None
         write_text(root / part / "metadata.json", json.dumps(entries, indent=1, sort_keys=True))
     rows = "".join(f"{name},{label}\n" for name, label in sorted(plan.labels.items()))
     write_text(root / "test_labels.csv", "filename,label\n" + rows)
-    log.info("made %d videos under %s", len(plan.tasks), root)
+    log.info("made %d videos under %s", sum(path.suffix == ".mp4" for path in plan.written), root)
 
 
 class _Plan:
@@ -210,7 +211,6 @@ def _make_family(
     for name in sound_fakes:
         other = draw_sound(len(shot.frames) / shot.fps, generator(settings.seed, "demo", *topic, "sound"))
         write_video(folder / name, shot.frames, shot.fps, other, crf)
-    log.info("made %s and %d fakes of it", folder / original, len(fakes) + len(sound_fakes))
 
 
 def _make_test(
@@ -233,7 +233,6 @@ def _make_test(
     if index % DEGRADED_EVERY == DEGRADED_EVERY - 1:
         frames, fps, crf = _degraded(frames, fps), DEGRADED_FPS, int(rng.integers(*DEGRADED_CRF))
     write_video(path, frames, fps, draw_sound(len(shot.frames) / shot.fps, rng), crf)
-    log.info("made %s", path)
 
 
 def _make_faceless(path: Path, source: Path, settings: DemoSettings, donors: dict[str, list[Donor]]) -> None:
@@ -282,7 +281,7 @@ def _run_all(pool: ThreadPoolExecutor, tasks: list[Callable[[], None]]) -> None:
     """Run the tasks; at the first fault drop those that have not begun, and raise it."""
     futures = [pool.submit(task) for task in tasks]
     try:
-        for future in futures:
+        for future in progress(futures, len(futures), "takes"):
             future.result()
     except BaseException:
         pool.shutdown(cancel_futures=True)

@@ -1,0 +1,146 @@
+"""Small inputs that several tests need: moving pictures, videos, stores of clips, weights."""
+
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import torch
+
+from dfdc.augment import AugmentSettings, CropPolicy
+from dfdc.augment.device import MEAN, STD
+from dfdc.dataset import SampleSettings
+from dfdc.models import Classifier, build_model
+from dfdc.recompression import RecompressionSettings
+from dfdc.store import encode_png, write_store
+from dfdc.weights import save_weights
+
+
+def moving(count: int, height: int = 96, width: int = 128, seed: int = 0) -> list[np.ndarray]:
+    """A soft texture that slides: each frame differs from every other."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), np.uint8)
+    picture = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+    return [np.roll(picture, 5 * index, axis=1) for index in range(count)]
+
+
+def write_video(
+    path: Path,
+    frames: Iterable[np.ndarray],
+    fps: int | Fraction = 25,
+    times: Sequence[int] | None = None,
+    pixel_format: str = "yuv420p",
+    index_first: bool = False,
+) -> Path:
+    """An H.264 MP4 file; ``times`` are time stamps in milliseconds, ``index_first`` puts the index at the beginning."""
+    options = {"movflags": "faststart"} if index_first else {}
+    with av.open(str(path), "w", format="mp4", options=options) as container:
+        stream = container.add_stream("libx264", rate=fps)
+        stream.pix_fmt, stream.thread_count = pixel_format, 1
+        stream.options = {"crf": "12", "preset": "ultrafast", "g": "10"}
+        if times is not None:
+            stream.codec_context.time_base = Fraction(1, 1000)
+        for index, picture in enumerate(frames):
+            if index == 0:
+                stream.height, stream.width = picture.shape[:2]
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            if times is not None:
+                frame.pts, frame.time_base = times[index], Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def write_sound(path: Path) -> Path:
+    """An MP4 file with sound and no picture."""
+    with av.open(str(path), "w", format="mp4") as container:
+        stream = container.add_stream("aac", rate=16000, layout="mono")
+        block = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
+        block.sample_rate = 16000
+        container.mux(stream.encode(block))
+        container.mux(stream.encode(None))
+    return path
+
+
+def truncated(path: Path, share: float) -> bytes:
+    """The first part of a file."""
+    content = path.read_bytes()
+    return content[: int(len(content) * share)]
+
+
+def overwritten(path: Path, share: float, length: int = 4000) -> bytes:
+    """A file with some bytes zeroed from a place on, as a bad block of a disk leaves it."""
+    content = bytearray(path.read_bytes())
+    start = int(len(content) * share)
+    length = min(length, len(content) - start)
+    content[start : start + length] = bytes(length)
+    return bytes(content)
+
+
+def write_clips(path: Path, lengths: Sequence[int], side: int = 40) -> Path:
+    """A store of clips of moving pictures of these lengths, each of another texture."""
+    write_store(
+        path,
+        ([encode_png(frame) for frame in moving(length, side, side + 4, seed)] for seed, length in enumerate(lengths)),
+    )
+    return path
+
+
+def pair_rows(pairs: int, frames: int, part: str = "part") -> list[dict]:
+    """Rows of a table of pairs: clip 2 n is real, clip 2 n + 1 its fake."""
+    return [
+        {
+            "part": part,
+            "real": f"real{number}.mp4",
+            "fake": f"fake{number}.mp4",
+            "real_clip": 2 * number,
+            "fake_clip": 2 * number + 1,
+            "frames": frames,
+            "real_sha256": "",
+            "fake_sha256": "",
+        }
+        for number in range(pairs)
+    ]
+
+
+def sample_settings(kind: str = "frame", frames: tuple[int, ...] = (1, 3), **changes) -> SampleSettings:
+    """Everything random switched on, at 32 x 32 pixels."""
+    settings = {
+        "kind": kind,
+        "frames": frames,
+        "whole_clip": True,
+        "crop": CropPolicy(32, height=32, width=32),
+        "augment": AugmentSettings(erasing=0.5),
+        "recompression": RecompressionSettings(probability=0.5, preset="ultrafast"),
+        "mixup_alpha": 0.5,
+        "seed": 3,
+    }
+    return SampleSettings(**(settings | changes))
+
+
+def lively_model(kind: str = "frame", sequence_length: int = 3, architecture: str = "efficientnet-lite0") -> Classifier:
+    """A small network with random weights through which signals pass: the usual ones die away in so deep a network."""
+    torch.manual_seed(1)
+    model = build_model(architecture, kind, (32, 32), sequence_length)
+    for layer in model.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            layer.momentum = 1.0  # takes the mean and the variance of one batch
+    with torch.no_grad():
+        model(torch.randn(8 * sequence_length, 3, 32, 32))
+    return model
+
+
+def write_weights(path: Path, kind: str = "frame", sequence_length: int = 3, dtype=torch.float16) -> Path:
+    """Random weights of a small network for pictures of 32 x 32, as prediction reads them."""
+    model = lively_model(kind, sequence_length)
+    about = {
+        "architecture": "efficientnet-lite0",
+        "kind": kind,
+        "crop": {"smaller_side": 32, "pad": False, "height": 32, "width": 32},
+        "mean": MEAN,
+        "std": STD,
+        "sequence_length": sequence_length,
+    }
+    save_weights(path, model.state_dict(), about, dtype)
+    return path

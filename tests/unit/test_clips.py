@@ -1,0 +1,220 @@
+import hashlib
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from samples import moving, truncated, write_video
+
+from dfdc.clips import ClipSettings, Cut, choose_window, cut_clips, enlarged, extract_clips, pair_clips
+from dfdc.store import Store, decode_png
+from dfdc.tables import read_table, write_table
+from dfdc.video import open_video, read_frames
+
+BOX = [30.0, 20.0, 70.0, 60.0]
+SIDES = st.floats(-3000, 6000, width=32)
+
+
+def track(real="r.mp4", fake="f.mp4", entries=12, first=0, **changes):
+    return {
+        "real": real,
+        "fake": fake,
+        "status": "aligned",
+        "reason": "",
+        "real_track": 0,
+        "fake_track": 0,
+        "frames": [6 * (first + n) for n in range(entries)],
+        "real_boxes": [[side + n for side in BOX] for n in range(entries)],
+        "fake_boxes": [[side + n + 0.5 for side in BOX] for n in range(entries)],
+    } | changes
+
+
+@given(st.tuples(SIDES, SIDES, SIDES, SIDES), st.floats(1, 5), st.integers(1, 4000), st.integers(1, 4000))
+@settings(deadline=None, max_examples=300)
+def test_an_enlarged_box_is_whole_pixels_inside_the_frame(box, factor, width, height):
+    x1, x2 = sorted((box[0], box[2]))
+    y1, y2 = sorted((box[1], box[3]))
+    left, top, right, bottom = enlarged((x1, y1, x2, y2), factor, width, height)
+    assert all(isinstance(side, int) for side in (left, top, right, bottom))
+    assert 0 <= left < right <= width
+    assert 0 <= top < bottom <= height
+
+
+@given(st.tuples(*[st.integers(0, 200)] * 2), st.tuples(*[st.integers(2, 100)] * 2))
+@settings(deadline=None, max_examples=50)
+def test_it_grows_about_its_centre(corner, size):
+    (x, y), (width, height) = (corner[0] + 300, corner[1] + 300), size
+    found = enlarged((x, y, x + width, y + height), 1.5, 1000, 1000)
+    exact = (x - width / 4, y - height / 4, x + width * 1.25, y + height * 1.25)
+    assert found == tuple(int(side) for side in exact)
+
+
+def test_an_enlarged_box_by_hand():
+    assert enlarged([100, 100, 200, 220], 1.5, 640, 360) == (75, 70, 225, 250)
+    assert enlarged([100.9, 100.9, 201.1, 221.3], 1.5, 640, 360) == (75, 70, 226, 251)
+    assert enlarged([-10.0, 5.0, 30.0, 45.0], 1.5, 50, 50) == (0, 0, 40, 50)
+    assert enlarged([100, 100, 200, 220], 1.0, 640, 360) == (100, 100, 200, 220)
+    # Beyond the frame a pixel at its edge is left.
+    assert enlarged([-50, 10, -20, 20], 1.0, 100, 100) == (0, 10, 1, 20)
+    assert enlarged([300, 10, 400, 20], 1.0, 100, 100) == (99, 10, 100, 20)
+
+
+@pytest.mark.parametrize(("entries", "starts"), [(7, 0), (8, 1), (12, 5), (50, 43)])
+def test_the_window_starts_anywhere_it_fits(entries, starts):
+    chosen = [
+        choose_window(track(fake=f"{n}.mp4", entries=entries, first=2), ClipSettings(), 6, 640, 360) for n in range(400)
+    ]
+    if starts == 0:
+        assert set(chosen) == {None}
+        return
+    firsts = [first for first, _ in chosen]
+    assert set(firsts) == {6 * (2 + start) for start in range(starts)}
+    for first, box in chosen:
+        middle = first // 6 - 2 + 4
+        of_track = track(entries=entries)
+        assert box in [enlarged(of_track[key][middle], 1.5, 640, 360) for key in ("real_boxes", "fake_boxes")]
+
+
+def test_both_tracks_give_the_box_as_often():
+    taken = []
+    for n in range(600):
+        one = track(real=f"{n}.mp4", entries=8)
+        one["fake_boxes"] = [[300.0, 100.0, 400.0, 200.0]] * 8
+        taken.append(choose_window(one, ClipSettings(), 6, 640, 360)[1][0] > 200)
+    assert sum(taken) == pytest.approx(300, abs=50)
+
+
+def test_the_window_depends_on_seed_videos_and_tracks():
+    def window(seed=0, **changes):
+        return choose_window(track(entries=200, **changes), ClipSettings(seed=seed), 6, 640, 360)
+
+    assert window() == window()
+    others = [window(1), window(real="x"), window(fake="x"), window(real_track=1), window(fake_track=1)]
+    assert len({window(), *others}) == 6
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Two real videos, three fakes of them: as long, much shorter, damaged; and one that is missing."""
+    folder = tmp_path_factory.mktemp("clips") / "dfdc_train_part_3"
+    folder.mkdir()
+    write_video(folder / "r.mp4", moving(80, seed=1))
+    write_video(folder / "f.mp4", moving(80, seed=2))
+    write_video(folder / "short.mp4", moving(48, seed=3))
+    write_video(folder / "x.mp4", moving(80, seed=4), index_first=True)
+    (folder / "damaged.mp4").write_bytes(truncated(folder / "x.mp4", 0.5))
+    return folder
+
+
+SETTINGS = ClipSettings(frames=50, seed=5)
+SIZES = {name: {"width": 128, "height": 96} for name in ("r.mp4", "x.mp4")}
+
+
+def extract(folder, store, workers=1):
+    aligned = [
+        track(),
+        track(fake="short.mp4", entries=8),
+        track(fake="f.mp4", real_track=1, entries=7),
+        track(fake="none.mp4", status="unaligned", frames=[], real_boxes=[], fake_boxes=[]),
+        track("x.mp4", "damaged.mp4"),
+        track("x.mp4", "missing.mp4"),
+    ]
+    return extract_clips(folder, aligned, SIZES, store, SETTINGS, 6, workers)
+
+
+def test_clips_of_a_part(folder, tmp_path):
+    rows = extract(folder, tmp_path / "s.arrow")
+    write_table(tmp_path / "clips.parquet", "clips", rows)
+    store = Store(tmp_path / "s.arrow")
+    assert [(row["video"], row["fake"], row["label"]) for row in rows] == [
+        ("r.mp4", "f.mp4", "REAL"),
+        ("r.mp4", "short.mp4", "REAL"),
+        ("f.mp4", "f.mp4", "FAKE"),
+        ("short.mp4", "short.mp4", "FAKE"),
+        ("x.mp4", "damaged.mp4", "REAL"),
+        ("x.mp4", "missing.mp4", "REAL"),
+        ("damaged.mp4", "damaged.mp4", "FAKE"),
+        ("missing.mp4", "missing.mp4", "FAKE"),
+    ]
+    by_video = {row["video"]: row for row in rows}
+    short, damaged, missing = (by_video[f"{name}.mp4"] for name in ("short", "damaged", "missing"))
+    assert (missing["status"], missing["frames"], missing["clip"]) == ("failed", 0, None)
+    assert missing["reason"] == "the file is missing"
+    assert short["status"] == "short"
+    assert short["frames"] == 48 == 48 - short["first_frame"]
+    assert short["reason"] == "the video ends"
+    assert damaged["status"] == "short"
+    assert "invalid data" in damaged["reason"]
+    assert [row["clip"] for row in rows if row["frames"]] == list(range(len(store)))
+    for row in rows[:7]:
+        assert row["part"] == "dfdc_train_part_3"
+        x1, y1, x2, y2 = row["box"]
+        video = open_video(folder / row["video"])
+        expected = [
+            frame[y1:y2, x1:x2]
+            for index, frame in read_frames(video)
+            if row["first_frame"] <= index < row["first_frame"] + 50
+        ]
+        pictures = store.read(row["clip"])
+        assert len(pictures) == row["frames"] == len(expected)
+        np.testing.assert_array_equal(pictures, expected)
+    for row in rows[:2]:
+        assert (row["status"], row["reason"], row["frames"]) == ("ok", "", 50)
+
+
+def test_processes_make_no_difference(folder, tmp_path):
+    rows = [extract(folder, tmp_path / f"{workers}.arrow", workers) for workers in (1, 2)]
+    assert rows[0] == rows[1]
+    assert (tmp_path / "1.arrow").read_bytes() == (tmp_path / "2.arrow").read_bytes()
+
+
+def test_nothing_to_cut(folder, tmp_path):
+    assert extract_clips(folder, [], {}, tmp_path / "s.arrow", SETTINGS, 6) == []
+    assert len(Store(tmp_path / "s.arrow")) == 0
+
+
+def test_the_hash_is_of_pixels_and_shape(folder):
+    def clip(box, path=folder / "r.mp4"):
+        (found,) = cut_clips(Cut(path, ((3, box),), 5))
+        return found
+
+    found = clip((10, 10, 30, 20))
+    assert [decode_png(picture).shape for picture in found.pictures] == [(10, 20, 3)] * 5
+    assert clip((10, 10, 30, 20)).sha256 == found.sha256
+    others = [clip((10, 10, 20, 30)), clip((11, 10, 31, 20)), clip((10, 10, 30, 20), folder / "f.mp4")]
+    assert len({found.sha256, *(other.sha256 for other in others)}) == 4
+    assert clip((0, 0, 9, 9), folder / "missing.mp4").sha256 == hashlib.sha256().hexdigest()
+
+
+def test_pairs(folder, tmp_path):
+    rows = extract(folder, tmp_path / "s.arrow")
+    write_table(tmp_path / "clips.parquet", "clips", rows)
+    clips = read_table(tmp_path / "clips.parquet", "clips").to_pylist()
+    elsewhere = [clip | {"part": "dfdc_train_part_4", "sha256": "0"} for clip in clips]
+    pairs = pair_clips([*clips, *elsewhere])
+    write_table(tmp_path / "pairs.parquet", "pairs", pairs)
+    assert [(pair["part"][-1], pair["real"], pair["fake"]) for pair in pairs] == [
+        (part, real, fake)
+        for part in "34"
+        for real, fake in (("r.mp4", "f.mp4"), ("r.mp4", "short.mp4"), ("x.mp4", "damaged.mp4"))
+    ]
+    for pair in pairs[:3]:
+        real, fake = (clips_by_number(clips)[pair[key]] for key in ("real_clip", "fake_clip"))
+        assert real["label"] == "REAL"
+        assert fake["label"] == "FAKE"
+        assert (real["first_frame"], real["box"]) == (fake["first_frame"], fake["box"])
+        assert pair["frames"] == min(real["frames"], fake["frames"])
+        assert (pair["real_sha256"], pair["fake_sha256"]) == (real["sha256"], fake["sha256"])
+
+
+def clips_by_number(clips):
+    return {clip["clip"]: clip for clip in clips}
+
+
+def test_clips_of_another_place_make_no_pair():
+    common = {"part": "p", "real": "r", "fake": "f", "first_frame": 6, "box": [1, 2, 3, 4], "frames": 50, "sha256": ""}
+    fake = common | {"label": "FAKE", "clip": 1}
+    assert len(pair_clips([common | {"label": "REAL", "clip": 0}, fake])) == 1
+    for change in ({"first_frame": 12}, {"box": [1, 2, 3, 5]}, {"part": "q"}, {"frames": 0}, {"real": "x"}):
+        assert pair_clips([common | {"label": "REAL", "clip": 0} | change, fake]) == []
+    assert pair_clips([fake]) == pair_clips([]) == []

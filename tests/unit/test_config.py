@@ -1,0 +1,306 @@
+import ast
+import copy
+import io
+import re
+import tokenize
+from pathlib import Path
+
+import pytest
+
+from dfdc.config import check_config, read_yaml
+from dfdc.errors import UserError
+
+ROOT = Path(__file__).parents[2]
+SCHEMA = read_yaml(ROOT / "workflow" / "schemas" / "config.schema.yaml")
+CONFIG = read_yaml(ROOT / "config.yaml")
+ONLY_IN_THE_DEMO = {"demo"}
+
+
+def resolved(schema):
+    """A schema with what it refers to put in."""
+    if "$ref" in schema:
+        return SCHEMA["$defs"][schema["$ref"].rpartition("/")[2]]
+    return schema
+
+
+def known_keys(schema, config, place=()):
+    """The places of all keys that the schema knows; where it leaves the names open, those of the config."""
+    schema = resolved(schema)
+    for key, inner in schema.get("properties", {}).items():
+        yield (*place, key)
+        yield from known_keys(inner, config.get(key, {}) if isinstance(config, dict) else {}, (*place, key))
+    if isinstance(schema.get("additionalProperties"), dict):
+        for key in config:
+            yield (*place, key)
+            yield from known_keys(schema["additionalProperties"], config[key], (*place, key))
+
+
+def leaves(schema, place=""):
+    schema = resolved(schema)
+    inner = schema.get("properties", {})
+    for key, value in inner.items():
+        yield from leaves(value, f"{place}.{key}")
+    if isinstance(schema.get("additionalProperties"), dict):
+        yield from leaves(schema["additionalProperties"], f"{place}.*")
+    elif not inner:
+        yield place, schema
+
+
+def present_keys(config, place=()):
+    for key, value in config.items():
+        yield (*place, key)
+        if isinstance(value, dict):
+            yield from present_keys(value, (*place, key))
+
+
+def changed(**changes):
+    """config.yaml with some values changed; the places' parts are joined by two underscores."""
+    config = copy.deepcopy(CONFIG)
+    for place, value in changes.items():
+        *folders, key = place.split("__")
+        inner = config
+        for folder in folders:
+            inner = inner[folder]
+        inner[key] = value
+    return config
+
+
+def faults(config):
+    with pytest.raises(UserError) as refused:
+        check_config(config, SCHEMA)
+    first, *lines = str(refused.value).split("\n")
+    assert first == "The configuration is not valid:"
+    return [line.removeprefix("  ") for line in lines]
+
+
+def merged(base, changes):
+    return base | {
+        key: merged(base[key], value) if isinstance(value, dict) and isinstance(base.get(key), dict) else value
+        for key, value in changes.items()
+    }
+
+
+def test_what_comes_along_is_valid():
+    check_config(CONFIG, SCHEMA)
+    demo = merged(CONFIG, read_yaml(ROOT / "profiles" / "demo" / "settings.yaml"))
+    check_config(demo, SCHEMA)
+    check_config(merged(demo, read_yaml(ROOT / "tests" / "tiny.yaml")), SCHEMA)
+
+
+def test_config_and_schema_have_the_same_keys():
+    known = {place for place in known_keys(SCHEMA, CONFIG) if place[0] not in ONLY_IN_THE_DEMO}
+    assert known == set(present_keys(CONFIG))
+    assert len(known) > 90
+
+
+def test_every_key_must_be_there_and_no_other_may():
+    def closed(schema):
+        if schema.get("properties"):
+            assert schema["additionalProperties"] is False
+            assert set(schema["required"]) == set(schema["properties"]) - ONLY_IN_THE_DEMO
+            for inner in schema["properties"].values():
+                closed(inner)
+
+    closed(SCHEMA)
+    for definition in SCHEMA["$defs"].values():
+        closed(definition)
+
+
+def test_every_leaf_is_described():
+    found = dict(leaves(SCHEMA))
+    assert len(found) > 60
+    assert [place for place, schema in found.items() if len(schema.get("description", "")) < 3] == []
+
+
+def words_of_code():
+    """All names and the words in all strings of the workflow, but not comments, docstrings and dfdc.config."""
+    paths = [*ROOT.glob("rules/*.smk"), *ROOT.glob("workflow/scripts/*.py"), *ROOT.glob("lib/dfdc/**/*.py")]
+    words = set()
+    for path in paths:
+        if path == ROOT / "lib/dfdc/config.py":
+            continue
+        text = path.read_text(encoding="utf-8")
+        if path.suffix == ".py":
+            documentation = [
+                node
+                for node in ast.walk(ast.parse(text))
+                if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+            ]
+            starts = {(node.lineno, node.col_offset) for node in documentation}
+        else:
+            starts = {(1, 0)}
+        for token in tokenize.generate_tokens(io.StringIO(text).readline):
+            if token.type != tokenize.COMMENT and token.start not in starts:
+                words |= set(re.findall(r"\w+", token.string))
+    return words
+
+
+def test_every_key_is_used():
+    words = words_of_code()
+    # The names of models and architectures are the user's.
+    keys = {place[-1] for place in known_keys(SCHEMA, CONFIG) if place[0] != "pretrained" or len(place) == 1}
+    keys -= set(CONFIG["models"])
+    assert {"seed", "max_unreadable", "sigma_iou", "of", "checkpoint_every"} <= keys
+    assert keys - words == set()
+
+
+def test_the_published_constants():
+    assert CONFIG["detection"]["train"]["every"] == 6
+    assert CONFIG["detection"]["train"]["threshold"] == CONFIG["detection"]["test"]["threshold"] == 0.3
+    assert (CONFIG["detection"]["test"]["every"], CONFIG["detection"]["test"]["size"]) == (3, 512)
+    tracker = {"sigma_l": 0.3, "sigma_h": 0.9, "sigma_iou": 0.3}
+    assert CONFIG["tracking"] == {"train": {**tracker, "t_min": 1}, "test": {**tracker, "t_min": 7}}
+    assert CONFIG["alignment"] == {"min_boxes": 5, "min_iou": 0.5}
+    assert (CONFIG["clips"]["frames"], CONFIG["clips"]["enlarge"]) == (50, 1.5)
+    assert CONFIG["prediction"] == {
+        "shards": 40,
+        "fps": 15,
+        "enlarge": 1.5,
+        "frame_every": 2,
+        "sequence_every": 14,
+        "sequence_length": 7,
+    }
+    assert CONFIG["ensemble"] == {"exponent": 0.65, "clip": [0.01, 0.99], "weight_offset": 1e-4, "unknown": 0.5}
+    training = CONFIG["training"]
+    assert {key: value for key, value in training.items() if key != "recompression"} == {
+        "iterations": 100_000,
+        "batch_pairs": 8,
+        "warmup_iterations": 100,
+        "learning_rate": 0.005,
+        "momentum": 0.9,
+        "weight_decay": 1e-4,
+        "mixup_alpha": 0.5,
+        "flip": 0.5,
+        "autoaugment": 0.5,
+    }
+    assert training["recompression"] == {
+        "probability": 0.5,
+        "fps": [15, 30],
+        "fps_probability": 0.5,
+        "scale": [0.25, 1.0],
+        "scale_probability": 0.5,
+        "crf": [17, 40],
+        "tunes": ["film", "animation", "grain", "stillimage", "fastdecode", "zerolatency"],
+        "preset": "medium",
+        "pixel_format": "yuv444p",
+        "whole_clip": True,
+        "backend": "pyav",
+    }
+    models = CONFIG["models"]
+    assert {model["architecture"] for model in models.values()} == {"efficientnet-b7"}
+    assert {name: model["seed"] for name, model in models.items()} == {"large_crop": 30, "re": 10, "seq": 20}
+    assert {name: model["erasing"] for name, model in models.items()} == {"large_crop": 0, "re": 0.2, "seq": 0}
+    assert {name: model["crop"]["smaller_side"] for name, model in models.items()} == {
+        "large_crop": 192,
+        "re": 224,
+        "seq": 224,
+    }
+    assert {name: model["crop"]["pad"] for name, model in models.items()} == {
+        "large_crop": True,
+        "re": False,
+        "seq": False,
+    }
+    assert {(model["crop"]["height"], model["crop"]["width"]) for model in models.values()} == {(224, 192)}
+    assert models["large_crop"]["frames"] == models["re"]["frames"] == [9, 13, 17, 21, 25, 29, 33, 37]
+    assert models["seq"]["frames"] == [19, 21, 23, 25, 27, 29, 31]
+    assert models["large_crop"]["score"] == {"of": 4, "take": [0, 1]}
+    assert models["re"]["score"] == {"of": 4, "take": [2, 3]}
+    assert models["seq"]["score"] == {"of": 1, "take": [0]}
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (changed(clips__frame=3), "clips: unknown key 'frame'; did you mean 'frames'?"),
+        (changed(modles={}), "the top level: unknown key 'modles'; did you mean 'models'?"),
+        (changed(models__re__sed=3), "models.re: unknown key 'sed'; did you mean 'seed'?"),
+        (
+            changed(clips__frames="fifty"),
+            "clips.frames: 'fifty' is not of type 'integer'. Expected: a whole number of at least 1",
+        ),
+        (changed(clips__frames=50.0), "clips.frames: 50.0 is not of type 'integer'."),
+        (changed(clips__frames=True), "clips.frames: True is not of type 'integer'."),
+        (changed(clips__frames=0), "clips.frames: 0 is less than the minimum of 1."),
+        (changed(clips__frames=None), "clips.frames: None is not of type 'integer'."),
+        (
+            changed(training__learning_rate="1e-3"),
+            "training.learning_rate: '1e-3' is not of type 'number' (YAML takes 1e-3 for a word: write 0.001 or",
+        ),
+        (changed(training__learning_rate=float("nan")), "training.learning_rate: nan is not of type 'number'"),
+        (changed(training__learning_rate=float("inf")), "training.learning_rate: inf is not of type 'number'"),
+        (changed(training__recompression__whole_clip="yes"), "training.recompression.whole_clip: 'yes' is not of"),
+        (changed(alignment__min_iou=1.5), "alignment.min_iou: 1.5 is greater than the maximum of 1."),
+        (changed(detection__train__detector="yunett"), "detection.train.detector: 'yunett' is not one of"),
+        (changed(speed__workers=0), "speed.workers: 0 is not valid"),
+        (changed(data__parts="all"), "data.parts: 'all' is not valid"),
+        (changed(data__parts=["../x"]), "data.parts: ['../x'] is not valid"),
+        (changed(data=None), "data: None is not of type 'object'"),
+        (changed(**{"models__a b": CONFIG["models"]["re"]}), "models: 'a b' does not match"),
+        (changed(models={}), "models: {} should be non-empty"),
+        (changed(models={7: CONFIG["models"]["re"]}), "models: the key 7 is not a word; put it into quotes"),
+    ],
+)
+def test_one_fault_one_line(config, message):
+    (fault,) = faults(config)
+    assert fault.startswith(message)
+
+
+def test_all_faults_are_told_at_once():
+    config = changed(seeed=1, speed__workers=-1, tracking__train__t_min=0)
+    config[3] = "three"
+    del config["clips"], config["ensemble"]["clip"], config["ensemble"]["exponent"]
+    told = faults(config)
+    assert len(told) == len(set(told)) == 8
+    for line in (
+        "the top level: the key 'clips' is missing",
+        "ensemble: the key 'clip' is missing",
+        "ensemble: the key 'exponent' is missing",
+        "the top level: the key 3 is not a word; put it into quotes",
+    ):
+        assert line in told
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (changed(models__re__frames=[9, 50]), "models.re.frames: a clip has the frames 0 to 49 (clips.frames)"),
+        (changed(models__seq__frames=[1, 2]), "models.seq.frames: has 2 frames, but prediction.sequence_length is 7"),
+        (
+            changed(models__re__score={"of": 2, "take": [2]}),
+            "models.re.score.take: must be less than models.re.score.of",
+        ),
+        (changed(models__re__crop__smaller_side=200), "models.re.crop.smaller_side: must be at least 224"),
+        (changed(models__large_crop__crop__pad=False), "models.large_crop.crop.smaller_side: must be at least 224"),
+        (changed(detection__test__weights=None), "detection.test.weights: dsfd needs the file of its weights"),
+        (changed(detection__train__detector="yunet"), "detection.train.resize: yunet takes longer_side only"),
+        (changed(detection__train__every=51), "detection.train.every: must be at most clips.frames"),
+        (changed(training__warmup_iterations=100_000), "training.warmup_iterations: must be less than"),
+        (changed(training__recompression__fps=[30, 15]), "training.recompression.fps: [30, 15] holds no number"),
+        (changed(training__recompression__crf=[20, 20]), "training.recompression.crf: [20, 20] holds no number"),
+        (changed(training__recompression__scale=[0.9, 0.5]), "training.recompression.scale: the first number (0.9)"),
+        (changed(ensemble__clip=[0.9, 0.1]), "ensemble.clip: the first number (0.9) must not be more than"),
+    ],
+)
+def test_keys_that_contradict_each_other(config, message):
+    (fault,) = faults(config)
+    assert fault.startswith(message)
+
+
+def test_the_demo_names_the_parts_that_it_makes():
+    demo = merged(CONFIG, read_yaml(ROOT / "profiles" / "demo" / "settings.yaml"))
+    demo["demo"] = demo["demo"] | {"parts": 2}
+    (fault,) = faults(demo)
+    assert (
+        fault
+        == "data.parts: must be ['dfdc_train_part_0', 'dfdc_train_part_1'], the parts that the demo makes (demo.parts)"
+    )
+
+
+def test_yaml_that_is_none(tmp_path):
+    path = tmp_path / "my.yaml"
+    path.write_text("data:\n  root: [a\nclips: 3\n")
+    with pytest.raises(UserError, match=r"my\.yaml is not valid YAML: (.|\n)*line 3"):
+        read_yaml(path)
+    path.write_text("x: !!python/object/apply:os.getcwd []\n")
+    with pytest.raises(UserError, match="not valid YAML"):
+        read_yaml(path)

@@ -1,0 +1,182 @@
+from fractions import Fraction
+from itertools import pairwise
+
+import cv2
+import numpy as np
+import pytest
+from samples import moving, overwritten, truncated, write_sound, write_video
+
+from dfdc.demo.sources import fetch_sources
+from dfdc.detection import (
+    DetectionSettings,
+    build_detector,
+    check_readable,
+    detect_faces,
+    detect_test_faces,
+    detect_video,
+)
+from dfdc.errors import UserError
+from dfdc.tables import write_table
+from dfdc.tracking import iou
+
+SETTINGS = DetectionSettings("yunet", None, "longer_side", 960, 0.6, 6)
+
+
+@pytest.fixture(scope="module")
+def astronaut():
+    try:
+        path = fetch_sources()["astronaut"]
+    except UserError as error:
+        pytest.skip(f"no pictures of faces: {error}")
+    return cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)[0:320, 60:380].copy()
+
+
+@pytest.fixture(scope="module")
+def detector():
+    return build_detector(SETTINGS, "cpu", 8)
+
+
+def walk(picture, count, height=None, width=None):
+    """A camera that pans over a picture: the face moves 2 pixels to the right with each frame."""
+    frames = [np.roll(picture, 2 * index, axis=1) for index in range(count)]
+    return frames if height is None else [cv2.resize(frame, (width, height)) for frame in frames]
+
+
+@pytest.fixture(scope="module")
+def part(tmp_path_factory, astronaut):
+    """A part with every fault that a file can have, and sound neighbours."""
+    folder = tmp_path_factory.mktemp("detection") / "dfdc_train_part_0"
+    folder.mkdir()
+    write_video(folder / "good.mp4", walk(astronaut, 20))
+    write_video(folder / "neighbour.mp4", walk(astronaut, 20), index_first=True)
+    write_video(folder / "noface.mp4", moving(14, 120, 160))
+    write_video(folder / "oneframe.mp4", walk(astronaut, 1))
+    write_video(folder / "odd.mp4", walk(astronaut, 7, 251, 301), pixel_format="yuv444p")
+    write_video(folder / "vfr.mp4", walk(astronaut, 8), times=[0, 1, 2, 300, 301, 900, 901, 2000])
+    write_sound(folder / "sound.mp4")
+    (folder / "empty.mp4").touch()
+    (folder / "text.mp4").write_text("not a video\n" * 99)
+    (folder / "noindex.mp4").write_bytes(truncated(folder / "good.mp4", 0.7))
+    (folder / "cut.mp4").write_bytes(truncated(folder / "neighbour.mp4", 0.7))
+    (folder / "middle.mp4").write_bytes(overwritten(folder / "good.mp4", 0.5, 20000))
+    (folder / "folder.mp4").mkdir()
+    return folder
+
+
+def metadata_of(folder):
+    names = [*(path.name for path in folder.iterdir()), "missing.mp4"]
+    fakes = {name: {"label": "FAKE", "split": "train", "original": "good.mp4"} for name in names}
+    return fakes | {"good.mp4": {"label": "REAL", "split": "train"}}
+
+
+STATUS = {
+    "cut.mp4": "damaged",
+    "empty.mp4": "unreadable",
+    "folder.mp4": "unreadable",
+    "good.mp4": "ok",
+    "middle.mp4": "damaged",
+    "missing.mp4": "unreadable",
+    "neighbour.mp4": "ok",
+    "noface.mp4": "no face",
+    "noindex.mp4": "unreadable",
+    "odd.mp4": "ok",
+    "oneframe.mp4": "ok",
+    "sound.mp4": "unreadable",
+    "text.mp4": "unreadable",
+    "vfr.mp4": "ok",
+}
+
+
+def test_every_video_has_a_row_and_a_reason(part, tmp_path, detector):
+    detections, videos = detect_faces(part, metadata_of(part), SETTINGS, 0.5)
+    write_table(tmp_path / "d", "detections", detections)
+    write_table(tmp_path / "v", "videos", videos)
+    assert {row["video"]: row["status"] for row in videos} == STATUS
+    assert [row["video"] for row in videos] == sorted(STATUS)
+    rows = {row["video"]: row for row in videos}
+    for row in videos:
+        assert bool(row["reason"]) == (row["status"] != "ok")
+        assert (row["label"], row["original"]) == (("REAL", "") if row["video"] == "good.mp4" else ("FAKE", "good.mp4"))
+        if row["status"] == "unreadable":
+            assert (row["frames"], row["width"], row["height"]) == (0, 0, 0)
+    assert rows["empty.mp4"]["reason"] == "the file is empty"
+    assert rows["missing.mp4"]["reason"] == "the file is missing"
+    assert rows["sound.mp4"]["reason"] == "it has no video stream"
+    for name in ("cut.mp4", "middle.mp4"):
+        assert rows[name]["reason"].startswith(f"after frame {rows[name]['frames'] - 1}: ")
+        assert 0 < rows[name]["frames"] < 20
+        assert [row for row in detections if row["video"] == name]
+    assert (rows["odd.mp4"]["width"], rows["odd.mp4"]["height"], rows["odd.mp4"]["frames"]) == (301, 251, 7)
+    assert (rows["good.mp4"]["frames"], rows["good.mp4"]["fps"]) == (20, 25.0)
+    # The neighbours of all this are as if they were alone.
+    for name in ("good.mp4", "neighbour.mp4"):
+        alone = list(detect_video(part / name, detector, 6).detections())
+        assert [row for row in detections if row["video"] == name] == alone
+        assert [row["frame"] for row in alone] == [0, 6, 12, 18]
+
+
+def test_two_processes_make_no_difference(part):
+    chosen = {name: entry for name, entry in metadata_of(part).items() if name < "noface"}
+    assert detect_faces(part, chosen, SETTINGS, 0.6, workers=2) == detect_faces(part, chosen, SETTINGS, 0.6)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_wrong_weights_are_told_whatever_the_number_of_processes(part, tmp_path, workers):
+    (tmp_path / "w.onnx").write_bytes(b"no network")
+    settings = DetectionSettings("yunet", str(tmp_path / "w.onnx"), "longer_side", 960, 0.6, 6)
+    with pytest.raises(UserError, match=r"w\.onnx cannot be used as YuNet weights"):
+        detect_faces(part, metadata_of(part), settings, 1.0, workers=workers)
+
+
+def test_boxes_follow_the_face(part, detector):
+    found = detect_video(part / "good.mp4", detector, 6)
+    boxes = [found.faces[frame][0, :4] for frame in (0, 6, 12, 18)]
+    for before, after in pairwise(boxes):
+        assert iou(before + np.float32([12, 0, 12, 0]), after) > 0.85
+    assert all(0.6 <= found.faces[frame][0, 4] <= 1 for frame in found.faces)
+
+
+def test_how_many_frames_are_held_makes_no_difference(part, detector):
+    one, many = (list(detect_video(part / "good.mp4", detector, 2, batch=batch).detections()) for batch in (1, 7))
+    assert one == many
+    assert len(one) == 10
+
+
+@pytest.mark.parametrize(
+    ("fps", "step"), [(30, 2), (29.97, 2), (25, 2), (24, 2), (23.98, 2), (15, 1), (14.9, 1), (8, 1), (60, 4), (50, 3)]
+)
+def test_about_fifteen_frames_a_second_are_kept(tmp_path, detector, fps, step):
+    rate = Fraction(fps).limit_denominator(1001)
+    path = write_video(tmp_path / "v.mp4", moving(3 * step * 2 + 1, 64, 64), fps=rate)
+    found = detect_video(path, detector, 3, kept_fps=15)
+    assert found.row["step"] == step
+    assert list(found.faces) == [0, 3 * step, 6 * step]
+    assert found.row["frames"] == 6 * step + 1
+
+
+def test_a_rate_that_keeps_nothing(tmp_path, detector):
+    found = detect_video(write_video(tmp_path / "v.mp4", moving(5, 64, 64), fps=7), detector, 3, kept_fps=15)
+    assert (found.row["status"], found.row["step"], found.faces) == ("unreadable", 0, {})
+    assert "7 is too low" in found.row["reason"]
+
+
+def test_unreadable_test_videos_stop_nothing(part, tmp_path):
+    paths = [part / name for name in ("good.mp4", "empty.mp4", "missing.mp4", "text.mp4")]
+    detections, videos = detect_test_faces(paths, SETTINGS, 15)
+    write_table(tmp_path / "v", "test_videos", videos)
+    assert [(row["status"], row["step"]) for row in videos] == [("ok", 2)] + [("unreadable", 0)] * 3
+    assert {row["video"] for row in detections} == {"good.mp4"}
+    assert [row["frame"] for row in detections] == [0, 12]
+    assert detect_test_faces([], SETTINGS, 15) == ([], [])
+
+
+def test_too_many_unreadable_videos(part):
+    rows = [{"video": f"{n}.mp4", "status": "unreadable" if n < 3 else "ok", "reason": "it is gone"} for n in range(10)]
+    check_readable(rows, part, 0.3)
+    check_readable([], part, 0.0)
+    with pytest.raises(UserError) as error:
+        check_readable(rows, part, 0.29)
+    for words in ("3 of 10 videos", str(part), "data.max_unreadable (29%)", "0.mp4: it is gone"):
+        assert words in str(error.value)
+    with pytest.raises(UserError, match=r"6 of 14 videos"):
+        detect_faces(part, metadata_of(part), SETTINGS, 0.05)

@@ -1,0 +1,58 @@
+import hashlib
+
+import pytest
+
+from dfdc.files import atomic_path, sha256, write_text
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_file_appears_when_it_is_complete(tmp_path):
+    path = tmp_path / "new" / "folder" / "file"
+    with atomic_path(path) as temporary:
+        temporary.write_text("half")
+        assert temporary.parent == path.parent  # a rename within one file system
+        assert not path.exists()
+    assert path.read_text() == "half"
+    assert names(path.parent) == ["file"]
+
+
+def write_and_raise(path, error):
+    with atomic_path(path) as temporary:
+        temporary.write_text("half")
+        raise error
+
+
+@pytest.mark.parametrize("error", [KeyError, KeyboardInterrupt])
+def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path, error):
+    path = tmp_path / "file"
+    with pytest.raises(error):
+        write_and_raise(path, error)
+    assert names(tmp_path) == []
+    path.write_text("old")
+    with pytest.raises(error):
+        write_and_raise(path, error)
+    assert path.read_text() == "old"
+    assert names(tmp_path) == ["file"]
+
+
+def test_a_block_that_writes_nothing_is_an_error(tmp_path):
+    with pytest.raises(FileNotFoundError), atomic_path(tmp_path / "file"):
+        pass
+    assert names(tmp_path) == []
+
+
+def test_text_is_utf_8_and_replaces(tmp_path):
+    write_text(tmp_path / "a", "first")
+    write_text(tmp_path / "a", "größer\n")
+    assert (tmp_path / "a").read_bytes() == "größer\n".encode()
+
+
+def test_sha256(tmp_path):
+    (tmp_path / "a").write_bytes(b"abc")
+    assert sha256(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    content = bytes(range(256)) * 9000
+    (tmp_path / "b").write_bytes(content)
+    assert sha256(tmp_path / "b") == hashlib.sha256(content).hexdigest()

@@ -1,0 +1,230 @@
+import numpy as np
+import pytest
+import torch
+from samples import moving, truncated, write_video, write_weights
+
+from dfdc.augment import center_transform, normalise
+from dfdc.clips import enlarged
+from dfdc.errors import UserError
+from dfdc.inference import BATCH, CropSettings, Scorer, crop_test_faces, plan_crops, score
+from dfdc.store import Store
+from dfdc.tables import write_table
+from dfdc.video import open_video, read_frames
+from dfdc.weights import save_weights
+
+SETTINGS = CropSettings(1.5, 2, 14, 7, ("frame", "sequence"))
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def track(kept, first=0, step=2):
+    """A face that moves: its frames, step 2 apart, and a box at each."""
+    frames = [first + step * n for n in range(kept)]
+    return frames, np.float32([[20 + n, 10, 60 + n, 50] for n in range(kept)])
+
+
+def plan(kept, kinds=("frame", "sequence")):
+    settings = CropSettings(1.5, 2, 14, 7, kinds)
+    return list(plan_crops(4, *track(kept), 128, 96, settings))
+
+
+@pytest.mark.parametrize(
+    ("kept", "faces", "windows"), [(1, 1, 0), (6, 3, 0), (7, 4, 1), (20, 10, 1), (21, 11, 2), (150, 75, 11)]
+)
+def test_how_many_faces_and_windows(kept, faces, windows):
+    crops = plan(kept)
+    assert [crop.kind for crop in crops] == ["frame"] * faces + ["sequence"] * windows
+    assert plan(kept, ("frame",)) == crops[:faces]
+    assert plan(kept, ("sequence",)) == crops[faces:]
+
+
+def test_which_frames_and_boxes():
+    frames, boxes = track(30)
+    crops = plan(30)
+    faces = [crop for crop in crops if crop.kind == "frame"]
+    assert [(crop.track, crop.ordinal, crop.frames) for crop in faces] == [(4, n, (4 * n,)) for n in range(15)]
+    for crop in faces:
+        assert crop.box == enlarged(boxes[2 * crop.ordinal], 1.5, 128, 96)
+    windows = [crop for crop in crops if crop.kind == "sequence"]
+    assert [(crop.ordinal, crop.frames) for crop in windows] == [
+        (0, (0, 2, 4, 6, 8, 10, 12)),
+        (1, (28, 30, 32, 34, 36, 38, 40)),
+    ]
+    assert [crop.box for crop in windows] == [enlarged(boxes[middle], 1.5, 128, 96) for middle in (3, 17)]
+    assert frames[17] == windows[1].frames[3]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("inference")
+    write_video(folder / "a.mp4", moving(62, seed=1))
+    write_video(folder / "b.mp4", moving(62, seed=2))
+    write_video(folder / "x.mp4", moving(62, seed=3), index_first=True)
+    (folder / "c.mp4").write_bytes(truncated(folder / "x.mp4", 0.7))
+    return folder
+
+
+TRACKS = {
+    "a.mp4": {0: track(30), 1: track(8, first=20)},
+    "b.mp4": {0: track(16)},
+    "c.mp4": {0: track(30)},
+    "missing.mp4": {0: track(30)},
+}
+SIZES = dict.fromkeys(TRACKS, (128, 96))
+
+
+def crop(folder, store, workers=1, tracks=TRACKS):
+    return crop_test_faces(folder, tracks, SIZES, store, SETTINGS, workers)
+
+
+def test_crops_are_the_pixels_of_the_video(folder, tmp_path):
+    rows = crop(folder, tmp_path / "s.arrow")
+    write_table(tmp_path / "crops", "crops", rows)
+    store = Store(tmp_path / "s.arrow")
+    assert [row["batch"] for row in rows] == list(range(len(store)))
+    assert {row["video"] for row in rows} == {"a.mp4", "b.mp4", "c.mp4"}
+    for video in ("a.mp4", "b.mp4"):
+        frames = dict(read_frames(open_video(folder / video)))
+        planned = [
+            one for number, chosen in TRACKS[video].items() for one in plan_crops(number, *chosen, 128, 96, SETTINGS)
+        ]
+        of_video = [row for row in rows if row["video"] == video]
+        for row, one in zip(of_video, planned, strict=True):
+            assert [row[key] for key in ("track", "kind", "ordinal", "frames")] == [
+                one.track,
+                one.kind,
+                one.ordinal,
+                one.frames,
+            ]
+            x1, y1, x2, y2 = one.box
+            np.testing.assert_array_equal(store.read(row["batch"]), [frames[n][y1:y2, x1:x2] for n in one.frames])
+
+
+def test_of_a_damaged_video_what_is_whole_is_cut(folder, tmp_path):
+    rows = [row for row in crop(folder, tmp_path / "s.arrow") if row["video"] == "c.mp4"]
+    read = open_video(folder / "c.mp4")
+    count = len(list(read_frames(read)))
+    assert read.damage
+    assert rows
+    assert all(max(row["frames"]) < count for row in rows)
+    assert len(rows) < len(plan(30))
+
+
+def test_processes_and_neighbours_make_no_difference(folder, tmp_path):
+    rows = [crop(folder, tmp_path / f"{workers}.arrow", workers) for workers in (1, 2)]
+    assert rows[0] == rows[1]
+    assert (tmp_path / "1.arrow").read_bytes() == (tmp_path / "2.arrow").read_bytes()
+    alone = crop(folder, tmp_path / "b.arrow", tracks={"b.mp4": TRACKS["b.mp4"]})
+    assert [row["sha256"] for row in alone] == [row["sha256"] for row in rows[0] if row["video"] == "b.mp4"]
+    assert crop(folder, tmp_path / "none.arrow", tracks={}) == []
+
+
+@pytest.fixture(scope="module")
+def crops(folder, tmp_path_factory):
+    path = tmp_path_factory.mktemp("crops") / "s.arrow"
+    return crop(folder, path), Store(path)
+
+
+@pytest.fixture(scope="module")
+def frame_scorer(tmp_path_factory):
+    return Scorer(write_weights(tmp_path_factory.mktemp("weights") / "w.safetensors"), CPU)
+
+
+@pytest.fixture(scope="module")
+def sequence_scorer(tmp_path_factory):
+    return Scorer(write_weights(tmp_path_factory.mktemp("weights") / "w.safetensors", "sequence", 7), CPU)
+
+
+def probabilities(scorer, pictures, flip):
+    """What the network says, without the program's own batches."""
+    batch = np.stack([center_transform(picture, scorer.crop, flip) for picture in pictures])
+    with torch.no_grad():
+        return torch.sigmoid(scorer.model(normalise(torch.from_numpy(batch))))[:, 0].numpy()
+
+
+@pytest.mark.parametrize("take", [[0, 1], [2, 3]])
+def test_frame_models_share_the_faces_and_every_other_is_flipped(crops, frame_scorer, tmp_path, take):
+    rows, store = crops
+    scores = score(rows, store, frame_scorer, 4, take)
+    write_table(tmp_path / "scores", "scores", scores)
+    looked_at = [row for row in rows if row["kind"] == "frame" and row["ordinal"] % 4 in take]
+    assert [(row["video"], row["track"], row["frame"]) for row in scores] == [
+        (row["video"], row["track"], row["frames"][0]) for row in looked_at
+    ]
+    of_first_track = [row["frame"] for row in scores if (row["video"], row["track"]) == ("a.mp4", 0)]
+    # Every second of the kept frames is a face: 0, 4, 8, 12, …; two of each four are this model's.
+    assert of_first_track[:4] == ([0, 4, 16, 20] if take == [0, 1] else [8, 12, 24, 28])
+    differences = []
+    for found, row in zip(scores, looked_at, strict=True):
+        pictures = store.read(row["batch"])
+        as_is, mirrored = (probabilities(frame_scorer, pictures, flip)[0] for flip in (False, True))
+        first_is_flipped = mirrored if row["ordinal"] % 2 == 0 else as_is
+        assert found["probability"] == pytest.approx(first_is_flipped, abs=1e-4)
+        differences.append(abs(as_is - mirrored))
+    assert np.median(differences) > 1e-3  # or the test above could not tell
+
+
+def test_sequence_models_give_a_probability_for_each_frame_of_a_window(crops, sequence_scorer):
+    rows, store = crops
+    scores = score(rows, store, sequence_scorer, 1, [0])
+    windows = [row for row in rows if row["kind"] == "sequence"]
+    assert [(row["video"], row["track"], row["frame"]) for row in scores] == [
+        (row["video"], row["track"], frame) for row in windows for frame in row["frames"]
+    ]
+    for number, row in enumerate(windows):
+        expected = probabilities(sequence_scorer, store.read(row["batch"]), row["ordinal"] % 2 == 0)
+        found = [one["probability"] for one in scores[7 * number : 7 * number + 7]]
+        np.testing.assert_allclose(found, expected, atol=1e-4)
+    assert {row["ordinal"] % 2 for row in windows} == {0, 1}
+
+
+def test_a_score_depends_on_its_own_video_alone(crops, frame_scorer):
+    rows, store = crops
+    together = score(rows, store, frame_scorer, 1, [0])
+    for video in ("a.mp4", "b.mp4"):
+        alone = score([row for row in rows if row["video"] == video], store, frame_scorer, 1, [0])
+        assert alone == [row for row in together if row["video"] == video]
+    assert score([], store, frame_scorer, 1, [0]) == []
+
+
+def test_more_pictures_than_a_batch_holds(frame_scorer, sequence_scorer):
+    pictures = moving(BATCH + 5, 40, 50)
+    found = frame_scorer([[picture] for picture in pictures], [False] * len(pictures))
+    assert [one.shape for one in found] == [(1,)] * len(pictures)
+    np.testing.assert_allclose(np.concatenate(found), probabilities(frame_scorer, pictures, False), atol=1e-4)
+    windows = [pictures[start : start + 7] for start in range(0, 60)]
+    found = sequence_scorer(windows, [False] * 60)
+    for number in (0, 8, 9, 10, 59):  # nine windows fill a batch
+        np.testing.assert_allclose(found[number], probabilities(sequence_scorer, windows[number], False), atol=1e-4)
+
+
+def test_wrong_weights(tmp_path):
+    with pytest.raises(UserError, match="no such weights file"):
+        Scorer(tmp_path / "absent.safetensors", CPU)
+    path = write_weights(tmp_path / "w.safetensors")
+    path.write_bytes(path.read_bytes()[:-5000])
+    with pytest.raises(UserError, match="cannot be read"):
+        Scorer(path, CPU)
+
+
+def test_weights_that_give_no_number_are_refused(crops, tmp_path):
+    path = write_weights(tmp_path / "weights.safetensors", dtype=torch.float32)
+    scorer = Scorer(path, CPU)
+    with torch.no_grad():
+        scorer.model._fc.bias.fill_(float("nan"))
+    rows, store = crops
+    with pytest.raises(UserError, match=r"no number for some faces of .*\.mp4"):
+        score(rows, store, scorer, 1, [0])
+
+
+def test_weights_without_preprocessing_are_refused(frame_scorer, tmp_path):
+    save_weights(tmp_path / "bare.safetensors", frame_scorer.model.state_dict(), {}, torch.float32)
+    with pytest.raises(UserError, match="says nothing of its architecture, crop, kind"):
+        Scorer(tmp_path / "bare.safetensors", CPU)

@@ -1,0 +1,75 @@
+import logging
+import warnings
+
+import pytest
+
+from dfdc.errors import UserError
+from dfdc.log import duration, progress, rule_log
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was():
+    root = logging.getLogger()
+    before = root.handlers, root.level
+    yield
+    root.handlers, root.level = before
+    logging.captureWarnings(False)
+
+
+def test_what_happens_goes_to_the_file_and_the_terminal(tmp_path, capsys):
+    with rule_log(tmp_path / "logs" / "a.log", "train re"):
+        logging.getLogger("dfdc.somewhere").info("three of four")
+        warnings.warn("take care", stacklevel=1)
+    log = (tmp_path / "logs" / "a.log").read_text()
+    assert " INFO three of four\n" in log
+    assert "take care" in log
+    assert "[train re] three of four\n" in capsys.readouterr().err
+
+
+def test_a_fault_of_the_user_has_no_traceback(tmp_path, capsys):
+    with pytest.raises(SystemExit) as ended, rule_log(tmp_path / "a.log", "score"):
+        raise UserError("The file is missing.\nGet it.")
+    assert ended.value.code == 1
+    seen = capsys.readouterr().err
+    assert seen == "[score] The file is missing.\nGet it.\n"
+    assert "ERROR The file is missing." in (tmp_path / "a.log").read_text()
+    assert "Traceback" not in (tmp_path / "a.log").read_text()
+
+
+def test_any_other_fault_has_its_traceback_in_the_log_alone(tmp_path, capsys):
+    with pytest.raises(SystemExit) as ended, rule_log(tmp_path / "a.log", "score"):
+        {}["absent"]
+    assert ended.value.code == 1
+    seen = capsys.readouterr().err
+    assert seen.count("\n") == 1
+    assert "KeyError: 'absent'" in seen
+    assert str(tmp_path / "a.log") in seen
+    log = (tmp_path / "a.log").read_text()
+    assert "Traceback (most recent call last)" in log
+    assert '{}["absent"]' in log
+
+
+def test_progress_gives_everything_on_and_ends_with_the_total(caplog):
+    caplog.set_level(logging.INFO, "dfdc")
+    assert list(progress(iter("abc"), 3, "videos", interval=60)) == list("abc")
+    assert len(caplog.messages) == 1
+    assert caplog.messages[0].startswith("3/3 videos, ")
+    caplog.clear()
+    assert list(progress("abcd", 4, "videos", interval=0)) == list("abcd")
+    assert [message.split()[0] for message in caplog.messages] == ["1/4", "2/4", "3/4", "4/4"]
+    assert list(progress([], 0, "videos")) == []
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0.2, "0 s"),
+        (42, "42 s"),
+        (59.6, "1 min 0 s"),
+        (185, "3 min 5 s"),
+        (3600, "1 h 0 min"),
+        (25920.4, "7 h 12 min"),
+    ],
+)
+def test_duration(seconds, words):
+    assert duration(seconds) == words

@@ -1,0 +1,76 @@
+import pickle
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from samples import moving, write_clips
+
+from dfdc.errors import UserError
+from dfdc.store import Store, decode_png, encode_png, write_store
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 10**6))
+@settings(deadline=None, max_examples=30)
+def test_png_loses_nothing(height, width, seed):
+    picture = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+    np.testing.assert_array_equal(decode_png(encode_png(picture)), picture)
+
+
+def test_others_see_the_same_colours():
+    red = np.zeros((4, 4, 3), np.uint8)
+    red[..., 0] = 200
+    as_bgr = cv2.imdecode(np.frombuffer(encode_png(red), np.uint8), cv2.IMREAD_COLOR)
+    assert as_bgr[0, 0].tolist() == [0, 0, 200]
+
+
+def test_what_is_no_png():
+    with pytest.raises(ValueError, match="not a PNG"):
+        decode_png(b"something else")
+
+
+def test_any_picture_of_any_clip(tmp_path):
+    store = Store(write_clips(tmp_path / "s.arrow", [5, 1, 8]))
+    assert len(store) == 3
+    assert [store.length(clip) for clip in range(3)] == [5, 1, 8]
+    for clip, length in enumerate((5, 1, 8)):
+        np.testing.assert_array_equal(store.read(clip), moving(length, 40, 44, clip))
+    picked = store.read(2, [7, 0, 0, 3])
+    np.testing.assert_array_equal(picked, [moving(8, 40, 44, 2)[index] for index in (7, 0, 0, 3)])
+
+
+def test_the_same_clips_give_the_same_bytes(tmp_path):
+    one, other = (write_clips(tmp_path / name, [3, 2]).read_bytes() for name in ("a", "b"))
+    assert one == other
+
+
+def test_an_empty_store(tmp_path):
+    write_store(tmp_path / "s.arrow", [])
+    assert len(Store(tmp_path / "s.arrow")) == 0
+
+
+def test_a_store_appears_when_it_is_complete(tmp_path):
+    def clips():
+        yield [encode_png(moving(1)[0])]
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        write_store(tmp_path / "s.arrow", clips())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_store_can_be_sent_to_another_process(tmp_path):
+    store = pickle.loads(pickle.dumps(Store(write_clips(tmp_path / "s.arrow", [2]))))
+    np.testing.assert_array_equal(store.read(0), moving(2, 40, 44))
+
+
+def test_what_is_no_store(tmp_path):
+    whole = write_clips(tmp_path / "s.arrow", [4]).read_bytes()
+    for name, content in (("absent", None), ("empty", b""), ("text", b"hello" * 50), ("cut", whole[:-100])):
+        if content is not None:
+            (tmp_path / name).write_bytes(content)
+        with pytest.raises(UserError, match=rf"{name} is missing or broken.*Delete it and run snakemake again"):
+            Store(tmp_path / name)
+    with pytest.raises(UserError, match="missing or broken"):
+        Store(tmp_path)

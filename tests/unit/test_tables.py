@@ -1,0 +1,100 @@
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from dfdc.errors import UserError
+from dfdc.tables import SCHEMAS, boxes_of, read_table, write_table
+
+VALUES = {
+    pa.string(): "text",
+    pa.int32(): 7,
+    pa.float32(): 0.5,
+    pa.float64(): 0.1,
+    pa.list_(pa.float32(), 4): [1.5, 2.0, 3.0, 4.0],
+    pa.list_(pa.int32(), 4): [1, 2, 3, 4],
+    pa.list_(pa.int32()): [1, 2, 3],
+    pa.list_(pa.list_(pa.float32(), 4)): [[1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0]],
+}
+
+
+def row(name):
+    return {field.name: VALUES[field.type] for field in SCHEMAS[name]}
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_every_table_comes_back_as_it_was_written(tmp_path, name):
+    rows = [row(name), dict.fromkeys(SCHEMAS[name].names), row(name)]
+    write_table(tmp_path / "t.parquet", name, rows)
+    assert read_table(tmp_path / "t.parquet", name).to_pylist() == rows
+    write_table(tmp_path / "u.parquet", name, {key: [one[key] for one in rows] for key in SCHEMAS[name].names})
+    assert (tmp_path / "u.parquet").read_bytes() == (tmp_path / "t.parquet").read_bytes()
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_a_table_may_be_empty(tmp_path, name):
+    write_table(tmp_path / "t.parquet", name, [])
+    table = read_table(tmp_path / "t.parquet", name)
+    assert table.num_rows == 0
+    for field in SCHEMAS[name]:
+        if field.name == "box":
+            assert boxes_of(table["box"]).shape == (0, 4)
+
+
+def test_a_table_explains_itself(tmp_path):
+    for name, schema in SCHEMAS.items():
+        write_table(tmp_path / name, name, [row(name)])
+        written = pq.read_schema(tmp_path / name)
+        assert written.metadata[b"table"] == name.encode()
+        for field in schema:
+            assert len(written.field(field.name).metadata[b"description"]) > 3
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [{"video": "a", "track": 0, "frame": 0}],
+        [row("scores") | {"more": 1}],
+        [row("scores"), {"video": "a", "track": 0, "frame": 0}],
+        [row("scores"), row("scores") | {"more": 1}],
+        {"video": [], "track": [], "frame": []},
+    ],
+)
+def test_missing_and_unknown_columns_are_refused_in_any_row(tmp_path, rows):
+    with pytest.raises(ValueError, match=r"table scores.*(probability|more)"):
+        write_table(tmp_path / "t", "scores", rows)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_values_that_do_not_fit_are_refused(tmp_path):
+    for change in ({"frame": "seven"}, {"frame": 2**40}, {"box": [1.0, 2.0, 3.0]}):
+        with pytest.raises((pa.ArrowInvalid, pa.ArrowTypeError)):
+            write_table(tmp_path / "t", "detections", [row("detections") | change])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_no_such_table_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r"absent\.parquet is missing.*Run snakemake"):
+        read_table(tmp_path / "absent.parquet", "tracks")
+    for content in (b"", b"PAR1 and nothing more", b"some text that is long enough to be read as a file"):
+        (tmp_path / "bad").write_bytes(content)
+        with pytest.raises(UserError, match=r"bad cannot be read as a table.*Delete the file"):
+            read_table(tmp_path / "bad", "tracks")
+    write_table(tmp_path / "t", "tracks", [row("tracks")])
+    (tmp_path / "cut").write_bytes((tmp_path / "t").read_bytes()[:-30])
+    with pytest.raises(UserError, match="cannot be read"):
+        read_table(tmp_path / "cut", "tracks")
+    with pytest.raises(UserError, match=r"is not a table of scores.*probability"):
+        read_table(tmp_path / "t", "scores")
+
+
+def test_boxes_of_pieces():
+    kind = pa.list_(pa.float32(), 4)
+    boxes = [[float(4 * n + side) for side in range(4)] for n in range(5)]
+    whole = pa.array(boxes, kind)
+    expected = np.arange(20, dtype=np.float32).reshape(5, 4)
+    for column in (whole, pa.chunked_array([whole]), pa.chunked_array([whole[:2], whole[2:]])):
+        found = boxes_of(column)
+        assert found.dtype == np.float32
+        np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(boxes_of(whole[1:3]), expected[1:3])
