@@ -4,7 +4,7 @@ import os
 import sys
 from pathlib import Path
 
-from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 from snakemake.utils import min_version
 
 min_version("9.0")
@@ -26,7 +26,9 @@ try:
     if workflow.is_main_process and "demo" not in config:
         layout.check_inputs(config)
 except UserError as error:
-    raise WorkflowError(str(error)) from None
+    # Not a WorkflowError: the user's own mistake is not a place in this file.
+    logger.error(str(error))
+    sys.exit(1)
 
 
 include: "rules/common.smk"

@@ -1,0 +1,196 @@
+"""What the tests of the whole workflow share: a copy of the project, and a run of the demo at the smallest size."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from filelock import FileLock
+
+ROOT = Path(__file__).resolve().parents[1]
+# What a run of the workflow consists of.
+PROGRAM = ("Snakefile", "config.yaml", "lib", "profiles", "rules", "workflow", "envs", "tests/tiny.yaml")
+TINY = ("profiles/demo/settings.yaml", "tests/tiny.yaml")
+# So few videos are not worth more threads, and two jobs at a time use two cores best.
+THREADS = [f"{rule}=1" for rule in ("detect_faces", "extract_clips", "detect_test_faces", "crop_test_faces")]
+THREADS += ["train=1", "score=1"]
+
+
+def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with others written over them, key by key."""
+    result = dict(base)
+    for key, value in changes.items():
+        both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
+        result[key] = merged(result[key], value) if both else value
+    return result
+
+
+class Project:
+    """A copy of the project in a folder of its own, the tiny demo's results below ``demo`` in it.
+
+    What ``write``, ``replace``, ``remove`` and ``touch`` did to files, ``restore`` takes back, times included.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.demo = folder, folder / "demo"
+        self._kept: dict[Path, tuple[bytes, int] | None] = {}
+
+    @classmethod
+    def fresh(cls, folder: Path, source: Path = ROOT) -> "Project":
+        """The program alone, as it is in the checkout or in another project's folder."""
+        for name in PROGRAM:
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if (source / name).is_dir():
+                shutil.copytree(source / name, target, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+            else:
+                shutil.copy2(source / name, target)
+        return cls(folder)
+
+    def copy(self, folder: Path) -> "Project":
+        """Another project in the same state, but for the checkpoints, which nothing needs."""
+        ignored = shutil.ignore_patterns("work", "__pycache__")
+        return Project(Path(shutil.copytree(self.folder, folder, ignore=ignored)))
+
+    def tiny_settings(self) -> dict[str, Any]:
+        """The tiny demo's settings in full."""
+        return reduce(merged, (yaml.safe_load((self.folder / name).read_text()) for name in ("config.yaml", *TINY)))
+
+    def own_data_settings(self) -> dict[str, Any]:
+        """The same for somebody whose data are not made by the workflow."""
+        settings = self.tiny_settings()
+        del settings["demo"]
+        settings["speed"]["device"] = "cpu"
+        return settings
+
+    def snakemake(
+        self, *arguments: str, settings: Mapping[str, Any] | None = None, own_data: bool = False, cores: int = 2
+    ) -> subprocess.CompletedProcess:
+        """Run snakemake on the tiny demo, with some settings changed."""
+        files = [str(self.folder / name) for name in TINY]
+        command = ["--profile", "profiles/demo"]
+        if own_data:
+            files = [self._yaml("own.yaml", self.own_data_settings())]
+            command = ["--directory", "demo"]
+        if settings is not None:
+            files.append(self._yaml("changed.yaml", settings))
+        return self.bare_snakemake(
+            *arguments, "--cores", str(cores), *command, "--configfile", *files, "--set-threads", *THREADS
+        )
+
+    def bare_snakemake(self, *arguments: str) -> subprocess.CompletedProcess:
+        """Run snakemake in the project's folder; what it prints on both channels is in ``stdout``."""
+        environment = {
+            key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "SNAKEMAKE_PROFILE")
+        }
+        return subprocess.run(
+            [sys.executable, "-m", "snakemake", *arguments],
+            cwd=self.folder,
+            env=environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+
+    def plan(self, *arguments: str, **options: Any) -> list[str]:
+        """The jobs that snakemake would run, sorted, each as its rule and the values of its wildcards."""
+        done = self.snakemake("--dry-run", *arguments, **options)
+        assert done.returncode == 0, done.stdout
+        return jobs_in(done.stdout)
+
+    def write(self, path: str, content: bytes) -> None:
+        """Write a file."""
+        file = self._keep(path)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+
+    def replace(self, path: str, old: str, new: str) -> None:
+        """Edit a text file."""
+        text = (self.folder / path).read_text()
+        assert text.count(old) == 1, f"{old!r} is {text.count(old)} times in {path}"
+        self.write(path, text.replace(old, new).encode())
+
+    def remove(self, path: str) -> None:
+        """Delete a file."""
+        self._keep(path).unlink()
+
+    def touch(self, path: str, time: float) -> None:
+        """Set a file's time to so many seconds since 1970."""
+        os.utime(self._keep(path), (time, time))
+
+    def restore(self) -> None:
+        """Take all changes back."""
+        for file, before in self._kept.items():
+            if before is None:
+                file.unlink()
+                if not any(file.parent.iterdir()):
+                    file.parent.rmdir()
+            else:
+                file.write_bytes(before[0])
+                os.utime(file, ns=(before[1], before[1]))
+        self._kept.clear()
+
+    def _keep(self, path: str) -> Path:
+        file = self.folder / path
+        if file not in self._kept:
+            self._kept[file] = (file.read_bytes(), file.stat().st_mtime_ns) if file.exists() else None
+        return file
+
+    def _yaml(self, name: str, settings: Mapping[str, Any]) -> str:
+        path = self.folder / name
+        path.write_text(yaml.safe_dump(dict(settings), sort_keys=False))
+        return str(path)
+
+
+def jobs_in(output: str) -> list[str]:
+    """The jobs that snakemake lists in what it prints, without the rule `all`."""
+    jobs = []
+    for rule, about in re.findall(r"^(?:local)?rule (\w+):\n((?: {4}.*\n)+)", output, re.MULTILINE):
+        wildcards = re.search(r"^ {4}wildcards: (.*)$", about, re.MULTILINE)
+        values = [pair.split("=")[1] for pair in wildcards[1].split(", ")] if wildcards else []
+        jobs.append(" ".join([rule, *values]))
+    total = re.search(r"^total +(\d+)$", output, re.MULTILINE)
+    assert len(jobs) == (int(total[1]) if total else 0), output
+    return sorted(job for job in jobs if job != "all")
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A finished run of the tiny demo, made once for all tests and processes. Not to be changed: copy it."""
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
+    with FileLock(root / "finished_run.lock"):
+        folder, made = root / "finished_run", root / "finished_run.made"
+        if not made.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            done = Project.fresh(folder).snakemake()
+            assert done.returncode == 0, done.stdout
+            made.touch()
+    return Project(folder)
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The program alone, with nothing run."""
+    return Project.fresh(tmp_path_factory.mktemp("program") / "copy")
+
+
+@pytest.fixture(scope="module")
+def _copy_of_module(finished_run: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    return finished_run.copy(tmp_path_factory.mktemp("project") / "copy")
+
+
+@pytest.fixture
+def project(_copy_of_module: Project):
+    """A copy of the finished run whose files are put back after each test."""
+    yield _copy_of_module
+    _copy_of_module.restore()

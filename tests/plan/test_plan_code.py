@@ -1,0 +1,100 @@
+"""Changes of code: what would run again."""
+
+import random
+import time
+from pathlib import Path
+
+import pytest
+
+from dfdc.provenance import code_of
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def rules_that_use(module, graph):
+    return [rule for rule in graph if module in code_of(ROOT / "workflow" / "scripts" / f"{rule}.py")]
+
+
+def test_nothing_changed(project):
+    assert project.plan() == []
+
+
+def test_every_file_touched(project):
+    """As a git checkout or a copy does it: in no order, so that some inputs are newer than what was made of them."""
+    files = [
+        file
+        for folder in ("lib", "rules", "workflow", "profiles", "demo/data", "demo/results")
+        for file in sorted((project.folder / folder).rglob("*"))
+        if file.is_file()
+    ]
+    files += [project.folder / name for name in ("Snakefile", "config.yaml", "tests/tiny.yaml", "demo/submission.csv")]
+    random.Random(0).shuffle(files)
+    now = time.time()
+    for seconds, file in enumerate(files):
+        project.touch(str(file.relative_to(project.folder)), now - len(files) + seconds)
+    assert project.plan() == []
+
+
+def test_comment_docstring_and_format(project):
+    path = "lib/dfdc/tracking.py"
+    text = (project.folder / path).read_text()
+    head, docstring, rest = text.split('"""', 2)
+    assert not head
+    assert docstring
+    project.write(path, f'"""Another docstring."""\n\n# A comment.\n{rest}\n\n\n'.encode())
+    assert project.plan() == []
+
+
+def test_docstring_of_a_function_added(project):
+    path = "lib/dfdc/draws.py"
+    project.write(path, (project.folder / path).read_bytes() + b"\n\ndef _unused():\n    return 1\n")
+    with_function = project.plan()
+    assert with_function
+    project.replace(path, "_unused():\n", '_unused():\n    """Nothing."""\n')
+    assert project.plan() == with_function
+
+
+@pytest.mark.parametrize(
+    ("module", "some_that_use", "some_that_do_not"),
+    [
+        ("tracking", {"build_tracks", "track_test_faces", "crop_test_faces"}, {"detect_faces", "train", "score"}),
+        ("alignment", {"align_tracks"}, {"build_tracks", "extract_clips", "track_test_faces"}),
+        ("augment.autoaugment", {"train"}, {"extract_clips", "detect_test_faces"}),
+        ("ensemble", {"submission", "evaluate"}, {"score"}),
+        ("metrics", {"evaluate"}, {"submission"}),
+    ],
+)
+def test_code_of_a_module(project, world, graph, module, some_that_use, some_that_do_not):
+    users = rules_that_use(f"dfdc.{module}", graph)
+    assert some_that_use <= set(users)
+    assert not some_that_do_not & set(users)
+    path = f"lib/dfdc/{module.replace('.', '/')}.py"
+    project.write(path, (project.folder / path).read_bytes() + b"\nADDED = 1\n")
+    assert project.plan() == world.after(*users)
+
+
+def test_code_of_a_script(project, world):
+    project.replace("workflow/scripts/submission.py", "videos scored", "videos were scored")
+    assert project.plan() == world.after("submission")
+
+
+def test_new_version_of_the_library(project, world, graph):
+    """Every script imports the package, so a statement in it concerns all of them."""
+    path = "lib/dfdc/__init__.py"
+    project.write(path, (project.folder / path).read_bytes() + b"\nADDED = 1\n")
+    assert project.plan() == world.after(*graph)
+
+
+def test_without_the_hash_of_the_code_nothing_is_noticed(project):
+    """The tests above can fail: without the parameter `code` a change of code is not seen."""
+    targets = [f"results/tracks/dfdc_train_part_{part}.parquet" for part in (0, 1)]
+    jobs = [f"build_tracks dfdc_train_part_{part}" for part in (0, 1)]
+    project.replace("rules/faces.smk", '        code=lambda wildcards: code("build_tracks"),\n', "")
+    done = project.snakemake(*targets)
+    assert done.returncode == 0, done.stdout
+    assert project.plan(*targets) == []
+    path = "lib/dfdc/tracking.py"
+    project.write(path, (project.folder / path).read_bytes() + b"\nADDED = 1\n")
+    assert project.plan(*targets) == []
+    project.write("rules/faces.smk", (ROOT / "rules/faces.smk").read_bytes())
+    assert project.plan(*targets) == jobs

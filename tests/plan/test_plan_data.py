@@ -1,0 +1,106 @@
+"""Changes of data, and files that are gone: what would run again."""
+
+import json
+
+import pytest
+
+from dfdc.layout import shard_of
+
+PART = "demo/data/dfdc_train_part_0"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _data_are_no_output(_copy_of_module):
+    """Take the finished run for one of data that the workflow did not make."""
+    done = _copy_of_module.snakemake("--touch", own_data=True)
+    assert done.returncode == 0, done.stdout
+
+
+def videos_in(project):
+    return sorted((project.demo / "data/test_videos").glob("*.mp4"))
+
+
+def test_nothing_changed(project):
+    assert project.plan(own_data=True) == []
+
+
+def test_part_added(project, world):
+    for file in sorted((project.folder / PART).iterdir()):
+        project.write(f"demo/data/more/{file.name}", file.read_bytes())
+    world = type(world)(part=(*world.part, "more"))
+    plan = project.plan(settings={"data": {"parts": list(world.part)}}, own_data=True)
+    assert plan == world.after("detect_faces more")
+
+
+def test_part_found(project, world):
+    for file in sorted((project.folder / PART).iterdir()):
+        project.write(f"demo/data/dfdc_train_part_10/{file.name}", file.read_bytes())
+    world = type(world)(part=(*world.part, "dfdc_train_part_10"))
+    plan = project.plan(settings={"data": {"parts": "auto"}}, own_data=True)
+    assert plan == world.after("detect_faces dfdc_train_part_10")
+
+
+def test_part_removed(project, world):
+    plan = project.plan(settings={"data": {"parts": ["dfdc_train_part_1"]}}, own_data=True)
+    assert plan == world.after("pair_clips")
+
+
+def test_entry_of_metadata_removed(project, world):
+    path = f"{PART}/metadata.json"
+    metadata = json.loads((project.folder / path).read_text())
+    fake = next(name for name, entry in metadata.items() if entry["label"] == "FAKE")
+    del metadata[fake]
+    project.write(path, json.dumps(metadata).encode())
+    assert project.plan(own_data=True) == world.after("detect_faces dfdc_train_part_0")
+
+
+def test_test_video_added(project, world):
+    name = next(name for name in (f"new{number}.mp4" for number in range(99)) if shard_of(name, 2) == 1)
+    project.write(f"demo/data/test_videos/{name}", videos_in(project)[0].read_bytes())
+    assert project.plan(own_data=True) == world.after("detect_test_faces 1")
+
+
+def test_test_video_replaced(project, world):
+    video, other = videos_in(project)[:2]
+    project.write(f"demo/data/test_videos/{video.name}", other.read_bytes())
+    assert project.plan(own_data=True) == world.after(f"detect_test_faces {shard_of(video.name, 2)}")
+
+
+def test_test_video_removed(project, world):
+    video = videos_in(project)[0]
+    project.remove(f"demo/data/test_videos/{video.name}")
+    assert project.plan(own_data=True) == world.after(f"detect_test_faces {shard_of(video.name, 2)}")
+
+
+def test_file_that_is_no_video_added(project):
+    project.write("demo/data/test_videos/README.txt", b"These are the test videos.\n")
+    assert project.plan(own_data=True) == []
+
+
+def test_labels_corrected(project, world):
+    """The submission waits for the evaluation, so it is written again, with the same content."""
+    path = "demo/data/test_labels.csv"
+    head, first, *rest = (project.folder / path).read_text().splitlines()
+    name, label = first.split(",")
+    project.write(path, "\n".join([head, f"{name},{1 - int(label)}", *rest, ""]).encode())
+    assert project.plan(own_data=True) == world.after("evaluate")
+
+
+def test_intermediate_table_gone(project, world):
+    project.remove("demo/results/tracks/dfdc_train_part_0.parquet")
+    assert project.plan(own_data=True) == []
+    assert project.plan(settings={"ensemble": {"exponent": 0.5}}, own_data=True) == world.after(
+        "evaluate", "submission"
+    )
+    wanted = sorted([*world.after("align_tracks"), "build_tracks dfdc_train_part_0"])
+    assert project.plan(settings={"alignment": {"min_iou": 0.4}}, own_data=True) == wanted
+
+
+def test_submission_gone(project, world):
+    project.remove("demo/submission.csv")
+    assert project.plan(own_data=True) == world.after("submission")
+
+
+def test_all_is_as_before(project):
+    """The tests above put back what they changed."""
+    assert project.plan(own_data=True) == []

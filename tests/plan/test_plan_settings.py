@@ -1,0 +1,104 @@
+"""Changes of settings: what would run again."""
+
+import pytest
+import yaml
+
+
+def nested(path, value):
+    """{a: {b: value}} for the path a.b."""
+    for key in reversed(path.split(".")):
+        value = {key: value}
+    return value
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "starts"),
+    [
+        ("detection.train.threshold", 0.7, "detect_faces"),
+        ("detection.train.every", 5, "detect_faces"),
+        ("detection.test.threshold", 0.7, "detect_test_faces"),
+        ("data.max_unreadable", 0.4, "detect_faces"),
+        ("tracking.train.sigma_h", 0.8, "build_tracks"),
+        ("tracking.test.t_min", 6, "track_test_faces"),
+        ("alignment.min_iou", 0.4, "align_tracks"),
+        ("clips.seed", 1, "extract_clips"),
+        ("models.re.seed", 11, "train re"),
+        ("models.re.erasing", 0.3, "train re"),
+        ("models.seq.score", {"of": 2, "take": [0]}, "score seq"),
+        ("training.learning_rate", 0.01, "train"),
+        ("training.recompression.crf", [18, 40], "train"),
+        ("prediction.fps", 10, "detect_test_faces"),
+        ("prediction.frame_every", 3, "crop_test_faces"),
+        ("ensemble.exponent", 0.5, "evaluate submission"),
+        ("torch_threads", 2, "train score"),
+        ("speed", {"device": "cpu", "workers": "auto", "batch_size": 3, "checkpoint_every": 2}, ""),
+    ],
+)
+def test_setting(project, world, path, value, starts):
+    # `train re` is one job of train; of rules without wildcards there may be several.
+    starts = [starts] if starts.split()[1:] in (["re"], ["seq"]) else starts.split()
+    assert project.plan(settings=nested(path, value)) == world.after(*starts)
+
+
+def test_detection_is_not_run_again_for_another_number_of_cores(project):
+    assert project.plan(cores=1) == []
+
+
+def test_order_of_keys(project):
+    def turned(value):
+        if isinstance(value, dict):
+            return {key: turned(item) for key, item in reversed(value.items())}
+        return value
+
+    for path in ("config.yaml", "profiles/demo/settings.yaml", "tests/tiny.yaml"):
+        settings = yaml.safe_load((project.folder / path).read_text())
+        project.write(path, yaml.safe_dump(turned(settings), sort_keys=False).encode())
+    assert project.plan() == []
+
+
+def test_more_shards(project, world):
+    world = type(world)(shard=("0", "1", "2"))
+    assert project.plan(settings={"prediction": {"shards": 3}}) == world.after("detect_test_faces")
+
+
+def test_a_model_more(project, world):
+    world = type(world)(model=(*world.model, "fourth"))
+    model = {**project.tiny_settings()["models"]["re"], "seed": 1}
+    assert project.plan(settings={"models": {"fourth": model}}) == world.after("train fourth")
+
+
+def test_a_model_less(project, world):
+    settings = project.tiny_settings()
+    del settings["models"]["re"]
+    project.write("config.yaml", yaml.safe_dump(settings).encode())
+    for path in ("profiles/demo/settings.yaml", "tests/tiny.yaml"):
+        project.write(path, b"{}")
+    assert project.plan() == world.after("evaluate", "submission")
+
+
+def given(project, *models):
+    """Settings with the weights of some models given, and the file of them where they were not yet."""
+    weights = (project.demo / "results/models/re/weights.safetensors").read_bytes()
+    for model in models:
+        project.write(f"demo/given/{model}.safetensors", weights)
+    return {"models": {model: {"weights": f"given/{model}.safetensors"} for model in models}}
+
+
+def test_weights_of_one_model_given(project, world):
+    assert project.plan(settings=given(project, "re")) == world.after("export_weights re")
+
+
+def test_weights_of_all_models_given(project, world):
+    settings = given(project, *world.model)
+    assert project.plan(settings=settings) == world.after("export_weights")
+    test_half = world.after("detect_test_faces", "export_weights")
+    assert project.plan("--forceall", settings=settings, own_data=True) == test_half
+
+
+def test_demo_of_other_data(project, world):
+    assert project.plan(settings={"demo": {"seed": 1}}) == world.after("make_demo_data")
+
+
+def test_all_is_as_before(project):
+    """The tests above put back what they changed."""
+    assert project.plan() == []

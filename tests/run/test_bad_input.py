@@ -1,0 +1,155 @@
+"""Inputs that cannot be worked with: one message that helps, before any job starts."""
+
+import json
+import re
+import time
+
+import pytest
+
+
+@pytest.fixture
+def data(tmp_path):
+    """A data set in which all is where it should be. Nobody looks into the videos before the first job."""
+    part = tmp_path / "data" / "dfdc_train_part_0"
+    part.mkdir(parents=True)
+    write_metadata(part, {"real.mp4": {"label": "REAL"}, "fake.mp4": {"label": "FAKE", "original": "real.mp4"}})
+    (tmp_path / "data" / "test_videos").mkdir()
+    (tmp_path / "data" / "test_videos" / "test.mp4").write_bytes(b"video")
+    (tmp_path / "data" / "test_labels.csv").write_text("filename,label\ntest.mp4,1\n")
+    return tmp_path / "data"
+
+
+def write_metadata(part, metadata):
+    (part / "metadata.json").write_text(json.dumps(metadata))
+
+
+def settings_for(data, **changes):
+    return {"data": {"root": str(data), "parts": "auto", **changes}}
+
+
+def refused(program, settings):
+    """What the program says to settings that it refuses."""
+    start = time.monotonic()
+    done = program.snakemake("submission.csv", settings=settings, own_data=True)
+    seconds = time.monotonic() - start
+    assert done.returncode == 1, done.stdout
+    # Snakemake may add at which line of the Snakefile it heard of the fault.
+    said = re.sub(r'^  File ".*/Snakefile", line \d+, in <module>\n', "", done.stdout, count=1, flags=re.MULTILINE)
+    assert "Traceback" not in said
+    assert 'File "' not in said
+    assert "Job stats" not in said
+    assert seconds < 15  # 2 on a machine that does nothing else
+    assert not (program.demo / "results").exists()
+    return said
+
+
+def test_good_input_is_not_refused(program, data):
+    jobs = program.plan("submission.csv", settings=settings_for(data), own_data=True)
+    assert "detect_faces dfdc_train_part_0" in jobs
+    assert "submission" in jobs
+
+
+def test_no_data_at_all(program):
+    done = program.bare_snakemake("--cores", "2", "submission.csv")
+    assert done.returncode == 1
+    assert "Traceback" not in done.stdout
+    assert str(program.folder / "data") in done.stdout
+    assert "data.root" in done.stdout
+    assert "kaggle.com" in done.stdout
+    assert "make demo" in done.stdout
+
+
+def test_no_training_parts(program, data):
+    (data / "dfdc_train_part_0").rename(data / "other")
+    said = refused(program, settings_for(data))
+    assert "no training parts" in said
+    assert str(data) in said
+
+
+def test_part_that_is_not_there(program, data):
+    said = refused(program, settings_for(data, parts=["dfdc_train_part_0", "dfdc_train_part_7"]))
+    assert "dfdc_train_part_7" in said
+    assert "data.parts" in said
+
+
+def test_part_without_metadata(program, data):
+    (data / "dfdc_train_part_0" / "metadata.json").unlink()
+    said = refused(program, settings_for(data))
+    assert "dfdc_train_part_0" in said
+    assert "metadata.json" in said
+    assert "Extract" in said
+
+
+def test_broken_json(program, data):
+    (data / "dfdc_train_part_0" / "metadata.json").write_text('{"real.mp4": {"label": "REAL"')
+    said = refused(program, settings_for(data))
+    assert "metadata.json is not valid JSON" in said
+    assert "line 1" in said
+
+
+@pytest.mark.parametrize("original", [None, "absent.mp4", "fake.mp4"])
+def test_fake_without_original(program, data, original):
+    fake = {"label": "FAKE"} if original is None else {"label": "FAKE", "original": original}
+    write_metadata(data / "dfdc_train_part_0", {"real.mp4": {"label": "REAL"}, "fake.mp4": fake})
+    said = refused(program, settings_for(data))
+    assert "fake.mp4" in said
+    assert "original" in said
+    assert (original or "names no original") in said
+
+
+def test_no_test_videos(program, data):
+    (data / "test_videos" / "test.mp4").unlink()
+    said = refused(program, settings_for(data))
+    assert str(data / "test_videos") in said
+    assert "data.test_videos" in said
+    assert "holds no .mp4" in said
+
+
+def test_no_folder_of_test_videos(program, data):
+    assert "does not exist" in refused(program, settings_for(data, test_videos="nowhere"))
+
+
+def test_no_labels(program, data):
+    said = refused(program, settings_for(data, test_labels="nowhere.csv"))
+    assert str(data / "nowhere.csv") in said
+    assert "data.test_labels" in said
+
+
+def test_labels_of_another_form(program, data):
+    (data / "test_labels.csv").write_text("video;fake\ntest.mp4;1\n")
+    said = refused(program, settings_for(data))
+    assert "test_labels.csv" in said
+    assert "filename and label" in said
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"training": {"learnig_rate": 0.1}}, ["training", "'learnig_rate'", "did you mean 'learning_rate'"]),
+        ({"ensmble": {"exponent": 1}}, ["'ensmble'", "did you mean 'ensemble'"]),
+        ({"training": {"learning_rate": "1e-3"}}, ["training.learning_rate", "'1e-3'", "a number above 0", "0.001"]),
+        ({"prediction": {"shards": 0}}, ["prediction.shards", "at least 1"]),
+        ({"models": {"re": {"kind": "video"}}}, ["models.re.kind", "frame or sequence"]),
+        ({"data": []}, ["data"]),
+    ],
+    ids=["unknown", "unknown at the top", "word for a number", "out of range", "no such choice", "no mapping"],
+)
+def test_faults_of_the_config(program, data, settings, words):
+    said = refused(program, {**settings_for(data), **settings})
+    assert "configuration is not valid" in said
+    for word in words:
+        assert word in said
+
+
+@pytest.mark.parametrize(
+    ("key", "settings"),
+    [
+        ("models.re.weights", {"models": {"re": {"weights": "nowhere.safetensors"}}}),
+        ("pretrained.efficientnet-lite0", {"pretrained": {"efficientnet-lite0": "nowhere.safetensors"}}),
+        ("detection.test.weights", {"detection": {"test": {"weights": "nowhere.safetensors"}}}),
+    ],
+)
+def test_weights_that_are_not_there(program, data, key, settings):
+    said = refused(program, {**settings_for(data), **settings})
+    assert str(program.demo / "nowhere.safetensors") in said
+    assert key in said

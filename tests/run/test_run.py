@@ -1,0 +1,93 @@
+"""The tiny demo from videos to submission.csv, as a user runs it."""
+
+import csv
+import hashlib
+import json
+
+
+def contents(project, *patterns):
+    """{file: hash} of all that a run makes but the test videos, or of some of it."""
+    files = [file for pattern in patterns or ["results/**/*", "submission.csv"] for file in project.demo.glob(pattern)]
+    return {
+        str(file.relative_to(project.demo)): hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in files
+        if file.is_file()
+    }
+
+
+def test_the_submission_is_valid(finished_run):
+    with (finished_run.demo / "submission.csv").open(newline="") as file:
+        head, *rows = csv.reader(file)
+    assert head == ["filename", "label"]
+    videos = [path.name for path in (finished_run.demo / "data/test_videos").glob("*.mp4")]
+    assert [name for name, _ in rows] == sorted(videos)
+    assert all(0 <= float(score) <= 1 for _, score in rows)
+    assert len({score for _, score in rows}) > 1
+
+
+def test_the_evaluation(finished_run):
+    evaluation = json.loads((finished_run.demo / "results/evaluation.json").read_text())
+    assert set(evaluation) == {"ensemble", "models", "videos", "log_loss_clip"}
+    assert set(evaluation["models"]) == {"large_crop", "re", "seq"}
+    for scores in (evaluation["ensemble"], *evaluation["models"].values()):
+        assert scores["videos"] == 4
+        assert scores["log_loss"] > 0
+        assert 0 <= scores["auc"] <= 1
+        assert 0 <= scores["accuracy"] <= 1
+    assert evaluation["videos"] == {"total": 4, "labelled": 4, "by_status": {"ok": 4}}
+
+
+def test_each_job_leaves_a_log_and_a_benchmark(finished_run, project):
+    jobs = project.plan("--forceall")
+    assert len(jobs) == 31
+    for job in jobs:
+        place = job.replace(" ", "/")
+        assert (finished_run.demo / f"logs/{place}.log").is_file(), job
+        assert (finished_run.demo / f"benchmark/{place}.tsv").stat().st_size > 0, job
+    trainings = [(finished_run.demo / f"logs/train/{model}.log").read_text() for model in ("large_crop", "re", "seq")]
+    assert all("images/s" in text and "loss" in text for text in trainings)
+
+
+def test_no_file_is_left_half_written(finished_run):
+    assert not [file for file in finished_run.demo.rglob("*.part") if file.is_file()]
+
+
+def test_a_second_run_does_nothing(project):
+    before = contents(project)
+    done = project.snakemake()
+    assert done.returncode == 0
+    assert "Nothing to be done" in done.stdout
+    assert contents(project) == before
+
+
+def test_forced_tracks_end_in_the_same_submission(project, finished_run):
+    done = project.snakemake("--forcerun", "build_tracks")
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.count("rule build_tracks:") == 2
+    assert done.stdout.count("rule train:") == 3
+    assert "rule detect_faces:" not in done.stdout
+    assert contents(project) == contents(finished_run)
+
+
+def test_another_demo_is_made_and_used_in_one_run(finished_run, tmp_path):
+    """The test half follows on new test videos, and does so at once."""
+    project = finished_run.copy(tmp_path / "copy")
+    wanted = [f"results/test/videos/{shard}.parquet" for shard in (0, 1)]
+    settings = {"demo": {"seed": 1}}
+    before = contents(project, *wanted)
+    done = project.snakemake(*wanted, settings=settings)
+    assert done.returncode == 0, done.stdout
+    assert all(before[name] != now for name, now in contents(project, *wanted).items())
+    assert project.plan(*wanted, settings=settings) == []
+
+
+def test_a_job_that_fails_says_why(finished_run, tmp_path):
+    """The reason is on the terminal, without a traceback, and there is no output that could be taken for a good one."""
+    project = finished_run.copy(tmp_path / "copy")
+    project.write("demo/results/detections/dfdc_train_part_0.parquet", b"no table")
+    done = project.snakemake("results/tracks/dfdc_train_part_0.parquet", "--forcerun", "build_tracks")
+    assert done.returncode == 1
+    assert "cannot be read as a table" in done.stdout
+    assert "snakemake again" in done.stdout
+    assert 'File "' not in done.stdout
+    assert not (project.demo / "results/tracks/dfdc_train_part_0.parquet").exists()
