@@ -1,5 +1,6 @@
 # make demo    the whole workflow at small size, from nothing to demo/submission.csv
 # make test    all tests
+# make smoke   the demo at its smallest, in demo-smallest
 # make lint    ruff, snakefmt and Snakemake's linter
 # make clean   remove the demo, the environment and caches
 #
@@ -11,12 +12,17 @@ CORES ?= all
 BIN := .venv/bin
 ACTIVE := . $(BIN)/activate &&
 
-.PHONY: demo test lint clean
+.PHONY: demo smoke test lint clean
 .DELETE_ON_ERROR:
 
 demo: .venv/installed
 	$(ACTIVE) snakemake --cores $(CORES) submission.csv --profile profiles/demo
 	@$(BIN)/python -m dfdc.demo.summary demo
+
+smoke: .venv/installed
+	$(ACTIVE) snakemake --cores $(CORES) submission.csv --profile profiles/demo --directory demo-smallest \
+		--configfile profiles/demo/settings.yaml tests/tiny.yaml
+	@$(BIN)/python -m dfdc.demo.summary demo-smallest
 
 test: .venv/installed
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests
@@ -27,7 +33,7 @@ lint: .venv/installed
 	$(BIN)/snakefmt --check Snakefile rules
 	$(ACTIVE) snakemake --lint --profile profiles/demo
 
-# The lock holds the versions of all packages, and pip's own build tools are pinned by the packages that need them.
+# requirements.txt pins every package, and pyproject.toml what builds this one.
 .venv/installed: pyproject.toml requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed; this is $$($(PYTHON) --version). Name another with make PYTHON=python3.12"; exit 1; }
@@ -37,4 +43,4 @@ lint: .venv/installed
 	@touch $@
 
 clean:
-	rm -rf .venv demo .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv demo demo-smallest .pytest_cache .ruff_cache .hypothesis

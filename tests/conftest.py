@@ -106,6 +106,12 @@ class Project:
         assert done.returncode == 0, done.stdout
         return jobs_in(done.stdout)
 
+    def bare_plan(self, *arguments: str) -> list[str]:
+        """The same without the tiny demo's settings."""
+        done = self.bare_snakemake("--dry-run", *arguments)
+        assert done.returncode == 0, done.stdout
+        return jobs_in(done.stdout)
+
     def write(self, path: str, content: bytes) -> None:
         """Write a file."""
         file = self._keep(path)
