@@ -1,6 +1,7 @@
 # make demo    the whole workflow at small size, from nothing to demo/submission.csv
 # make test    all tests
 # make smoke   the demo at its smallest, in demo-smallest
+# make test-convert   the conversion of TensorFlow's checkpoints, with TensorFlow
 # make lint    ruff, snakefmt and Snakemake's linter
 # make clean   remove the demo, the environment and caches
 #
@@ -12,7 +13,7 @@ CORES ?= all
 BIN := .venv/bin
 ACTIVE := . $(BIN)/activate &&
 
-.PHONY: demo smoke test lint clean
+.PHONY: demo smoke test test-convert lint clean
 .DELETE_ON_ERROR:
 
 demo: .venv/installed
@@ -25,7 +26,17 @@ smoke: .venv/installed
 	@$(BIN)/python -m dfdc.demo.summary demo-smallest
 
 test: .venv/installed
-	$(BIN)/python -m pytest -n 2 --dist loadfile tests
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# In an environment of its own: TensorFlow is large, and only the conversion of its checkpoints needs it.
+test-convert: .venv-convert/installed
+	PYTHONPATH=lib .venv-convert/bin/python -m pytest tests/convert
+
+.venv-convert/installed: pyproject.toml requirements.txt
+	$(PYTHON) -m venv .venv-convert
+	.venv-convert/bin/pip install --quiet --disable-pip-version-check --requirement requirements.txt \
+		"$$(sed -n 's/^convert = \["\(.*\)"\]/\1/p' pyproject.toml)"
+	@touch $@
 
 lint: .venv/installed
 	$(BIN)/ruff check .
@@ -43,4 +54,4 @@ lint: .venv/installed
 	@touch $@
 
 clean:
-	rm -rf .venv demo demo-smallest .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-convert demo demo-smallest .pytest_cache .ruff_cache .hypothesis

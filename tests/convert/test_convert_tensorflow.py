@@ -1,17 +1,15 @@
-"""A real TensorFlow checkpoint, written and read by TensorFlow; skipped where it is not installed."""
+"""A real TensorFlow checkpoint, written and read by TensorFlow, which `make test-convert` installs."""
 
 import tarfile
 
 import numpy as np
 import pytest
+import tensorflow as tf
 import torch
 
 from dfdc.errors import UserError
 from dfdc.models import build_model, load_backbone
 from dfdc.weights import load_pretrained
-
-tf = pytest.importorskip("tensorflow")
-pytestmark = pytest.mark.slow
 
 AVERAGE = "/ExponentialMovingAverage"
 
