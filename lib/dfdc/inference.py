@@ -166,9 +166,10 @@ class Scorer:
             )
         self.kind: str = about["kind"]
         self.crop = CropPolicy(**about["crop"])
+        self.sequence_length: int = about["sequence_length"]
         self.device = device
         size = (self.crop.height, self.crop.width)
-        self.model = build_model(about["architecture"], self.kind, size, about["sequence_length"])
+        self.model = build_model(about["architecture"], self.kind, size, self.sequence_length)
         self.model.load_state_dict(load_weights(weights, about["architecture"], self.kind))
         self.model = self.model.eval().to(device)
 
@@ -210,6 +211,12 @@ def score(
             mine.setdefault(crop["video"], []).append(crop)
     rows = []
     for video, of_video in progress(mine.items(), len(mine), "videos"):
+        if scorer.kind == "sequence" and len(of_video[0]["frames"]) != scorer.sequence_length:
+            cut, wanted = len(of_video[0]["frames"]), scorer.sequence_length
+            raise UserError(
+                f"These weights are for windows of {wanted} frames, but the faces were cut in windows of {cut}. "
+                f"Set prediction.sequence_length in the config to {wanted}."
+            )
         units = [store.read(crop["batch"]) for crop in of_video]
         found = scorer(units, [crop["ordinal"] % 2 == 0 for crop in of_video])
         if not np.isfinite(found).all():

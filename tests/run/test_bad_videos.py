@@ -9,6 +9,7 @@ import pytest
 
 from dfdc.layout import read_metadata
 from dfdc.tables import read_table
+from dfdc.weights import read_metadata as read_metadata_of
 
 
 def write_landscape(path):
@@ -105,9 +106,12 @@ def test_test_videos(spoilt):
         (project.demo / f"{model}.safetensors").write_bytes((project.demo / path).read_bytes())
     weights = {model: f"{model}.safetensors" for model in given}
     changes = {**settings(0.05, **weights), "prediction": {"shards": 1}}
+    # How faces are prepared is what the weights say, whatever the config says.
+    changes["models"]["re"]["crop"] = {"smaller_side": 64, "height": 64, "width": 64}
     done = project.snakemake("submission.csv", settings=changes, own_data=True)
     assert done.returncode == 0, done.stdout
     assert "rule train:" not in done.stdout
+    assert read_metadata_of(project.demo / given["re"]) == read_metadata_of(project.demo / "re.safetensors")
     with (project.demo / "submission.csv").open(newline="") as file:
         scores = {row["filename"]: float(row["label"]) for row in csv.DictReader(file)}
     assert len(scores) == 8

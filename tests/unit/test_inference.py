@@ -228,3 +228,10 @@ def test_weights_without_preprocessing_are_refused(frame_scorer, tmp_path):
     save_weights(tmp_path / "bare.safetensors", frame_scorer.model.state_dict(), {}, torch.float32)
     with pytest.raises(UserError, match="says nothing of its architecture, crop, kind"):
         Scorer(tmp_path / "bare.safetensors", CPU)
+
+
+def test_windows_of_another_length_are_refused(crops, tmp_path):
+    scorer = Scorer(write_weights(tmp_path / "w.safetensors", "sequence", 5), CPU)
+    rows, store = crops
+    with pytest.raises(UserError, match=r"windows of 5 frames, .* windows of 7"):
+        score(rows, store, scorer, 1, [0])

@@ -6,7 +6,7 @@ from dfdc.augment.device import MEAN, STD
 from dfdc.files import sha256
 from dfdc.log import rule_log
 from dfdc.settings import digest
-from dfdc.weights import load_weights, save_weights
+from dfdc.weights import load_weights, read_metadata, save_weights
 
 
 def main() -> None:
@@ -26,6 +26,9 @@ def main() -> None:
         "data": sha256(pairs[0]) if pairs else None,
         "code": digest(snakemake.params.code),
     }
+    # What given weights say of themselves counts for more than what the config says of them.
+    known = read_metadata(snakemake.input.weights)
+    about |= {key: known[key] for key in about.keys() - {"name", "architecture", "kind"} if key in known}
     state = load_weights(snakemake.input.weights, model["architecture"], model["kind"])
     save_weights(snakemake.output[0], state, about, torch.float16)
 
