@@ -1,0 +1,89 @@
+"""How many images a second the networks take: in batches and in bfloat16, against one at a time in float32.
+
+    python benchmarks/networks.py [--rounds 5] [--batch N]
+
+The weights are random, which changes nothing of the work. Each round times all variants of a network one after the
+other, so that a machine whose speed drifts treats them alike; the table gives medians over the rounds, and the median
+of the rounds' ratios to the first variant. Float32 on a GPU is without TF32.
+"""
+
+import argparse
+import platform
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+
+from dfdc.detection.dsfd.network import DSFD
+from dfdc.models import build_model
+
+Variant = tuple[str, int, torch.dtype]  # name, images at a time, what is computed in
+
+
+def variants(device: str, batch: int) -> list[Variant]:
+    return [
+        ("one at a time, fp32", 1, torch.float32),
+        (f"batches of {batch}, fp32", batch, torch.float32),
+        ("one at a time, bf16", 1, torch.bfloat16),
+        (f"batches of {batch}, bf16", batch, torch.bfloat16),
+    ]
+
+
+def images_per_second(run: Callable[[torch.Tensor], object], images: torch.Tensor, at_a_time: int, dtype) -> float:
+    device = images.device.type
+    with torch.inference_mode(), torch.autocast(device, dtype, enabled=dtype != torch.float32):
+        start = time.perf_counter()
+        for batch in images.split(at_a_time):
+            run(batch)
+        if device == "cuda":
+            torch.cuda.synchronize()
+        return len(images) / (time.perf_counter() - start)
+
+
+def compare(title: str, run: Callable, images: torch.Tensor, unit: int, batch: int, rounds: int) -> None:
+    """Print a row per variant; ``unit`` images (those of a window) always go together."""
+    chosen = variants(images.device.type, batch)
+    rates: list[list[float]] = []
+    for round_number in range(rounds + 1):
+        row = [images_per_second(run, images, at_a_time * unit, dtype) for _, at_a_time, dtype in chosen]
+        if round_number:  # the first warms up
+            rates.append(row)
+    for number, (name, _, _) in enumerate(chosen):
+        rate = statistics.median(row[number] for row in rates)
+        ratio = statistics.median(row[number] / row[0] for row in rates)
+        print(f"| {title} | {name} | {rate:.1f} | {ratio:.2f} |", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--batch", type=int, help="images (or windows) at a time; default 16 on a GPU, 4 on a CPU")
+    parser.add_argument("--threads", type=int, help="threads of torch on a CPU; default all cores")
+    options = parser.parse_args()
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    batch = options.batch or (16 if device == "cuda" else 4)
+    count = 4 * batch if device == "cuda" else batch
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    torch.manual_seed(0)
+
+    where = torch.cuda.get_device_name() if device == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+    print(f"{where}; torch {torch.__version__}, Python {platform.python_version()}; medians of {options.rounds} rounds")
+    if device == "cpu":
+        print("No GPU was found: what batches and bfloat16 gain on one is not measured here.")
+    print("\n| network | variant | images/s | ratio |\n|---|---|---|---|")
+
+    detector = DSFD().eval().to(device, memory_format=torch.channels_last)
+    frames = torch.randn(count, 3, 384, 683, device=device).contiguous(memory_format=torch.channels_last)
+    # Random weights find faces everywhere; a threshold that none reaches leaves the work of the network.
+    compare("DSFD, 683x384", lambda images: detector(images, 1.0), frames, 1, batch, options.rounds)
+    for kind, unit in (("frame", 1), ("sequence", 7)):
+        model = build_model("efficientnet-b7", kind, (224, 192)).eval().to(device)
+        faces = torch.randn(count * unit, 3, 224, 192, device=device)
+        compare(f"B7 {kind}, 224x192", model, faces, unit, batch, options.rounds)
+
+
+if __name__ == "__main__":
+    main()
