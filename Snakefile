@@ -22,6 +22,7 @@ configfile: str(HERE / "config.yaml")
 
 
 try:
+    settings_of.drop_removed_models(config)
     settings_of.check_config(config, settings_of.read_yaml(HERE / "workflow/schemas/config.schema.yaml"))
     if workflow.is_main_process and "demo" not in config:
         layout.check_inputs(config)
@@ -36,7 +37,11 @@ include: "rules/faces.smk"
 include: "rules/pairs.smk"
 include: "rules/train.smk"
 include: "rules/predict.smk"
-include: "rules/report.smk"
+
+
+if TEST_LABELS:
+
+    include: "rules/report.smk"
 
 
 if "demo" in config:

@@ -2,6 +2,7 @@
 
 from functools import cache
 
+from dfdc.log import unfinished_attempts
 from dfdc.provenance import code_of
 from dfdc.settings import canonical
 
@@ -22,6 +23,9 @@ if config["data"]["parts"] == "auto":
 else:
     PARTS = config["data"]["parts"]
 
+# Read once: within one run of Snakemake the numbers do not change.
+UNFINISHED = unfinished_attempts()
+
 # Where the answers are known, how good the scores are belongs to what is made.
 EVALUATION = ["results/evaluation.json"] if TEST_LABELS else []
 
@@ -37,6 +41,15 @@ wildcard_constraints:
 def code(rule_name):
     """The code of a rule, as a parameter: if it changes, the rule runs again."""
     return code_of(HERE / "workflow" / "scripts" / f"{rule_name}.py")
+
+
+def unfinished(rule_name, wildcards):
+    """How often a job did not come to its end, as a parameter: if it failed, it runs again.
+
+    Snakemake deletes the output of a job that failed, but keeps its new parameters as if it had succeeded. Where what
+    was made of the old output is still there, it would hold that for up to date, and never run the job again.
+    """
+    return f"{UNFINISHED.get('/'.join([rule_name, *wildcards]), 0)} unfinished attempts"
 
 
 def settings(*path):
@@ -68,6 +81,11 @@ def pretrained_of(wildcards):
 def weights_of(wildcards):
     """Finished weights: those that the config names, or those of our own training."""
     return config["models"][wildcards.model]["weights"] or f"results/models/{wildcards.model}/weights.safetensors"
+
+
+def videos_of_part(wildcards):
+    """A hash over the names and sizes of a part's videos, as a parameter: other videos make its faces stale."""
+    return layout.listing(f"{DATA}/{wildcards.part}/metadata.json")
 
 
 def videos_of_shard(wildcards):

@@ -19,5 +19,6 @@ rule make_demo_data:
     params:
         settings=settings("demo"),
         code=lambda wildcards: code("make_demo_data"),
+        unfinished=lambda wildcards: unfinished("make_demo_data", wildcards),
     script:
         "../workflow/scripts/make_demo_data.py"

@@ -21,8 +21,9 @@ rule detect_faces:
         runtime=720,
     params:
         settings=settings("detection", "train"),
-        max_unreadable=settings("data", "max_unreadable"),
+        videos=videos_of_part,
         code=lambda wildcards: code("detect_faces"),
+        unfinished=lambda wildcards: unfinished("detect_faces", wildcards),
     script:
         "../workflow/scripts/detect_faces.py"
 
@@ -46,6 +47,7 @@ rule build_tracks:
         settings=settings("tracking", "train"),
         every=settings("detection", "train", "every"),
         code=lambda wildcards: code("build_tracks"),
+        unfinished=lambda wildcards: unfinished("build_tracks", wildcards),
     script:
         "../workflow/scripts/build_tracks.py"
 
@@ -68,6 +70,7 @@ rule align_tracks:
     params:
         settings=settings("alignment"),
         code=lambda wildcards: code("align_tracks"),
+        unfinished=lambda wildcards: unfinished("align_tracks", wildcards),
     script:
         "../workflow/scripts/align_tracks.py"
 
@@ -94,5 +97,6 @@ rule extract_clips:
         settings=settings("clips"),
         every=settings("detection", "train", "every"),
         code=lambda wildcards: code("extract_clips"),
+        unfinished=lambda wildcards: unfinished("extract_clips", wildcards),
     script:
         "../workflow/scripts/extract_clips.py"

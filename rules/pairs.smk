@@ -17,5 +17,6 @@ rule pair_clips:
         runtime=30,
     params:
         code=lambda wildcards: code("pair_clips"),
+        unfinished=lambda wildcards: unfinished("pair_clips", wildcards),
     script:
         "../workflow/scripts/pair_clips.py"

@@ -27,6 +27,7 @@ rule detect_test_faces:
         shards=len(SHARDS),
         videos=videos_of_shard,
         code=lambda wildcards: code("detect_test_faces"),
+        unfinished=lambda wildcards: unfinished("detect_test_faces", wildcards),
     script:
         "../workflow/scripts/detect_test_faces.py"
 
@@ -50,6 +51,7 @@ rule track_test_faces:
         settings=settings("tracking", "test"),
         every=settings("detection", "test", "every"),
         code=lambda wildcards: code("track_test_faces"),
+        unfinished=lambda wildcards: unfinished("track_test_faces", wildcards),
     script:
         "../workflow/scripts/track_test_faces.py"
 
@@ -78,6 +80,7 @@ rule crop_test_faces:
         },
         kinds=KINDS,
         code=lambda wildcards: code("crop_test_faces"),
+        unfinished=lambda wildcards: unfinished("crop_test_faces", wildcards),
     script:
         "../workflow/scripts/crop_test_faces.py"
 
@@ -105,6 +108,7 @@ rule score:
         take=lambda wildcards: settings("models", wildcards.model, "score"),
         torch_threads=settings("torch_threads"),
         code=lambda wildcards: code("score"),
+        unfinished=lambda wildcards: unfinished("score", wildcards),
     script:
         "../workflow/scripts/score.py"
 
@@ -130,5 +134,6 @@ rule submission:
     params:
         settings=settings("ensemble"),
         code=lambda wildcards: code("submission"),
+        unfinished=lambda wildcards: unfinished("submission", wildcards),
     script:
         "../workflow/scripts/submission.py"

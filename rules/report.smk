@@ -3,7 +3,7 @@
 
 rule evaluate:
     input:
-        labels=EVALUATION and TEST_LABELS,
+        labels=TEST_LABELS,
         videos=expand(rules.detect_test_faces.output.videos, shard=SHARDS),
         scores=expand(rules.score.output, model=MODELS, shard=SHARDS),
     output:
@@ -21,5 +21,6 @@ rule evaluate:
         settings=settings("ensemble"),
         models=MODELS,
         code=lambda wildcards: code("evaluate"),
+        unfinished=lambda wildcards: unfinished("evaluate", wildcards),
     script:
         "../workflow/scripts/evaluate.py"

@@ -18,6 +18,7 @@ rule convert_pretrained:
     params:
         source=lambda wildcards: config["pretrained"][wildcards.architecture],
         code=lambda wildcards: code("convert_pretrained"),
+        unfinished=lambda wildcards: unfinished("convert_pretrained", wildcards),
     script:
         "../workflow/scripts/convert_pretrained.py"
 
@@ -47,6 +48,7 @@ rule train:
         training=settings("training"),
         torch_threads=settings("torch_threads"),
         code=lambda wildcards: code("train"),
+        unfinished=lambda wildcards: unfinished("train", wildcards),
     script:
         "../workflow/scripts/train.py"
 
@@ -54,7 +56,6 @@ rule train:
 rule export_weights:
     input:
         weights=weights_of,
-        pairs=lambda wildcards: rules.pair_clips.output if wildcards.model in TRAINED else [],
     output:
         "results/models/{model}/weights.fp16.safetensors",
     log:
@@ -68,8 +69,8 @@ rule export_weights:
         runtime=30,
     params:
         model=lambda wildcards: model_settings(wildcards.model, *MODEL_KEYS),
-        training=lambda wildcards: settings("training") if wildcards.model in TRAINED else None,
         code=lambda wildcards: code("export_weights"),
+        unfinished=lambda wildcards: unfinished("export_weights", wildcards),
     script:
         "../workflow/scripts/export_weights.py"
 
@@ -79,8 +80,6 @@ rule export_pth:
         rules.export_weights.output,
     output:
         "results/models/{model}/weights.fp16.pth",
-    params:
-        code=lambda wildcards: code("export_pth"),
     log:
         "logs/export_pth/{model}.log",
     benchmark:
@@ -90,5 +89,8 @@ rule export_pth:
     resources:
         mem_mb=8000,
         runtime=30,
+    params:
+        code=lambda wildcards: code("export_pth"),
+        unfinished=lambda wildcards: unfinished("export_pth", wildcards),
     script:
         "../workflow/scripts/export_pth.py"

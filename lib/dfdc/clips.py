@@ -14,7 +14,7 @@ from dfdc.errors import VideoError
 from dfdc.log import progress
 from dfdc.parallel import map_in_order
 from dfdc.store import encode_png, write_store
-from dfdc.video import open_video, read_frames
+from dfdc.video import check_readable, open_video, read_frames
 
 
 @dataclass(frozen=True)
@@ -117,23 +117,30 @@ def extract_clips(
     store: Path,
     settings: ClipSettings,
     every: int,
+    max_unreadable: float,
     workers: int = 1,
 ) -> list[dict[str, Any]]:
     """Cut the clips of a training part into a store; give the rows of the table of clips.
 
     ``aligned`` are the rows of the table of aligned tracks, ``videos`` the rows of the table of videos by name,
     ``every`` the distance of the sampled frames. Each video is decoded once, for all its clips.
+    An aligned track that is too short for a clip has a row, too. Raises UserError if more than the share
+    ``max_unreadable`` of the videos cannot be read any more.
     """
+    too_short: list[dict[str, Any]] = []
     windows_of: dict[str, list[tuple[dict[str, Any], tuple[int, Box]]]] = defaultdict(list)
     for track in aligned:
         if track["status"] != "aligned":
             continue
         size = videos[track["real"]]
+        about = {key: track[key] for key in ("real", "fake", "real_track", "fake_track")}
         if window := choose_window(track, settings, every, size["width"], size["height"]):
-            about = {key: track[key] for key in ("real", "fake", "real_track", "fake_track")}
             for label, video in (("REAL", track["real"]), ("FAKE", track["fake"])):
                 row = {"part": folder.name, "label": label, "video": video, **about}
                 windows_of[video].append((row | {"first_frame": window[0], "box": window[1]}, window))
+
+        else:
+            too_short.append(_row_without_clip(folder.name, about, len(track["frames"]), settings.frames // every))
 
     cuts = [
         Cut(folder / video, tuple(window for _, window in windows), settings.frames)
@@ -159,7 +166,20 @@ def extract_clips(
                     yield clip.pictures
 
     write_store(store, clips())
-    return rows
+    by_video = {row["video"]: row | {"status": _READABLE[row["status"]]} for row in rows}
+    check_readable(list(by_video.values()), folder, max_unreadable)
+    return rows + too_short
+
+
+_READABLE = {"ok": "ok", "short": "ok", "failed": "unreadable"}
+
+
+def _row_without_clip(part: str, about: Mapping[str, Any], length: int, needed: int) -> dict[str, Any]:
+    """The row of an aligned track that is too short for a clip."""
+    empty = {"clip": None, "first_frame": None, "box": None, "frames": 0, "sha256": ""}
+    reason = f"the aligned track has {length} sampled frames, a clip needs {needed}"
+    what = {"part": part, "label": "FAKE", "video": about["fake"], "status": "failed", "reason": reason}
+    return {**what, **about, **empty}
 
 
 def pair_clips(clips: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -32,6 +32,12 @@ def read_yaml(path: str | Path) -> Any:
         raise UserError(f"{path} is not valid YAML: {error}") from error
 
 
+def drop_removed_models(config: dict[str, Any]) -> None:
+    """Take the models out that a settings file of the user's sets to null."""
+    if isinstance(config.get("models"), dict):
+        config["models"] = {name: model for name, model in config["models"].items() if model is not None}
+
+
 def check_config(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
     """Check a configuration against a JSON schema, and what a schema cannot say.
 
@@ -72,10 +78,17 @@ def _faults(error: Any) -> Iterable[str]:
                 yield f"{place}: the key {key!r} is missing"
     else:
         hint = ""
-        if isinstance(error.instance, str) and "number" in str(error.validator_value):
-            hint = " (YAML takes 1e-3 for a word: write 0.001 or 1.0e-3)"
+        if error.validator_value in ("number", "integer") and _spells_number(error.instance):
+            hint = " (YAML takes 1e-3 for a word: write 0.001; nested values of --config are words: use --configfile)"
         expected = error.schema.get("description", "")
         yield f"{place}: {error.message}{hint}" + (f". Expected: {expected}" if expected else "")
+
+
+def _spells_number(value: Any) -> bool:
+    try:
+        return isinstance(value, str) and math.isfinite(float(value))
+    except ValueError:
+        return False
 
 
 def _contradictions(config: Mapping[str, Any]) -> Iterable[str]:

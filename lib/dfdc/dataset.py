@@ -4,7 +4,6 @@ Everything random about a sample is a function of (seed, iteration, slot), and t
 (seed, epoch): the number of worker processes and where a training was resumed make no difference.
 """
 
-import signal
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -19,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from dfdc.augment import AugmentSettings, CropPolicy, draw_erasings, draw_targets, transform_pair
 from dfdc.augment.erasing import ErasingDraw
 from dfdc.draws import generator
+from dfdc.parallel import signals_held
 from dfdc.recompression import RecompressionSettings, draw_recompression, frame_index, recompress
 from dfdc.store import Store
 
@@ -151,7 +151,9 @@ def batches(dataset: PairDataset, schedule: Schedule, workers: int, pin_memory: 
         worker_init_fn=_start_worker,
         prefetch_factor=4 if workers else None,
     )
-    yield from loader
+    with signals_held():  # the trainer decides when its workers end
+        loaded = iter(loader)
+    yield from loaded
 
 
 def _put_together(samples: list[Sample]) -> Batch:
@@ -166,9 +168,6 @@ def _put_together(samples: list[Sample]) -> Batch:
 
 
 def _start_worker(_: int) -> None:
-    # Whoever stops the training stops all of its processes; the trainer decides when its workers end.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_IGN)
     # One worker per core: threads inside the workers would only get into each other's way.
     cv2.setNumThreads(1)
     torch.set_num_threads(1)

@@ -1,6 +1,7 @@
 """Files that are complete or not there at all, and hashes of files."""
 
 import contextlib
+import glob
 import hashlib
 import os
 from collections.abc import Iterator
@@ -15,6 +16,8 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    for left_over in path.parent.glob(f".{glob.escape(path.name)}.*.part"):  # by a process that was killed
+        left_over.unlink(missing_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         yield temporary

@@ -1,7 +1,6 @@
 """From tracks of a test video to a probability for each face."""
 
 import hashlib
-import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,10 +16,8 @@ from dfdc.log import progress
 from dfdc.models import build_model
 from dfdc.parallel import map_in_order
 from dfdc.store import Store, encode_png, write_store
-from dfdc.video import open_video, read_frames
+from dfdc.video import check_readable, open_video, read_frames
 from dfdc.weights import load_weights, read_metadata
-
-logger = logging.getLogger(__name__)
 
 # Pictures that go through a network together. A video's faces never share a batch with another's, and this is no
 # setting, so that a score does not depend on what else is scored (float sums depend on the shapes of batches).
@@ -81,16 +78,17 @@ class _CutCrop:
     digest: Any = field(default_factory=hashlib.sha256)
 
 
-def _cut_crops(video: _VideoCrops) -> list[tuple[list[bytes], str]]:
+def _cut_crops(video: _VideoCrops) -> tuple[str, list[tuple[list[bytes], str]]]:
     """Decode a video once and give, for each crop, its PNG pictures and the hash of their pixels.
 
-    There are fewer pictures, or none, where the video is damaged.
+    There are fewer pictures, or none, where the video is damaged. Before them: why it cannot be read at all, or "".
     """
     wanted_by: dict[int, list[int]] = {}
     for number, crop in enumerate(video.crops):
         for frame in crop.frames:
             wanted_by.setdefault(frame, []).append(number)
     cut = [_CutCrop() for _ in video.crops]
+    reason = ""
     try:
         opened = open_video(video.path)
         for index, frame in read_frames(opened, wanted=wanted_by.__contains__, end=max(wanted_by, default=-1) + 1):
@@ -100,13 +98,13 @@ def _cut_crops(video: _VideoCrops) -> list[tuple[list[bytes], str]]:
                 cut[number].digest.update(repr(face.shape).encode() + face.tobytes())
                 cut[number].pictures.append(encode_png(face))
     except VideoError as error:
-        logger.warning(f"{video.path.name}: {error}")
-    return [(crop.pictures, crop.digest.hexdigest()) for crop in cut]
+        reason = str(error)
+    return reason, [(crop.pictures, crop.digest.hexdigest()) for crop in cut]
 
 
 @dataclass(frozen=True)
 class _Cutter:
-    def prepare(self) -> Callable[[_VideoCrops], list[tuple[list[bytes], str]]]:
+    def prepare(self) -> Callable[[_VideoCrops], tuple[str, list[tuple[list[bytes], str]]]]:
         return _cut_crops
 
 
@@ -116,11 +114,13 @@ def crop_test_faces(
     sizes: Mapping[str, tuple[int, int]],
     store: Path,
     settings: CropSettings,
+    max_unreadable: float,
     workers: int = 1,
 ) -> list[dict[str, Any]]:
     """Cut the faces of test videos into a store; give the rows of the table of crops.
 
     ``tracks`` gives for each video and track its kept frames and their boxes, ``sizes`` each video's width and height.
+    Raises UserError if more than the share ``max_unreadable`` of these videos cannot be read any more.
     """
     videos = [
         _VideoCrops(
@@ -134,10 +134,13 @@ def crop_test_faces(
         for name, of_video in tracks.items()
     ]
     rows: list[dict[str, Any]] = []
+    read: list[dict[str, Any]] = []
 
     def batches() -> Iterator[list[bytes]]:
         results = progress(map_in_order(_Cutter().prepare, videos, workers), len(videos), "videos")
-        for video, of_video in zip(videos, results, strict=True):
+        for video, (reason, of_video) in zip(videos, results, strict=True):
+            status = "unreadable" if reason else "ok"
+            read.append({"video": video.path.name, "status": status, "reason": reason})
             for crop, (pictures, digest) in zip(video.crops, of_video, strict=True):
                 if len(pictures) == len(crop.frames):
                     about = {
@@ -150,6 +153,8 @@ def crop_test_faces(
                     yield pictures
 
     write_store(store, batches())
+    # Their faces were found, so they could be read then: to score them 0.5 would hide that something broke since.
+    check_readable(read, folder, max_unreadable)
     return rows
 
 
@@ -187,7 +192,7 @@ class Scorer:
             ]
         )
         length = len(units[0])
-        size = BATCH // length * length  # a window is not torn apart
+        size = max(BATCH // length, 1) * length  # a window is not torn apart
         probabilities = []
         for start in range(0, len(pictures), size):
             batch = normalise(torch.from_numpy(pictures[start : start + size]).to(self.device))

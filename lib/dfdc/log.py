@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import signal
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -9,18 +10,32 @@ from pathlib import Path
 from typing import TypeVar
 
 from dfdc.errors import UserError
+from dfdc.files import write_text
 
 Item = TypeVar("Item")
 
 logger = logging.getLogger("dfdc")
 
 
+# How often the job of each log file was begun and did not come to its end, for whatever reason. It lies beside what
+# Snakemake knows of finished jobs, so that both go together.
+ATTEMPTS = Path(".snakemake/unfinished")
+
+
+def unfinished_attempts() -> dict[str, int]:
+    """For each job that ever failed, by the path of its log below ``logs`` (``train/re``): how often it did."""
+    files = (path for path in ATTEMPTS.rglob("*") if path.is_file() and not path.name.endswith(".part"))
+    return {str(path.relative_to(ATTEMPTS)): int(path.read_text()) for path in files}
+
+
 @contextlib.contextmanager
 def rule_log(path: str | Path, name: str) -> Iterator[None]:
     """Send what happens in the block to the log file and to stderr, each line there headed by ``name``.
 
+    The log file lies below the folder ``logs``. Until the block ends well, the job counts as unfinished.
+
     A UserError ends the process with status 1 and its message alone; any other exception leaves its traceback
-    in the log file and ends it with status 1 too.
+    in the log file and ends it with status 1 too. SIGTERM ends it in good order, as Ctrl-C does, with status 130.
     """
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     to_file = logging.FileHandler(path, mode="w", encoding="utf-8")
@@ -32,8 +47,16 @@ def rule_log(path: str | Path, name: str) -> Iterator[None]:
     root.setLevel(logging.INFO)
     root.handlers = [to_file, to_terminal]
     logging.captureWarnings(True)
+    signal.signal(signal.SIGTERM, _stop)
+    attempts = ATTEMPTS / Path(path).with_suffix("").relative_to("logs")
+    before = int(attempts.read_text()) if attempts.exists() else 0
+    write_text(attempts, str(before + 1))
     try:
         yield
+        write_text(attempts, str(before))
+    except KeyboardInterrupt:
+        logger.error("stopped")
+        sys.exit(130)
     except UserError as error:
         logger.error(str(error))
         sys.exit(1)
@@ -47,6 +70,11 @@ def rule_log(path: str | Path, name: str) -> Iterator[None]:
         sys.exit(1)
     finally:
         to_file.close()
+
+
+def _stop(*_: object) -> None:
+    """End the process in good order: what is half written is removed, and workers end."""
+    raise KeyboardInterrupt
 
 
 def progress(items: Iterable[Item], total: int, unit: str, interval: float = 10.0) -> Iterator[Item]:

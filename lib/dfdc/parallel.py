@@ -1,11 +1,18 @@
 """Work on many things in several processes, with the results in order and bounded memory."""
 
+import contextlib
+import os
+import signal
+import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from typing import Any, TypeVar
+
+import cv2
 
 from dfdc.errors import UserError
 
@@ -25,6 +32,7 @@ def map_in_order(
     items a worker are under way or wait for their turn. Each worker uses one thread of OpenCV's.
     """
     if workers <= 1:
+        cv2.setNumThreads(1)
         work = prepare()
         yield from map(work, items)
         return
@@ -33,7 +41,8 @@ def map_in_order(
         under_way: deque = deque()
         try:
             for item in items:
-                under_way.append(pool.submit(_run, item))
+                with signals_held():
+                    under_way.append(pool.submit(_run, item))
                 if len(under_way) >= 4 * workers:
                     yield under_way.popleft().result()
             while under_way:
@@ -52,10 +61,34 @@ def worker_count(wanted: str | int, threads: int) -> int:
     return threads if wanted == "auto" else min(wanted, threads)
 
 
+@contextlib.contextmanager
+def signals_held() -> Iterator[None]:
+    """Hold SIGINT and SIGTERM back in the block; processes that are started in it never get them.
+
+    Ctrl-C and a scheduler's signal go to all processes of a job. The first of them decides what happens then.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _end_with_parent() -> None:
+    """End this process soon after its parent has ended, however that ended."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def _start(prepare: Callable[[], Callable]) -> None:
     global _prepare
-    import cv2
-
+    _end_with_parent()
     cv2.setNumThreads(1)
     _prepare = prepare
 

@@ -4,6 +4,7 @@ import ast
 import hashlib
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 LIBRARY = Path(__file__).resolve().parent
 
@@ -50,7 +51,18 @@ def imports(path: Path) -> frozenset[Path]:
 def syntax_hash(path: Path) -> str:
     """A hash of a Python file's syntax tree without docstrings and other strings that stand alone."""
     tree = _WithoutDocumentation().visit(_tree(path))
-    return hashlib.blake2b(ast.dump(tree).encode(), digest_size=8).hexdigest()
+    return hashlib.blake2b(repr(_structure(tree)).encode(), digest_size=8).hexdigest()
+
+
+def _structure(part: Any) -> Any:
+    """A syntax tree as nested tuples, without empty fields: new versions of Python add such to old code."""
+    if isinstance(part, ast.AST):
+        fields = ((name, _structure(value)) for name, value in ast.iter_fields(part))
+        return type(part).__name__, *((name, value) for name, value in fields if value not in (None, ()))
+    if isinstance(part, list):
+        return tuple(map(_structure, part))
+    # Constants are told apart by type: 1, 1.0 and True are equal.
+    return part if part is None else (type(part).__name__, repr(part))
 
 
 class _WithoutDocumentation(ast.NodeTransformer):

@@ -1,4 +1,4 @@
-"""Training one model on mixtures of aligned real and fake faces (ALGORITHM: mixup, Zhang et al. 2018)."""
+"""Training one model on mixtures of aligned real and fake faces (mixup: Zhang et al., ICLR 2018)."""
 
 import logging
 import signal

@@ -7,14 +7,15 @@ A rotation tag is honoured here, once, so that every stage sees the same upright
 the frame as this module gives it.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 
-from dfdc.errors import VideoError
+from dfdc.errors import UserError, VideoError
 
 av.logging.set_level(av.logging.PANIC)  # a damaged video is reported in a table, not on the terminal
 
@@ -84,9 +85,26 @@ def read_frames(
                 size = (frame.width, frame.height)
                 video.width, video.height = size if turns % 2 == 0 else size[::-1]
             if wanted is None or wanted(index):
-                yield index, _upright(frame, turns, video)
+                try:
+                    picture = _upright(frame, turns, video)
+                except (av.FFmpegError, ValueError, MemoryError) as error:
+                    video.damage = _words(error)
+                    break
+                yield index, picture
     if video.frames_read == 0:
         raise VideoError(f"no frame can be decoded ({video.damage or 'the video has no frames'})")
+
+
+def check_readable(rows: Sequence[Mapping[str, Any]], folder: Path, max_unreadable: float) -> None:
+    """Raise UserError if more than the share ``max_unreadable`` of some videos is unreadable."""
+    unreadable = [row for row in rows if row["status"] == "unreadable"]
+    if len(unreadable) > max_unreadable * len(rows):
+        examples = "".join(f"\n  {row['video']}: {row['reason']}" for row in unreadable[:5])
+        raise UserError(
+            f"{len(unreadable)} of {len(rows)} videos in {folder} cannot be read, more than data.max_unreadable "
+            f"({max_unreadable:.0%}) allows. The disk or the download is more likely broken than the data:{examples}\n"
+            "Restore the files, or raise data.max_unreadable in the config if they are to be left out."
+        )
 
 
 def _upright(frame: av.VideoFrame, turns: int, video: Video) -> np.ndarray:

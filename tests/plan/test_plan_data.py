@@ -54,6 +54,12 @@ def test_entry_of_metadata_removed(project, world):
     assert project.plan(own_data=True) == world.after("detect_faces dfdc_train_part_0")
 
 
+def test_training_video_replaced(project, world):
+    video, *_ = sorted((project.folder / PART).glob("*.mp4"))
+    project.write(f"{PART}/{video.name}", video.read_bytes() + b"more")
+    assert project.plan(own_data=True) == world.after("detect_faces dfdc_train_part_0")
+
+
 def test_test_video_added(project, world):
     name = next(name for name in (f"new{number}.mp4" for number in range(99)) if shard_of(name, 2) == 1)
     project.write(f"demo/data/test_videos/{name}", videos_in(project)[0].read_bytes())

@@ -17,7 +17,7 @@ def nested(path, value):
         ("detection.train.threshold", 0.7, "detect_faces"),
         ("detection.train.every", 5, "detect_faces"),
         ("detection.test.threshold", 0.7, "detect_test_faces"),
-        ("data.max_unreadable", 0.4, "detect_faces"),
+        ("data.max_unreadable", 0.4, ""),
         ("tracking.train.sigma_h", 0.8, "build_tracks"),
         ("tracking.test.t_min", 6, "track_test_faces"),
         ("alignment.min_iou", 0.4, "align_tracks"),
@@ -78,8 +78,8 @@ def test_a_model_less(project, world):
 
 def given(project, *models):
     """Settings with the weights of some models given, and the file of them where they were not yet."""
-    weights = (project.demo / "results/models/re/weights.safetensors").read_bytes()
     for model in models:
+        weights = (project.demo / f"results/models/{model}/weights.safetensors").read_bytes()
         project.write(f"demo/given/{model}.safetensors", weights)
     return {"models": {model: {"weights": f"given/{model}.safetensors"} for model in models}}
 

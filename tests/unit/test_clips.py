@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from samples import moving, truncated, write_video
 
 from dfdc.clips import ClipSettings, Cut, choose_window, cut_clips, enlarged, extract_clips, pair_clips
+from dfdc.errors import UserError
 from dfdc.store import Store, decode_png
 from dfdc.tables import read_table, write_table
 from dfdc.video import open_video, read_frames
@@ -119,7 +120,7 @@ def extract(folder, store, workers=1):
         track("x.mp4", "damaged.mp4"),
         track("x.mp4", "missing.mp4"),
     ]
-    return extract_clips(folder, aligned, SIZES, store, SETTINGS, 6, workers)
+    return extract_clips(folder, aligned, SIZES, store, SETTINGS, 6, 1.0, workers)
 
 
 def test_clips_of_a_part(folder, tmp_path):
@@ -135,7 +136,11 @@ def test_clips_of_a_part(folder, tmp_path):
         ("x.mp4", "missing.mp4", "REAL"),
         ("damaged.mp4", "damaged.mp4", "FAKE"),
         ("missing.mp4", "missing.mp4", "FAKE"),
+        ("f.mp4", "f.mp4", "FAKE"),  # the track that is too short
     ]
+    too_short = rows.pop()
+    assert (too_short["status"], too_short["frames"], too_short["clip"]) == ("failed", 0, None)
+    assert too_short["reason"] == "the aligned track has 7 sampled frames, a clip needs 8"
     by_video = {row["video"]: row for row in rows}
     short, damaged, missing = (by_video[f"{name}.mp4"] for name in ("short", "damaged", "missing"))
     assert (missing["status"], missing["frames"], missing["clip"]) == ("failed", 0, None)
@@ -162,6 +167,11 @@ def test_clips_of_a_part(folder, tmp_path):
         assert (row["status"], row["reason"], row["frames"]) == ("ok", "", 50)
 
 
+def test_more_that_cannot_be_cut_than_is_allowed(folder, tmp_path):
+    with pytest.raises(UserError, match=r"1 of 2 videos .* cannot be read(.|\n)*missing.mp4: the file is missing"):
+        extract_clips(folder, [track("x.mp4", "missing.mp4")], SIZES, tmp_path / "s.arrow", SETTINGS, 6, 0.4)
+
+
 def test_processes_make_no_difference(folder, tmp_path):
     rows = [extract(folder, tmp_path / f"{workers}.arrow", workers) for workers in (1, 2)]
     assert rows[0] == rows[1]
@@ -169,7 +179,7 @@ def test_processes_make_no_difference(folder, tmp_path):
 
 
 def test_nothing_to_cut(folder, tmp_path):
-    assert extract_clips(folder, [], {}, tmp_path / "s.arrow", SETTINGS, 6) == []
+    assert extract_clips(folder, [], {}, tmp_path / "s.arrow", SETTINGS, 6, 0.05) == []
     assert len(Store(tmp_path / "s.arrow")) == 0
 
 

@@ -224,7 +224,7 @@ def test_the_published_constants():
         (changed(clips__frames=None), "clips.frames: None is not of type 'integer'."),
         (
             changed(training__learning_rate="1e-3"),
-            "training.learning_rate: '1e-3' is not of type 'number' (YAML takes 1e-3 for a word: write 0.001 or",
+            "training.learning_rate: '1e-3' is not of type 'number' (YAML takes 1e-3 for a word: write 0.001;",
         ),
         (changed(training__learning_rate=float("nan")), "training.learning_rate: nan is not of type 'number'"),
         (changed(training__learning_rate=float("inf")), "training.learning_rate: inf is not of type 'number'"),

@@ -56,3 +56,10 @@ def test_sha256(tmp_path):
     content = bytes(range(256)) * 9000
     (tmp_path / "b").write_bytes(content)
     assert sha256(tmp_path / "b") == hashlib.sha256(content).hexdigest()
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path):
+    (tmp_path / ".table[1].parquet.4242.part").write_bytes(b"half")
+    (tmp_path / ".table[2].parquet.4242.part").write_bytes(b"another file's")
+    write_text(tmp_path / "table[1].parquet", "whole")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".table[2].parquet.4242.part", "table[1].parquet"]

@@ -41,7 +41,9 @@ def test_the_score_of_a_video(video, tmp_path):
     frames, boxes, _ = interpolate(track, 2, 60)
     settings = CropSettings(1.5, 2, 14, 7, ("frame", "sequence"))
     store = tmp_path / "crops.arrow"
-    crops = crop_test_faces(video.parent, {video.name: {0: (frames, boxes)}}, {video.name: (128, 96)}, store, settings)
+    crops = crop_test_faces(
+        video.parent, {video.name: {0: (frames, boxes)}}, {video.name: (128, 96)}, store, settings, 0.05
+    )
 
     probabilities = []
     for kind in ("frame", "sequence"):

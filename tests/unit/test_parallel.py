@@ -1,6 +1,10 @@
 import os
 import signal
+import subprocess
+import sys
+import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import pytest
@@ -77,3 +81,44 @@ def test_worker_count():
     assert worker_count("auto", 6) == 6
     assert worker_count(2, 6) == 2
     assert worker_count(8, 6) == 6
+
+
+SLEEPERS = """
+import os, sys, time
+from dataclasses import dataclass
+from dfdc.parallel import map_in_order
+
+@dataclass
+class Sleeper:
+    def prepare(self):
+        return self.sleep
+
+    def sleep(self, item):
+        print(os.getpid(), flush=True)
+        time.sleep(60)
+
+if __name__ == "__main__":
+    list(map_in_order(Sleeper().prepare, [1, 2], 2))
+"""
+
+
+def alive(pid):
+    stat = Path(f"/proc/{pid}/stat")
+    return stat.exists() and stat.read_text().rsplit(") ")[1][0] != "Z"
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks into /proc")
+def test_workers_end_with_a_parent_that_is_killed(tmp_path):
+    (tmp_path / "sleepers.py").write_text(SLEEPERS)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    parent = subprocess.Popen(
+        [sys.executable, tmp_path / "sleepers.py"], stdout=subprocess.PIPE, text=True, env=environment
+    )
+    workers = [int(parent.stdout.readline()) for _ in range(2)]
+    assert all(map(alive, workers))
+    parent.kill()
+    parent.wait()
+    deadline = time.monotonic() + 15
+    while any(map(alive, workers)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not any(map(alive, workers))

@@ -19,6 +19,7 @@ def main() -> None:
         },
         Path(snakemake.output.store),
         CropSettings(**snakemake.params.settings, kinds=tuple(snakemake.params.kinds)),
+        snakemake.config["data"]["max_unreadable"],  # it decides whether the job fails, and not what it writes
         worker_count(snakemake.config["speed"]["workers"], snakemake.threads),
     )
     write_table(snakemake.output.crops, "crops", crops)

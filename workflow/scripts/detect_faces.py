@@ -16,7 +16,7 @@ def main() -> None:
         metadata.parent,
         read_metadata(metadata),
         DetectionSettings(**snakemake.params.settings),
-        snakemake.params.max_unreadable,
+        snakemake.config["data"]["max_unreadable"],  # it decides whether the job fails, and not what it writes
         device=str(choose_device(speed["device"], snakemake.resources.gpu)),
         workers=worker_count(speed["workers"], snakemake.threads),
         batch_size=speed["batch_size"],

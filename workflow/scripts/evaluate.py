@@ -22,7 +22,7 @@ def main() -> None:
     )
     write_text(snakemake.output[0], json.dumps(result, indent=2) + "\n")
     ensemble = result["ensemble"]
-    logger.info(f"{ensemble['videos']} labelled videos: log loss {ensemble['log_loss']:.4f}, AUC {ensemble['auc']}")
+    logger.info(f"{ensemble['videos']} labelled videos: log loss {ensemble['log_loss']}, AUC {ensemble['auc']}")
 
 
 if __name__ == "__main__":

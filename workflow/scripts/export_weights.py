@@ -3,14 +3,12 @@
 import torch
 
 from dfdc.augment.device import MEAN, STD
-from dfdc.files import sha256
 from dfdc.log import rule_log
-from dfdc.settings import digest
 from dfdc.weights import load_weights, read_metadata, save_weights
 
 
 def main() -> None:
-    model, pairs = snakemake.params.model, snakemake.input.get("pairs")
+    model = snakemake.params.model
     about = {
         "name": snakemake.wildcards.model,
         "architecture": model["architecture"],
@@ -22,11 +20,13 @@ def main() -> None:
         "frames": model["frames"],
         "seed": model["seed"],
         "erasing": model["erasing"],
-        "training": snakemake.params.training,
-        "data": sha256(pairs[0]) if pairs else None,
-        "code": digest(snakemake.params.code),
+        # Of weights from elsewhere nothing is known of these.
+        "training": None,
+        "data": None,
+        "pretrained": None,
+        "code": None,
     }
-    # What given weights say of themselves counts for more than what the config says of them.
+    # What weights say of themselves counts for more than what the config says of them.
     known = read_metadata(snakemake.input.weights)
     about |= {key: known[key] for key in about.keys() - {"name", "architecture", "kind"} if key in known}
     state = load_weights(snakemake.input.weights, model["architecture"], model["kind"])

@@ -16,6 +16,7 @@ def main() -> None:
         Path(snakemake.output.store),
         ClipSettings(**snakemake.params.settings),
         snakemake.params.every,
+        snakemake.config["data"]["max_unreadable"],  # it decides whether the job fails, and not what it writes
         worker_count(snakemake.config["speed"]["workers"], snakemake.threads),
     )
     write_table(snakemake.output.clips, "clips", clips)

@@ -1,5 +1,6 @@
 """Train a model: pairs, stores of clips and pretrained weights → weights and metrics."""
 
+import shutil
 from pathlib import Path
 
 import torch
@@ -41,8 +42,8 @@ def main() -> None:
 
     # Checkpoints of other settings, code or data are no place to go on from.
     about = (model, training, params.torch_threads, params.code, device.type)
-    data = sha256(snakemake.input.pairs[0]), pretrained and sha256(pretrained)
-    folder = Path("work", name, digest(*about, *data))
+    data, start = sha256(snakemake.input.pairs[0]), pretrained and sha256(pretrained)
+    folder = Path("work", name, digest(*about, data, start))
     logger.info(f"on {device}, checkpoints in {folder}")
 
     state, metrics = train(
@@ -56,13 +57,15 @@ def main() -> None:
         worker_count(speed["workers"], snakemake.threads),
         speed["checkpoint_every"],
     )
+    provenance = {"training": training, "data": data, "pretrained": start or None, "code": digest(params.code)}
     write_table(snakemake.output.metrics, "metrics", metrics)
     save_weights(
         snakemake.output.weights,
         state,
-        {"architecture": model["architecture"], "kind": model["kind"]},
+        {"architecture": model["architecture"], "kind": model["kind"], **provenance},
         torch.float32,
     )
+    shutil.rmtree(folder)  # what was for a restart; a training that is run again begins anew
 
 
 if __name__ == "__main__":

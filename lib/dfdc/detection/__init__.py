@@ -7,10 +7,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from dfdc.errors import UserError, VideoError
+from dfdc.errors import VideoError
 from dfdc.log import progress
 from dfdc.parallel import map_in_order
-from dfdc.video import open_video, read_frames
+from dfdc.video import check_readable, open_video, read_frames
 
 
 class Detector(Protocol):
@@ -47,8 +47,13 @@ def build_detector(settings: DetectionSettings, device: str, batch_size: int) ->
         from dfdc.detection.yunet import YuNetDetector
 
         return YuNetDetector(settings.weights, longer_side=settings.size, threshold=settings.threshold)
+    import torch
+
     from dfdc.detection.dsfd import DSFDDetector
 
+    if device == "cpu":
+        # One thread a process, on however many cores: sums depend on the number of threads to the last digits.
+        torch.set_num_threads(1)
     return DSFDDetector(
         settings.weights,
         resize=settings.resize,
@@ -78,8 +83,8 @@ def detect_video(
 ) -> VideoFaces:
     """Look for faces in every ``every``-th frame of a video that need not be sound.
 
-    With ``kept_fps`` only every ``step``-th frame counts, so that about so many are left of a second (ALGORITHM:
-    ``step = round(int(fps) / kept_fps)``), and faces are looked for in every ``every``-th of those; the row then
+    With ``kept_fps`` only every ``step``-th frame counts, so that about so many are left of a second (``step =
+    round(int(fps) / kept_fps)``), and faces are looked for in every ``every``-th of those; the row then
     has the step too. Frames are streamed: no more than ``batch`` are held.
     """
     row = {"video": path.name, "status": "ok", "reason": "", "frames": 0, "width": 0, "height": 0, "fps": 0.0}
@@ -171,18 +176,6 @@ def detect_test_faces(
     """
     found = list(_detect_all(paths, _Task(settings, device, batch_size, kept_fps), workers))
     return [row for video in found for row in video.detections()], [video.row for video in found]
-
-
-def check_readable(rows: Sequence[Mapping[str, Any]], folder: Path, max_unreadable: float) -> None:
-    """Raise UserError if more than the share ``max_unreadable`` of some videos is unreadable."""
-    unreadable = [row for row in rows if row["status"] == "unreadable"]
-    if len(unreadable) > max_unreadable * len(rows):
-        examples = "".join(f"\n  {row['video']}: {row['reason']}" for row in unreadable[:5])
-        raise UserError(
-            f"{len(unreadable)} of {len(rows)} videos in {folder} cannot be read, more than data.max_unreadable "
-            f"({max_unreadable:.0%}) allows. The disk or the download is more likely broken than the data:{examples}\n"
-            "Restore the files, or raise data.max_unreadable in the config if they are to be left out."
-        )
 
 
 def _detect_all(paths: Sequence[Path], task: _Task, workers: int) -> Iterator[VideoFaces]:
