@@ -19,14 +19,6 @@ STAGES = (1, 2, 2, 3, 3, 4, 1)
 NORMALISATION = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def body(architecture):
     shapes = state_shapes(architecture, "frame")
     return {name: shape for name, shape in shapes.items() if not name.startswith("_fc.")}

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from samples import moving, overwritten, truncated, write_sound, write_video
 
-from dfdc.demo.sources import fetch_sources
 from dfdc.detection import (
     DetectionSettings,
     build_detector,
@@ -23,12 +22,8 @@ SETTINGS = DetectionSettings("yunet", None, "longer_side", 960, 0.6, 6)
 
 
 @pytest.fixture(scope="module")
-def astronaut():
-    try:
-        path = fetch_sources()["astronaut"]
-    except UserError as error:
-        pytest.skip(f"no pictures of faces: {error}")
-    return cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)[0:320, 60:380].copy()
+def astronaut(astronaut):
+    return astronaut[0:320, 60:380].copy()
 
 
 @pytest.fixture(scope="module")

@@ -36,7 +36,6 @@ def video(tmp_path):
 
 
 def test_the_score_of_a_video(video, tmp_path):
-    torch.set_num_threads(1)
     track = Track([0, 12, 24, 36, 48], [[20 + i, 20, 60 + i, 70 - i] for i in range(5)], [0.95] * 5)
     frames, boxes, _ = interpolate(track, 2, 60)
     settings = CropSettings(1.5, 2, 14, 7, ("frame", "sequence"))

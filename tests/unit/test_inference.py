@@ -16,14 +16,6 @@ SETTINGS = CropSettings(1.5, 2, 14, 7, ("frame", "sequence"))
 CPU = torch.device("cpu")
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def track(kept, first=0, step=2):
     """A face that moves: its frames, step 2 apart, and a box at each."""
     frames = [first + step * n for n in range(kept)]

@@ -26,15 +26,6 @@ from dfdc.models import (
 DATA = Path(__file__).parent / "data"
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    """The networks here are small, and on a busy machine threads that wait for each other are slow."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 # B7 adds up fifty residual branches: their ends are damped, or its numbers would explode.
 RESIDUAL = {"efficientnet-b7": 0.6}
 

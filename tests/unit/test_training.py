@@ -25,14 +25,6 @@ TINY = TrainSettings("efficientnet-lite0", "frame", 6, 2, 2, 0.02, 0.9, 1e-4)
 CPU = torch.device("cpu")
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="module")
 def stores(tmp_path_factory):
     return {"part": write_clips(tmp_path_factory.mktemp("training") / "part.arrow", [6] * 10)}

@@ -27,14 +27,6 @@ from dfdc.weights import (
 LITE = "efficientnet-lite0"
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def random_state(architecture, kind="frame", seed=0):
     numbers = torch.Generator().manual_seed(seed)
     return {

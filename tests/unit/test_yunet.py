@@ -4,7 +4,6 @@ import cv2
 import numpy as np
 import pytest
 
-from dfdc.demo.sources import fetch_sources
 from dfdc.detection import yunet
 from dfdc.detection.yunet import YuNetDetector, packaged_weights
 from dfdc.errors import UserError
@@ -12,19 +11,6 @@ from dfdc.video import open_video, read_frames
 
 # About where the face in the picture of the astronaut is: from brow to chin, from ear to ear.
 ASTRONAUT_FACE = (175, 60, 275, 190)
-
-
-@pytest.fixture(scope="module")
-def sources():
-    try:
-        return fetch_sources()
-    except UserError as error:
-        pytest.skip(f"no pictures of faces: {error}")
-
-
-@pytest.fixture(scope="module")
-def astronaut(sources):
-    return cv2.cvtColor(cv2.imread(str(sources["astronaut"])), cv2.COLOR_BGR2RGB)
 
 
 @pytest.fixture(scope="module")
