@@ -13,6 +13,13 @@ from typing import Any
 import pytest
 import yaml
 from filelock import FileLock
+from hypothesis import settings
+
+# The same examples in every run, so that a run that passed passes again; others are looked for with
+# `pytest --hypothesis-profile=search`.
+settings.register_profile("same", derandomize=True, deadline=None)
+settings.register_profile("search", max_examples=1000, deadline=None)
+settings.load_profile("same")
 
 ROOT = Path(__file__).resolve().parents[1]
 # What a run of the workflow consists of.

@@ -38,7 +38,8 @@ def combine(probabilities: np.ndarray, settings: EnsembleSettings) -> float:
     if len(probabilities) == 0:
         return settings.unknown
     weights = np.abs(np.asarray(probabilities, np.float64) - 0.5) + settings.weight_offset
-    return float(np.average(confident(probabilities, settings), weights=weights))
+    mean = np.average(confident(probabilities, settings), weights=weights)
+    return float(np.clip(mean, *settings.clip))  # the mean of equal numbers can be a last digit beside them
 
 
 def video_scores(videos: Iterable[str], scores: Sequence[pa.Table], settings: EnsembleSettings) -> dict[str, float]:

@@ -50,6 +50,10 @@ def test_properties_of_the_score(probabilities):
     assert (np.abs(moved - 0.5) >= np.minimum(np.abs(np.sort(given) - 0.5), 0.49) - 1e-7).all()
 
 
+def test_a_mean_at_the_limit_does_not_round_beyond_it():
+    assert combine(np.float32([0.9140697216828937]), PUBLISHED) == 0.99
+
+
 def test_every_face_of_every_model_counts_once():
     one, other = table([("a", 0.9), ("b", 0.2), ("a", 0.6)]), table([("a", 0.3)])
     scores = video_scores(["c", "b", "a"], [one, other], PUBLISHED)
