@@ -16,6 +16,9 @@ rule pair_clips:
         mem_mb=4000,
         runtime=30,
     params:
+        settings=settings("pairs"),
+        # The rest of the section is the trainings'.
+        validation={key: config["validation"][key] for key in ("parts", "share", "seed")},
         code=lambda wildcards: code("pair_clips"),
         unfinished=lambda wildcards: unfinished("pair_clips", wildcards),
     script:

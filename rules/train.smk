@@ -32,6 +32,7 @@ rule train:
     output:
         weights="results/models/{model}/weights.safetensors",
         metrics="results/models/{model}/metrics.parquet",
+        validation="results/models/{model}/validation.parquet",
     log:
         "logs/train/{model}.log",
     benchmark:
@@ -46,6 +47,7 @@ rule train:
     params:
         model=lambda wildcards: model_settings(wildcards.model, *MODEL_KEYS),
         training=settings("training"),
+        validation={key: config["validation"][key] for key in ("every", "pairs")},
         torch_threads=settings("torch_threads"),
         code=lambda wildcards: code("train"),
         unfinished=lambda wildcards: unfinished("train", wildcards),

@@ -1,22 +1,41 @@
 """The state of a training on disk: complete, exact, and for one trainer at a time.
 
-A checkpoint is a safetensors file: the model under ``model.``, the momentum of SGD under ``momentum.``, the
-metrics so far under ``metrics.``, and the iteration in the metadata. Random numbers need no state, because each
-iteration's are a function of its number.
+A checkpoint is a safetensors file: the model under ``model.``, the momentum of SGD under ``momentum.``, the averaged
+weights (if they are kept) under ``average.``, what was measured so far under ``records.``, and the iteration in the
+metadata. Random numbers need no state, because each iteration's are a function of its number.
 """
 
 import contextlib
+import logging
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from filelock import FileLock, Timeout
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch.optim.swa_utils import AveragedModel
 
 from dfdc.errors import UserError
 from dfdc.files import atomic_path
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """What a training changes: the model, its optimizer, and the running average of its weights, if there is one."""
+
+    model: torch.nn.Module
+    optimizer: torch.optim.SGD
+    average: AveragedModel | None = None
+
+    def result(self) -> dict[str, torch.Tensor]:
+        """The weights that the training is for, on the CPU."""
+        chosen = self.model if self.average is None else self.average.module
+        return {name: tensor.detach().cpu().contiguous() for name, tensor in chosen.state_dict().items()}
 
 
 @contextlib.contextmanager
@@ -42,51 +61,84 @@ def exclusive(folder: Path) -> Iterator[None]:
 
 
 def save_checkpoint(
-    path: Path,
-    iteration: int,
-    model: torch.nn.Module,
-    optimizer: torch.optim.SGD,
-    metrics: Mapping[str, torch.Tensor],
+    folder: Path, iteration: int, state: TrainingState, records: Mapping[str, torch.Tensor], keep: int
 ) -> None:
-    """Write the state after ``iteration`` atomically."""
-    tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
-    tensors |= {f"momentum.{name}": buffer for name, buffer in _momentum(model, optimizer).items()}
-    tensors |= {f"metrics.{name}": values for name, values in metrics.items()}
-    with atomic_path(path) as temporary:
+    """Write the state after ``iteration`` atomically, and remove all checkpoints but the newest ``keep``."""
+    tensors = {f"model.{name}": tensor for name, tensor in state.model.state_dict().items()}
+    tensors |= {f"momentum.{name}": buffer for name, buffer in _momentum(state).items()}
+    if state.average is not None:
+        tensors |= {f"average.{name}": tensor for name, tensor in state.average.state_dict().items()}
+    tensors |= {f"records.{name}": values for name, values in records.items()}
+    with atomic_path(folder / f"checkpoint_{iteration:08}.safetensors") as temporary:
         cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         save_file(cpu, temporary, metadata={"iteration": str(iteration)})
+    for superseded in checkpoints(folder)[keep:]:
+        superseded.unlink()
 
 
-def load_checkpoint(
-    path: Path, model: torch.nn.Module, optimizer: torch.optim.SGD
-) -> tuple[int, dict[str, torch.Tensor]]:
-    """Put a checkpoint's state into the model and the optimizer; give the iteration and the metrics.
+def load_checkpoint(folder: Path, state: TrainingState) -> tuple[int, dict[str, torch.Tensor]]:
+    """Put the newest checkpoint's state into the model and the optimizer; give the iteration and the records.
 
-    Without a checkpoint: iteration 0 and no metrics. Raises UserError if the file is damaged.
+    Without a checkpoint: iteration 0 and no records. A damaged one is passed over with a warning; raises UserError
+    if all of them are damaged.
     """
-    if not path.exists():
-        return 0, {}
-    parts: dict[str, dict[str, torch.Tensor]] = {"model": {}, "momentum": {}, "metrics": {}}
-    try:
-        with safe_open(path, "pt") as file:
-            iteration = int(file.metadata()["iteration"])
-            for key in file.keys():  # noqa: SIM118 (it is no mapping)
-                part, name = key.split(".", 1)
-                parts[part][name] = file.get_tensor(key)
-    except (SafetensorError, OSError) as error:
-        raise UserError(
-            f"The checkpoint {path} is damaged ({error}). Delete it: the training then starts afresh."
-        ) from error
-    model.load_state_dict(parts["model"])
-    parameters = dict(model.named_parameters())
+    faults = []
+    for path in checkpoints(folder):
+        try:
+            iteration, parts = _read(path)
+        except (SafetensorError, OSError) as error:
+            faults.append(f"The checkpoint {path} is damaged ({error}).")
+            continue
+        for fault in faults:
+            logger.warning(f"{fault} The one before is taken.")
+        _restore(state, parts)
+        return iteration, parts["records"]
+    if faults:
+        raise UserError(f"{' '.join(faults)} Delete what is damaged: the training then starts afresh.")
+    return 0, {}
+
+
+def read_result(folder: Path) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+    """The weights that a finished training is for, as ``TrainingState.result`` gives them, and its records."""
+    _, parts = _read(checkpoints(folder)[0])
+    averaged = {name.removeprefix("module."): value for name, value in parts["average"].items() if "." in name}
+    return averaged or parts["model"], parts["records"]
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """The checkpoints in a folder, the newest first."""
+    return sorted(folder.glob("checkpoint_*.safetensors"), reverse=True)
+
+
+def remove_checkpoints(folder: Path) -> None:
+    """Remove the checkpoints of a training whose result is safe; its records stay."""
+    for path in checkpoints(folder):
+        path.unlink()
+
+
+def _read(path: Path) -> tuple[int, dict[str, dict[str, torch.Tensor]]]:
+    parts: dict[str, dict[str, torch.Tensor]] = {"model": {}, "momentum": {}, "average": {}, "records": {}}
+    with safe_open(path, "pt") as file:
+        for key in file.keys():  # noqa: SIM118 (it is no mapping)
+            part, name = key.split(".", 1)
+            parts[part][name] = file.get_tensor(key)
+        return int(file.metadata()["iteration"]), parts
+
+
+def _restore(state: TrainingState, parts: Mapping[str, Mapping[str, torch.Tensor]]) -> None:
+    state.model.load_state_dict(parts["model"])
+    parameters = dict(state.model.named_parameters())
     for name, buffer in parts["momentum"].items():
-        optimizer.state[parameters[name]]["momentum_buffer"] = buffer.to(parameters[name])
-    return iteration, parts["metrics"]
+        parameter = parameters[name]
+        # Laid out in memory as the parameter is.
+        state.optimizer.state[parameter]["momentum_buffer"] = torch.empty_like(parameter.data).copy_(buffer)
+    if state.average is not None:
+        state.average.load_state_dict(parts["average"])
 
 
-def _momentum(model: torch.nn.Module, optimizer: torch.optim.SGD) -> dict[str, torch.Tensor]:
+def _momentum(state: TrainingState) -> dict[str, torch.Tensor]:
     return {
-        name: optimizer.state[parameter]["momentum_buffer"]
-        for name, parameter in model.named_parameters()
-        if optimizer.state.get(parameter, {}).get("momentum_buffer") is not None
+        name: state.optimizer.state[parameter]["momentum_buffer"]
+        for name, parameter in state.model.named_parameters()
+        if state.optimizer.state.get(parameter, {}).get("momentum_buffer") is not None
     }

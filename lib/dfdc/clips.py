@@ -1,12 +1,14 @@
 """Cutting clips: the same box and the same frames from a real video and from its fake."""
 
 import hashlib
+import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from dfdc.draws import generator
@@ -15,6 +17,10 @@ from dfdc.log import progress
 from dfdc.parallel import map_in_order
 from dfdc.store import encode_png, write_store
 from dfdc.video import check_readable, open_video, read_frames
+
+logger = logging.getLogger(__name__)
+
+SIGNATURE = 16  # cells along each side
 
 
 @dataclass(frozen=True)
@@ -71,16 +77,23 @@ class Cut:
 
 @dataclass(frozen=True)
 class CutClip:
-    """A clip's PNG pictures, the hash of its pixels, and why there are fewer than there should be (or "")."""
+    """A clip's PNG pictures, the hash of its pixels, why there are fewer than there should be (or ""), and signatures.
+
+    ``signatures`` has one of each picture: its colours on a grid of 16 x 16 cells, each the mean over the cell's
+    area (frames x 16 x 16 x 3, uint8). Equal pictures have equal signatures. What is finer than a cell, as much of
+    the noise of compression is, does not show in them; another face does.
+    """
 
     pictures: list[bytes]
     sha256: str
     reason: str
+    signatures: np.ndarray
 
 
 def cut_clips(cut: Cut) -> list[CutClip]:
     """Decode a video once and cut all its clips. Only frames inside a window are converted to RGB."""
     pictures: list[list[bytes]] = [[] for _ in cut.windows]
+    signatures: list[list[np.ndarray]] = [[] for _ in cut.windows]
     hashes = [hashlib.sha256() for _ in cut.windows]
     wanted_by = defaultdict(list)
     for number, (first, _) in enumerate(cut.windows):
@@ -95,13 +108,30 @@ def cut_clips(cut: Cut) -> list[CutClip]:
                 face = np.ascontiguousarray(frame[y1:y2, x1:x2])
                 hashes[number].update(repr(face.shape).encode() + face.tobytes())
                 pictures[number].append(encode_png(face))
+                signatures[number].append(cv2.resize(face, (SIGNATURE, SIGNATURE), interpolation=cv2.INTER_AREA))
         reason = video.damage or "the video ends"
     except VideoError as error:
         reason = str(error)
     return [
-        CutClip(of_clip, digest.hexdigest(), reason if len(of_clip) < cut.frames else "")
-        for of_clip, digest in zip(pictures, hashes, strict=True)
+        CutClip(
+            of_clip,
+            digest.hexdigest(),
+            reason if len(of_clip) < cut.frames else "",
+            np.array(seen, np.uint8).reshape(-1, SIGNATURE, SIGNATURE, 3),
+        )
+        for of_clip, digest, seen in zip(pictures, hashes, signatures, strict=True)
     ]
+
+
+def difference(signatures: np.ndarray, others: np.ndarray) -> float | None:
+    """How much two clips differ: the mean absolute difference, 0 to 255, of the signatures of their common frames.
+
+    Clips of equal frames give exactly 0; None if there is no common frame.
+    """
+    common = min(len(signatures), len(others))
+    if common == 0:
+        return None
+    return float(np.abs(signatures[:common].astype(np.int16) - others[:common]).mean())
 
 
 @dataclass(frozen=True)
@@ -124,8 +154,9 @@ def extract_clips(
 
     ``aligned`` are the rows of the table of aligned tracks, ``videos`` the rows of the table of videos by name,
     ``every`` the distance of the sampled frames. Each video is decoded once, for all its clips.
-    An aligned track that is too short for a clip has a row, too. Raises UserError if more than the share
-    ``max_unreadable`` of the videos cannot be read any more.
+    An aligned track that is too short for a clip has a row, too. The rows of fakes say how much they differ from
+    their twins (``difference``). Raises UserError if more than the share ``max_unreadable`` of the videos cannot
+    be read any more.
     """
     too_short: list[dict[str, Any]] = []
     windows_of: dict[str, list[tuple[dict[str, Any], tuple[int, Box]]]] = defaultdict(list)
@@ -136,9 +167,8 @@ def extract_clips(
         about = {key: track[key] for key in ("real", "fake", "real_track", "fake_track")}
         if window := choose_window(track, settings, every, size["width"], size["height"]):
             for label, video in (("REAL", track["real"]), ("FAKE", track["fake"])):
-                row = {"part": folder.name, "label": label, "video": video, **about}
+                row = {"part": folder.name, "label": label, "video": video, **about, "difference": None}
                 windows_of[video].append((row | {"first_frame": window[0], "box": window[1]}, window))
-
         else:
             too_short.append(_row_without_clip(folder.name, about, len(track["frames"]), settings.frames // every))
 
@@ -147,6 +177,7 @@ def extract_clips(
         for video, windows in windows_of.items()
     ]
     rows: list[dict[str, Any]] = []
+    compare = _Comparison()
 
     def clips() -> Iterator[list[bytes]]:
         results = progress(map_in_order(_Cutter().prepare, cuts, workers), len(cuts), "videos")
@@ -159,8 +190,10 @@ def extract_clips(
                     "status": status,
                     "reason": clip.reason,
                     "sha256": clip.sha256,
+                    "clip": number if clip.pictures else None,
                 }
-                rows.append(row | {"clip": number if clip.pictures else None})
+                rows.append(row)
+                compare(row, clip.signatures)
                 if clip.pictures:
                     number += 1
                     yield clip.pictures
@@ -171,28 +204,62 @@ def extract_clips(
     return rows + too_short
 
 
+class _Comparison:
+    """Writes down how much fakes differ from their twins, keeping no more than the clips whose twin is to come.
+
+    Those are the clips of one real video, where its fakes follow on it.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: dict[tuple, tuple[dict[str, Any], np.ndarray]] = {}
+
+    def __call__(self, row: dict[str, Any], signatures: np.ndarray) -> None:
+        place = _place(row)
+        if place not in self._waiting:
+            self._waiting[place] = row, signatures
+            return
+        twin, of_twin = self._waiting.pop(place)
+        fake = row if row["label"] == "FAKE" else twin
+        fake["difference"] = difference(signatures, of_twin)
+
+
 _READABLE = {"ok": "ok", "short": "ok", "failed": "unreadable"}
 
 
 def _row_without_clip(part: str, about: Mapping[str, Any], length: int, needed: int) -> dict[str, Any]:
     """The row of an aligned track that is too short for a clip."""
-    empty = {"clip": None, "first_frame": None, "box": None, "frames": 0, "sha256": ""}
+    empty = {"clip": None, "first_frame": None, "box": None, "frames": 0, "sha256": "", "difference": None}
     reason = f"the aligned track has {length} sampled frames, a clip needs {needed}"
     what = {"part": part, "label": "FAKE", "video": about["fake"], "status": "failed", "reason": reason}
     return {**what, **about, **empty}
 
 
-def pair_clips(clips: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _place(clip: Mapping[str, Any]) -> tuple:
+    """What the two clips of a pair have in common."""
+    tracks = clip["real_track"], clip["fake_track"]
+    return clip["part"], clip["real"], clip["fake"], *tracks, clip["first_frame"], tuple(clip["box"])
+
+
+@dataclass(frozen=True)
+class ValidationSettings:
+    """What is kept out of training: all of some ``parts``, and of the source videos of the other parts a ``share``,
+    0 to 1, that is drawn with ``seed``."""
+
+    parts: Sequence[str] = ()
+    share: float = 0.0
+    seed: int = 0
+
+
+def pair_clips(
+    clips: Sequence[Mapping[str, Any]], min_difference: float, validation: ValidationSettings
+) -> list[dict[str, Any]]:
     """Rows of the table of pairs: each fake clip with the real clip of the same first frame and box.
 
-    ``clips`` are rows of the tables of clips of any number of parts. Clips that failed make no pair.
+    ``clips`` are rows of the tables of clips of any number of parts. Clips that failed make no pair, and pairs
+    whose clips differ by less than ``min_difference``, 0 to 255 (see ``difference``), are left out.
     """
-
-    def place(clip: Mapping[str, Any]) -> tuple:
-        return clip["part"], clip["real"], clip["fake"], clip["first_frame"], tuple(clip["box"])
-
-    reals = {place(clip): clip for clip in clips if clip["label"] == "REAL" and clip["frames"]}
-    return [
+    reals = {_place(clip): clip for clip in clips if clip["label"] == "REAL" and clip["frames"]}
+    pairs = [
         {
             "part": fake["part"],
             "real": fake["real"],
@@ -202,7 +269,42 @@ def pair_clips(clips: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
             "frames": min(real["frames"], fake["frames"]),
             "real_sha256": real["sha256"],
             "fake_sha256": fake["sha256"],
+            "difference": fake["difference"],
         }
         for fake in clips
-        if fake["label"] == "FAKE" and fake["frames"] and (real := reals.get(place(fake)))
+        if fake["label"] == "FAKE" and fake["frames"] and (real := reals.get(_place(fake)))
+    ]
+    equal = sum(pair["real_sha256"] == pair["fake_sha256"] for pair in pairs)
+    logger.info(f"{len(pairs)} pairs, of which {equal} show the same frames in both clips (only the sound is faked)")
+
+    kept = [pair for pair in pairs if pair["difference"] >= min_difference]
+    if min_difference > 0:
+        left_out = len(pairs) - len(kept)
+        logger.info(f"{left_out} pairs are left out: they differ by less than {min_difference} (pairs.min_difference)")
+
+    split = split_pairs(kept, validation)
+    for name in ("train", "validation"):
+        sources = [(pair["part"], pair["real"]) for pair in split if pair["split"] == name]
+        logger.info(f"{name}: {len(sources)} pairs of {len(set(sources))} source videos")
+    return split
+
+
+def split_pairs(pairs: Sequence[Mapping[str, Any]], settings: ValidationSettings) -> list[dict[str, Any]]:
+    """The pairs with the column ``split``: train or validation.
+
+    A source video belongs to one of them with all its fakes, or the one would tell of the other. Of the n source
+    videos outside ``settings.parts`` round(share * n) are for validation, at least one if the share is not 0, and
+    never all: those with the smallest draws from (seed, part, name). A part more or less therefore moves few others.
+    """
+    sources = {(pair["part"], pair["real"]) for pair in pairs}
+    others = [source for source in sources if source[0] not in settings.parts]
+    count = max(round(settings.share * len(others)), 1) if settings.share > 0 else 0
+    count = min(count, max(len(others) - 1, 0))
+
+    def draw(source: tuple[str, str]) -> tuple:
+        return generator(settings.seed, "validation", *source).random(), source
+
+    validation = sources - set(others) | set(sorted(others, key=draw)[:count])
+    return [
+        {**pair, "split": "validation" if (pair["part"], pair["real"]) in validation else "train"} for pair in pairs
     ]

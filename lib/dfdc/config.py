@@ -11,6 +11,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.validators import extend
 
 from dfdc.errors import UserError
+from dfdc.layout import find_parts
 
 # JSON has no infinity and takes 50.0 for a whole number; YAML has the one, and Python cannot count with the other.
 _TYPES = Draft202012Validator.TYPE_CHECKER.redefine_many(
@@ -128,5 +129,21 @@ def _contradictions(config: Mapping[str, Any]) -> Iterable[str]:
         made = [f"dfdc_train_part_{number}" for number in range(config["demo"]["parts"])]
         if config["data"]["parts"] != made:
             yield f"data.parts: must be {made}, the parts that the demo makes (demo.parts)"
+    yield from _faults_of_validation(config)
     if config["training"]["warmup_iterations"] >= config["training"]["iterations"]:
         yield "training.warmup_iterations: must be less than training.iterations"
+
+
+def _faults_of_validation(config: Mapping[str, Any]) -> Iterable[str]:
+    """Parts to keep out of training that there are not, or that leave nothing to train on."""
+    wanted, parts = config["validation"]["parts"], config["data"]["parts"]
+    if wanted and parts == "auto":
+        parts = find_parts(config["data"]["root"])
+    if not wanted or not parts:
+        return  # whether there must be parts is not for this key to say
+    for name in wanted:
+        if name not in parts:
+            near = difflib.get_close_matches(name, parts, 1, 0)[0]
+            yield f"validation.parts: {name!r} is none of the training parts (data.parts); did you mean {near!r}?"
+    if set(parts) <= set(wanted):
+        yield "validation.parts: names all training parts (data.parts); leave at least one to train on"

@@ -1,12 +1,11 @@
 """Training samples: aligned pairs of clips, recompressed, transformed, ready to be mixed.
 
 Everything random about a sample is a function of (seed, iteration, slot), and the pair in a slot of
-(seed, epoch): the number of worker processes and where a training was resumed make no difference.
+(seed, epoch): the number of worker processes, the number of GPUs and where a training was resumed make no difference.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from dfdc.augment import AugmentSettings, CropPolicy, draw_erasings, draw_target
 from dfdc.augment.erasing import ErasingDraw
 from dfdc.draws import generator
 from dfdc.parallel import signals_held
-from dfdc.recompression import RecompressionSettings, draw_recompression, frame_index, recompress
+from dfdc.recompression import Recompression, RecompressionSettings, draw_recompression, frame_index, recompress
 from dfdc.store import Store
 
 
@@ -69,6 +68,58 @@ class Batch:
     targets: torch.Tensor
     erasings: list[ErasingDraw | None]
 
+    def pin_memory(self) -> "Batch":
+        """The batch in memory from which it can travel to a GPU while that computes (the loader calls this)."""
+        self.real, self.fake, self.targets = (tensor.pin_memory() for tensor in (self.real, self.fake, self.targets))
+        return self
+
+    def split(self, pieces: int) -> Iterator["Batch"]:
+        """The batch in pieces of whole pairs, as equal as can be."""
+        frames = len(self.targets) // len(self.pairs)
+        for pairs in np.array_split(np.arange(len(self.pairs)), pieces):
+            pictures = slice(pairs[0] * frames, (pairs[-1] + 1) * frames)
+            yield Batch(
+                self.iteration,
+                self.pairs[pairs[0] : pairs[-1] + 1],
+                *(tensor[pictures] for tensor in (self.real, self.fake, self.targets)),
+                self.erasings[pictures],
+            )
+
+
+class PairReader:
+    """Reads the frames of pairs that a model takes. Goes to other processes as a few numbers a pair."""
+
+    def __init__(
+        self, pairs: Sequence[Mapping[str, Any]], stores: Mapping[str, Path], settings: SampleSettings
+    ) -> None:
+        """Map the stores. Raises UserError if one is missing or is not a store."""
+        parts = sorted({pair["part"] for pair in pairs})
+        self.settings = settings
+        self._stores = [Store(stores[part]) for part in parts]
+        number = {part: number for number, part in enumerate(parts)}
+        columns = [(number[pair["part"]], pair["real_clip"], pair["fake_clip"], pair["frames"]) for pair in pairs]
+        self._pairs = np.array(columns, np.int32).reshape(-1, 4)
+
+    def __len__(self) -> int:
+        """The number of pairs."""
+        return len(self._pairs)
+
+    def read(self, pair: int, recompression: Recompression | None) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """The frames of the real and of the fake clip of a pair, both recompressed alike or both as they are."""
+        settings = self.settings
+        part, *clips, both = self._pairs[pair].tolist()
+        # Where one clip is shorter than its twin, both are read as far as both go.
+        length = both if settings.whole_clip else min(both, max(settings.frames) + 1)
+        faces = []
+        for clip in clips:
+            if recompression is None:
+                faces.append(self._stores[part].read(clip, [min(index, length - 1) for index in settings.frames]))
+            else:
+                frames = np.stack(self._stores[part].read(clip, range(length)))
+                decoded = recompress(frames, recompression, settings.recompression)
+                faces.append([decoded[frame_index(index, length, len(decoded))] for index in settings.frames])
+        return faces[0], faces[1]
+
 
 class PairDataset(Dataset):
     """Samples by place. ``pairs`` are rows of the table of pairs, ``stores`` the store of each part."""
@@ -77,15 +128,15 @@ class PairDataset(Dataset):
         self, pairs: Sequence[Mapping[str, Any]], stores: Mapping[str, Path], settings: SampleSettings
     ) -> None:
         """Map the stores. Raises UserError if one is missing or is not a store."""
-        self.pairs = pairs
-        self.stores = {part: Store(path) for part, path in stores.items()}
+        self.reader = PairReader(pairs, stores, settings)
         self.settings = settings
 
     def __getitem__(self, place: Place) -> Sample:
         """Read, recompress and transform the pair at a place."""
         settings = self.settings
         where = (settings.seed, place.iteration, place.slot)
-        real, fake = self._faces(place)
+        draw = generator(settings.seed, "recompression", place.iteration, place.slot)
+        real, fake = self.reader.read(place.pair, draw_recompression(draw, settings.recompression))
         real_faces, fake_faces = transform_pair(real, fake, settings.kind, settings.crop, settings.augment, *where)
         return Sample(
             place,
@@ -95,31 +146,20 @@ class PairDataset(Dataset):
             draw_erasings(settings.kind, len(settings.frames), settings.crop, settings.augment, *where),
         )
 
-    def _faces(self, place: Place) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """The frames of the real and of the fake clip that the model takes, recompressed or as they are."""
-        settings, pair = self.settings, self.pairs[place.pair]
-        draw = generator(settings.seed, "recompression", place.iteration, place.slot)
-        recompression = draw_recompression(draw, settings.recompression)
-        store = self.stores[pair["part"]]
-        # Where one clip is shorter than its twin, both are read as far as both go.
-        length = pair["frames"] if settings.whole_clip else min(pair["frames"], max(settings.frames) + 1)
-        faces = []
-        for clip in (pair["real_clip"], pair["fake_clip"]):
-            if recompression is None:
-                faces.append(store.read(clip, [min(index, length - 1) for index in settings.frames]))
-            else:
-                frames = np.stack(store.read(clip, range(length)))
-                decoded = recompress(frames, recompression, settings.recompression)
-                faces.append([decoded[frame_index(index, length, len(decoded))] for index in settings.frames])
-        return faces[0], faces[1]
-
 
 class Schedule(Sampler):
-    """The places of each batch, from iteration ``first`` to ``last``: shuffled pairs, the rest of an epoch dropped."""
+    """The places of each batch, from iteration ``first`` to ``last``: shuffled pairs, the rest of an epoch dropped.
 
-    def __init__(self, pairs: int, batch_pairs: int, seed: int, first: int, last: int) -> None:
+    One of several GPUs (``rank`` of ``ranks``) takes every ``ranks``-th slot of each batch.
+    """
+
+    def __init__(
+        self, pairs: int, batch_pairs: int, seed: int, first: int, last: int, rank: int = 0, ranks: int = 1
+    ) -> None:
         """``pairs`` is the number of pairs that there are, ``batch_pairs`` how many a batch takes."""
         self.pairs, self.batch_pairs, self.seed, self.first, self.last = pairs, batch_pairs, seed, first, last
+        self.rank, self.ranks = rank, ranks
+        self._shuffled: tuple[int, np.ndarray] | None = None  # the last epoch asked for, and its order
 
     def __len__(self) -> int:
         """The number of batches."""
@@ -127,16 +167,19 @@ class Schedule(Sampler):
 
     def __iter__(self) -> Iterator[list[Place]]:
         """The batches, each a list of places."""
-        batches = self.pairs // self.batch_pairs
-
-        @cache
-        def order(epoch: int) -> np.ndarray:
-            return generator(self.seed, "order", epoch).permutation(self.pairs)
-
         for iteration in range(self.first, self.last + 1):
-            epoch, batch = divmod(iteration - 1, batches)
-            chosen = order(epoch)[batch * self.batch_pairs : (batch + 1) * self.batch_pairs]
-            yield [Place(iteration, slot, int(pair)) for slot, pair in enumerate(chosen)]
+            places = [Place(iteration, slot, pair) for slot, pair in enumerate(self.pairs_of(iteration))]
+            yield places[self.rank :: self.ranks]
+
+    def pairs_of(self, iteration: int) -> list[int]:
+        """The pairs of the whole batch of an iteration, slot by slot."""
+        epoch, batch = divmod(iteration - 1, self.pairs // self.batch_pairs)
+        return self._order(epoch)[batch * self.batch_pairs : (batch + 1) * self.batch_pairs].tolist()
+
+    def _order(self, epoch: int) -> np.ndarray:
+        if self._shuffled is None or self._shuffled[0] != epoch:
+            self._shuffled = epoch, generator(self.seed, "order", epoch).permutation(self.pairs)
+        return self._shuffled[1]
 
 
 def batches(dataset: PairDataset, schedule: Schedule, workers: int, pin_memory: bool = False) -> Iterator[Batch]:

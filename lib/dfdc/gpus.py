@@ -1,4 +1,4 @@
-"""Which device a job computes on."""
+"""Which devices a job computes on, and how."""
 
 import logging
 
@@ -9,22 +9,40 @@ from dfdc.errors import UserError
 logger = logging.getLogger(__name__)
 
 
-def choose_device(wanted: str, gpus: int) -> torch.device:
-    """The device for a job that was given ``gpus`` GPUs: ``wanted`` is auto, cpu or cuda.
+def choose_devices(wanted: str, gpus: int) -> list[torch.device]:
+    """The devices for a job that was given ``gpus`` GPUs: ``wanted`` is auto, cpu or cuda.
 
-    With auto, a GPU if the job was given one and there is one, else the CPU. Raises UserError if cuda is wanted
+    With auto, as many GPUs as the job was given and there are, else the CPU. Raises UserError if cuda is wanted
     and there is none.
     """
-    available = torch.cuda.is_available()
+    available = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if wanted == "cuda" and not available:
         raise UserError("speed.device in the config is cuda, but torch finds no GPU. Set it to auto or cpu.")
-    if wanted != "cpu" and gpus > 0 and available:
-        logger.info(f"on {torch.cuda.get_device_name()}")
-        return torch.device("cuda")
-    return torch.device("cpu")
+    count = min(gpus, available) if wanted != "cpu" else 0
+    if count == 0:
+        return [torch.device("cpu")]
+    logger.info(f"on {count} x {torch.cuda.get_device_name()}")
+    return [torch.device("cuda", number) for number in range(count)]
+
+
+def choose_device(wanted: str, gpus: int) -> torch.device:
+    """The device for a job that needs but one, see ``choose_devices``."""
+    return choose_devices(wanted, min(gpus, 1))[0]
 
 
 def set_threads(device: torch.device, torch_threads: int) -> None:
     """Give torch on a CPU the number of threads that the config says: sums depend on it to the last digits."""
     if device.type == "cpu":
         torch.set_num_threads(torch_threads)
+
+
+def set_precision(device: torch.device, precision: str) -> None:
+    """Make a GPU fast at pictures of one size, and in fp32 keep it from rounding to fewer digits (TF32)."""
+    if device.type == "cuda":
+        torch.backends.cudnn.benchmark = True
+        torch.backends.cudnn.allow_tf32 = precision != "fp32"
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """The context in which networks run: bfloat16 where it gains speed on a GPU if ``precision`` is bf16."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda" and precision == "bf16")

@@ -74,7 +74,7 @@ def signals_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """End this process soon after its parent has ended, however that ended."""
     parent = os.getppid()
 
@@ -88,7 +88,7 @@ def _end_with_parent() -> None:
 
 def _start(prepare: Callable[[], Callable]) -> None:
     global _prepare
-    _end_with_parent()
+    end_with_parent()
     cv2.setNumThreads(1)
     _prepare = prepare
 

@@ -92,6 +92,12 @@ SCHEMAS: dict[str, pa.Schema] = {
             ),
             _column("reason", pa.string(), "why it is short or failed, in words; else empty"),
             _column("sha256", pa.string(), "hash of the clip's pixels"),
+            _column(
+                "difference",
+                pa.float32(),
+                "of a fake: how much it differs from its real twin, 0 (equal frames) to 255; "
+                "null for real clips, and where there is no twin",
+            ),
         ]
     ),
     "pairs": pa.schema(
@@ -108,6 +114,12 @@ SCHEMAS: dict[str, pa.Schema] = {
                 pa.string(),
                 "hash of the fake clip's pixels; equal to the other if only the sound is fake",
             ),
+            _column("difference", pa.float32(), "how much the clips differ, 0 (equal frames) to 255"),
+            _column(
+                "split",
+                pa.string(),
+                "train or validation (kept out of training); the same for all pairs of a real video",
+            ),
         ]
     ),
     "metrics": pa.schema(
@@ -116,6 +128,15 @@ SCHEMAS: dict[str, pa.Schema] = {
             _column("loss", pa.float32(), "binary cross-entropy of the mixed batch"),
             _column("learning_rate", pa.float64(), "of this step"),
             _column("gradient_norm", pa.float32(), "L2 norm over all trained parameters"),
+        ]
+    ),
+    "validation": pa.schema(
+        [
+            _column("iteration", pa.int32(), "after which the model was measured"),
+            _column("clips", pa.string(), "plain (as they were cut) or recompressed"),
+            _column("count", pa.int32(), "clips, half of them real"),
+            _column("log_loss", pa.float64(), "mean over the clips; a clip's probability is the mean over its frames"),
+            _column("auc", pa.float64(), "area under the ROC curve"),
         ]
     ),
     "crops": pa.schema(

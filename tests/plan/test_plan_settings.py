@@ -22,6 +22,12 @@ def nested(path, value):
         ("tracking.test.t_min", 6, "track_test_faces"),
         ("alignment.min_iou", 0.4, "align_tracks"),
         ("clips.seed", 1, "extract_clips"),
+        ("pairs.min_difference", 0.5, "pair_clips"),
+        ("validation.parts", ["dfdc_train_part_1"], "pair_clips"),
+        ("validation.share", 0.5, "pair_clips"),
+        ("validation.seed", 1, "pair_clips"),
+        ("validation.every", 3, "train"),
+        ("validation.pairs", 7, "train"),
         ("models.re.seed", 11, "train re"),
         ("models.re.erasing", 0.3, "train re"),
         ("models.seq.score", {"of": 2, "take": [0]}, "score seq"),
@@ -31,7 +37,7 @@ def nested(path, value):
         ("prediction.frame_every", 3, "crop_test_faces"),
         ("ensemble.exponent", 0.5, "evaluate submission"),
         ("torch_threads", 2, "train score"),
-        ("speed", {"device": "cpu", "workers": "auto", "batch_size": 3, "checkpoint_every": 2}, ""),
+        ("speed", {"device": "cpu", "workers": "auto", "batch_size": 3, "checkpoint_every": 2, "checkpoints_kept": 1}, ""),
     ],
 )
 def test_setting(project, world, path, value, starts):
@@ -54,6 +60,15 @@ def test_order_of_keys(project):
         settings = yaml.safe_load((project.folder / path).read_text())
         project.write(path, yaml.safe_dump(turned(settings), sort_keys=False).encode())
     assert project.plan() == []
+
+
+def test_parts_for_validation_that_there_are_not(project):
+    settings = {"data": {"parts": "auto"}, "validation": {"parts": ["dfdc_train_part_7"]}}
+    done = project.snakemake("--dry-run", settings=settings, own_data=True)
+    assert done.returncode == 1
+    assert "validation.parts: 'dfdc_train_part_7' is none of the training parts" in done.stdout
+    assert "did you mean 'dfdc_train_part_" in done.stdout
+    assert "Traceback" not in done.stdout
 
 
 def test_more_shards(project, world):

@@ -99,6 +99,8 @@ def pair_rows(pairs: int, frames: int, part: str = "part") -> list[dict]:
             "frames": frames,
             "real_sha256": "",
             "fake_sha256": "",
+            "difference": 5.0,
+            "split": "train",
         }
         for number in range(pairs)
     ]

@@ -6,81 +6,125 @@ import sys
 import pytest
 import torch
 from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from dfdc.checkpoint import exclusive, load_checkpoint, save_checkpoint
+from dfdc.checkpoint import (
+    TrainingState,
+    checkpoints,
+    exclusive,
+    load_checkpoint,
+    read_result,
+    remove_checkpoints,
+    save_checkpoint,
+)
 from dfdc.errors import UserError
 from dfdc.provenance import LIBRARY
 
 
-def made(seed=0):
+def made(seed=0, average=False):
     torch.manual_seed(seed)
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(4 * 36, 1))
     model.to(memory_format=torch.channels_last)
-    return model, torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, nesterov=True, weight_decay=1e-4)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, nesterov=True, weight_decay=1e-4)
+    averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.7), use_buffers=True) if average else None
+    return TrainingState(model, optimizer, averaged)
 
 
-def step(model, optimizer, number):
+def step(state, number):
     images = torch.randn(5, 3, 8, 8, generator=torch.Generator().manual_seed(number))
-    optimizer.zero_grad()
-    model(images).square().mean().backward()
-    optimizer.step()
+    state.optimizer.zero_grad()
+    state.model(images).square().mean().backward()
+    state.optimizer.step()
+    if state.average is not None:
+        state.average.update_parameters(state.model)
 
 
 def same(one, other):
     return all(torch.equal(value, other[name]) for name, value in one.items()) and one.keys() == other.keys()
 
 
-def test_a_restored_training_goes_on_to_the_bit(tmp_path):
-    model, optimizer = made()
+@pytest.mark.parametrize("average", [False, True])
+def test_a_restored_training_goes_on_to_the_bit(tmp_path, average):
+    state, restored = made(average=average), made(seed=9, average=average)
     for number in range(3):
-        step(model, optimizer, number)
-    metrics = {"loss": torch.tensor([1.5, float("nan"), 2.0])}
-    save_checkpoint(tmp_path / "c", 3, model, optimizer, metrics)
-    restored, its_optimizer = made(seed=9)
-    iteration, found = load_checkpoint(tmp_path / "c", restored, its_optimizer)
+        step(state, number)
+    save_checkpoint(tmp_path, 3, state, {"loss": torch.tensor([1.5, float("nan"), 2.0])}, keep=1)
+    iteration, found = load_checkpoint(tmp_path, restored)
     assert iteration == 3
     assert found["loss"].tolist()[::2] == [1.5, 2.0]
-    assert same(model.state_dict(), restored.state_dict())
+    assert same(state.model.state_dict(), restored.model.state_dict())
     for number in range(3, 6):
-        step(model, optimizer, number)
-        step(restored, its_optimizer, number)
-    assert same(model.state_dict(), restored.state_dict())
+        step(state, number)
+        step(restored, number)
+    assert same(state.model.state_dict(), restored.model.state_dict())
+    assert same(state.result(), restored.result())
+    assert same(state.result(), state.model.state_dict()) is not average
+
+
+def test_the_result_is_the_average_if_there_is_one(tmp_path):
+    for average in (False, True):
+        state = made(average=average)
+        for number in range(3):
+            step(state, number)
+        save_checkpoint(tmp_path / str(average), 3, state, {"loss": torch.ones(3)}, keep=1)
+        weights, records = read_result(tmp_path / str(average))
+        assert same(weights, state.result())
+        assert records["loss"].tolist() == [1, 1, 1]
 
 
 def test_momentum_of_some_parameters_only(tmp_path):
-    model, optimizer = made()
-    for parameter in model[0].parameters():
+    state, restored = made(), made(seed=9)
+    for parameter in state.model[0].parameters():
         parameter.requires_grad_(False)
-    step(model, optimizer, 0)
-    save_checkpoint(tmp_path / "c", 1, model, optimizer, {})
-    restored, its_optimizer = made(seed=9)
-    load_checkpoint(tmp_path / "c", restored, its_optimizer)
-    assert [bool(its_optimizer.state.get(parameter)) for parameter in restored.parameters()] == [False] * 2 + [True] * 4
+    step(state, 0)
+    save_checkpoint(tmp_path, 1, state, {}, keep=1)
+    load_checkpoint(tmp_path, restored)
+    found = [bool(restored.optimizer.state.get(parameter)) for parameter in restored.model.parameters()]
+    assert found == [False] * 2 + [True] * 4
 
 
 def test_the_first_start(tmp_path):
-    model, optimizer = made()
-    before = {name: value.clone() for name, value in model.state_dict().items()}
-    assert load_checkpoint(tmp_path / "absent", model, optimizer) == (0, {})
-    assert same(before, model.state_dict())
+    state = made()
+    before = {name: value.clone() for name, value in state.model.state_dict().items()}
+    assert load_checkpoint(tmp_path, state) == (0, {})
+    assert same(before, state.model.state_dict())
 
 
-def test_a_damaged_checkpoint(tmp_path):
-    model, optimizer = made()
-    save_checkpoint(tmp_path / "c", 1, model, optimizer, {})
-    whole = (tmp_path / "c").read_bytes()
-    for content in (b"", b"something else entirely", whole[:-10], whole[: len(whole) // 2]):
-        (tmp_path / "c").write_bytes(content)
-        with pytest.raises(UserError, match=r"checkpoint .*c is damaged \(.*Delete it"):
-            load_checkpoint(tmp_path / "c", model, optimizer)
+BROKEN = (b"", b"something else entirely", None, 0.5)
 
 
-def test_a_checkpoint_replaces_the_last_one_at_once(tmp_path):
-    model, optimizer = made()
-    save_checkpoint(tmp_path / "c", 1, model, optimizer, {})
-    save_checkpoint(tmp_path / "c", 2, model, optimizer, {})
-    assert [path.name for path in tmp_path.iterdir()] == ["c"]
-    assert load_checkpoint(tmp_path / "c", model, optimizer)[0] == 2
+@pytest.mark.parametrize("content", BROKEN)
+def test_a_damaged_checkpoint(tmp_path, caplog, content):
+    state = made()
+    for number in (1, 2):
+        step(state, number)
+        save_checkpoint(tmp_path, number, state, {}, keep=2)
+    newest, older = checkpoints(tmp_path)
+    whole = newest.read_bytes()
+    damaged = whole[:-10] if content is None else whole[: len(whole) // 2] if content == 0.5 else content
+    newest.write_bytes(damaged)
+    assert load_checkpoint(tmp_path, made())[0] == 1
+    assert f"The checkpoint {newest} is damaged" in caplog.text
+    assert "The one before is taken" in caplog.text
+    older.write_bytes(damaged)
+    with pytest.raises(
+        UserError, match=r"checkpoint .*02\.safetensors is damaged \(.*checkpoint .*01\.saf.*Delete what"
+    ):
+        load_checkpoint(tmp_path, made())
+
+
+def test_the_newest_checkpoints_are_kept(tmp_path):
+    state = made()
+    for number in (5, 10, 100, 20_000):
+        save_checkpoint(tmp_path, number, state, {}, keep=2)
+    assert [path.name for path in checkpoints(tmp_path)] == [
+        "checkpoint_00020000.safetensors",
+        "checkpoint_00000100.safetensors",
+    ]
+    assert load_checkpoint(tmp_path, state)[0] == 20_000
+    (tmp_path / "best.safetensors").touch()
+    remove_checkpoints(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["best.safetensors"]
 
 
 def enter(folder):

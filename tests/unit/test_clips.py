@@ -1,12 +1,25 @@
 import hashlib
+import logging
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from samples import moving, truncated, write_video
 
-from dfdc.clips import ClipSettings, Cut, choose_window, cut_clips, enlarged, extract_clips, pair_clips
+from dfdc.clips import (
+    ClipSettings,
+    Cut,
+    ValidationSettings,
+    choose_window,
+    cut_clips,
+    difference,
+    enlarged,
+    extract_clips,
+    pair_clips,
+    split_pairs,
+)
 from dfdc.errors import UserError
 from dfdc.store import Store, decode_png
 from dfdc.tables import read_table, write_table
@@ -96,13 +109,14 @@ def test_the_window_depends_on_seed_videos_and_tracks():
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Two real videos, three fakes of them: as long, much shorter, damaged; and one that is missing."""
+    """Two real videos, four fakes: as long, much shorter, damaged, of the same frames; and one that is missing."""
     folder = tmp_path_factory.mktemp("clips") / "dfdc_train_part_3"
     folder.mkdir()
     write_video(folder / "r.mp4", moving(80, seed=1))
     write_video(folder / "f.mp4", moving(80, seed=2))
     write_video(folder / "short.mp4", moving(48, seed=3))
     write_video(folder / "x.mp4", moving(80, seed=4), index_first=True)
+    write_video(folder / "sound.mp4", moving(80, seed=4))
     (folder / "damaged.mp4").write_bytes(truncated(folder / "x.mp4", 0.5))
     return folder
 
@@ -119,6 +133,7 @@ def extract(folder, store, workers=1):
         track(fake="none.mp4", status="unaligned", frames=[], real_boxes=[], fake_boxes=[]),
         track("x.mp4", "damaged.mp4"),
         track("x.mp4", "missing.mp4"),
+        track("x.mp4", "sound.mp4"),
     ]
     return extract_clips(folder, aligned, SIZES, store, SETTINGS, 6, 1.0, workers)
 
@@ -134,12 +149,15 @@ def test_clips_of_a_part(folder, tmp_path):
         ("short.mp4", "short.mp4", "FAKE"),
         ("x.mp4", "damaged.mp4", "REAL"),
         ("x.mp4", "missing.mp4", "REAL"),
+        ("x.mp4", "sound.mp4", "REAL"),
         ("damaged.mp4", "damaged.mp4", "FAKE"),
         ("missing.mp4", "missing.mp4", "FAKE"),
+        ("sound.mp4", "sound.mp4", "FAKE"),
         ("f.mp4", "f.mp4", "FAKE"),  # the track that is too short
     ]
     too_short = rows.pop()
     assert (too_short["status"], too_short["frames"], too_short["clip"]) == ("failed", 0, None)
+    assert too_short["difference"] is None
     assert too_short["reason"] == "the aligned track has 7 sampled frames, a clip needs 8"
     by_video = {row["video"]: row for row in rows}
     short, damaged, missing = (by_video[f"{name}.mp4"] for name in ("short", "damaged", "missing"))
@@ -151,7 +169,7 @@ def test_clips_of_a_part(folder, tmp_path):
     assert damaged["status"] == "short"
     assert "invalid data" in damaged["reason"]
     assert [row["clip"] for row in rows if row["frames"]] == list(range(len(store)))
-    for row in rows[:7]:
+    for row in [row for row in rows if row["frames"]]:
         assert row["part"] == "dfdc_train_part_3"
         x1, y1, x2, y2 = row["box"]
         video = open_video(folder / row["video"])
@@ -165,6 +183,101 @@ def test_clips_of_a_part(folder, tmp_path):
         np.testing.assert_array_equal(pictures, expected)
     for row in rows[:2]:
         assert (row["status"], row["reason"], row["frames"]) == ("ok", "", 50)
+
+
+def test_how_much_fakes_differ(folder, tmp_path):
+    rows = extract(folder, tmp_path / "s.arrow")
+    store = Store(tmp_path / "s.arrow")
+
+    def coarse(clip):
+        return np.array([cv2.resize(picture, (16, 16), interpolation=cv2.INTER_AREA) for picture in store.read(clip)])
+
+    assert [row["difference"] for row in rows if row["label"] == "REAL"] == [None] * 5
+    found = {row["fake"]: row for row in rows if row["label"] == "FAKE" and row["frames"]}
+    # What is left of the damaged one are frames of its twin.
+    assert {name for name, row in found.items() if row["difference"] == 0} == {"damaged.mp4", "sound.mp4"}
+    for name, row in found.items():
+        (twin,) = (other for other in rows if (other["label"], other["fake"]) == ("REAL", name))
+        real, fake = coarse(twin["clip"])[: row["frames"]].astype(float), coarse(row["clip"])
+        assert row["difference"] == pytest.approx(np.abs(real - fake).mean())
+    assert min(found[name]["difference"] for name in ("f.mp4", "short.mp4")) > 10
+    (missing,) = (row for row in rows if row["video"] == "missing.mp4")
+    assert missing["difference"] is None
+
+
+def test_twins_are_told_apart_by_their_tracks(folder, tmp_path):
+    """Two tracks of a real video may go with one of the fake, and a window may be the same for both."""
+    aligned = [
+        track(entries=8, real_track=number, fake_track=0, real_boxes=[BOX] * 8, fake_boxes=[BOX] * 8)
+        for number in (0, 1)
+    ]
+    rows = extract_clips(folder, aligned, SIZES, tmp_path / "s.arrow", SETTINGS, 6, 1.0)
+    assert len({(row["first_frame"], row["box"]) for row in rows}) == 1
+    assert [(row["label"], row["difference"] is None) for row in rows] == [("REAL", True)] * 2 + [("FAKE", False)] * 2
+    pairs = pair_clips(rows, 0, ValidationSettings())
+    assert [(pair["real_clip"], pair["fake_clip"]) for pair in pairs] == [(0, 2), (1, 3)]
+
+
+SIGNATURES = st.tuples(st.integers(0, 2**32 - 1), st.integers(1, 6)).map(
+    lambda drawn: np.random.default_rng(drawn[0]).integers(0, 256, (drawn[1], 16, 16, 3), np.uint8)
+)
+
+
+@given(SIGNATURES, SIGNATURES)
+def test_difference(one, other):
+    assert difference(one, one) == 0
+    assert difference(one, other) == difference(other, one)
+    assert 0 <= difference(one, other) <= 255
+    # Of clips of unequal length the common frames count.
+    assert difference(one, np.concatenate([one, other])) == 0
+    assert difference(one, other) == difference(one, np.concatenate([other, one])[: len(other)])
+    assert difference(one, one[:0]) is None
+
+
+def test_the_largest_difference():
+    black = np.zeros((3, 16, 16, 3), np.uint8)
+    assert difference(black, black + 255) == difference(black + 255, black) == 255
+    one = black.copy()
+    one[0, 0, 0, 0] = 1
+    assert 0 < difference(black, one) < 0.001
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=15)
+def test_more_noise_makes_more_difference(seed):
+    draws = np.random.default_rng(seed)
+    clip = np.stack(moving(3, 60, 70, seed))
+    noise = draws.normal(0, 1, clip.shape)
+
+    def of(pictures):
+        return np.array([cv2.resize(picture, (16, 16), interpolation=cv2.INTER_AREA) for picture in pictures])
+
+    found = [
+        difference(of(clip), of(np.clip(clip + strength * noise, 0, 255).round().astype(np.uint8)))
+        for strength in (0, 5, 15, 45)
+    ]
+    assert found[0] == 0
+    assert found == sorted(set(found))
+
+
+def test_another_face_makes_more_difference_than_another_compression(tmp_path):
+    clip = moving(10, seed=7)
+    face = [picture.copy() for picture in clip]
+    for picture, other in zip(face, moving(10, seed=8), strict=True):
+        picture[30:66, 40:88] = other[30:66, 40:88] // 2 + picture[30:66, 40:88] // 2
+
+    def signatures(path):
+        return cut_clips(Cut(path, ((0, (0, 0, 128, 96)),), 10))[0].signatures
+
+    path = write_video(tmp_path / "original.mp4", clip)
+    decoded = (frame for _, frame in read_frames(open_video(path)))
+    recompressed = signatures(write_video(tmp_path / "again.mp4", decoded))
+    original = signatures(path)
+    assert original.shape == (10, 16, 16, 3)
+    assert original.dtype == np.uint8
+    compression = difference(original, recompressed)
+    assert 0 < compression < 2
+    assert difference(original, signatures(write_video(tmp_path / "face.mp4", face))) > 3 * compression
 
 
 def test_more_that_cannot_be_cut_than_is_allowed(folder, tmp_path):
@@ -201,20 +314,53 @@ def test_pairs(folder, tmp_path):
     write_table(tmp_path / "clips.parquet", "clips", rows)
     clips = read_table(tmp_path / "clips.parquet", "clips").to_pylist()
     elsewhere = [clip | {"part": "dfdc_train_part_4", "sha256": "0"} for clip in clips]
-    pairs = pair_clips([*clips, *elsewhere])
+    pairs = pair_clips([*clips, *elsewhere], 0, ValidationSettings(parts=["dfdc_train_part_4"]))
     write_table(tmp_path / "pairs.parquet", "pairs", pairs)
     assert [(pair["part"][-1], pair["real"], pair["fake"]) for pair in pairs] == [
         (part, real, fake)
         for part in "34"
-        for real, fake in (("r.mp4", "f.mp4"), ("r.mp4", "short.mp4"), ("x.mp4", "damaged.mp4"))
+        for real, fake in (
+            *(("r.mp4", "f.mp4"), ("r.mp4", "short.mp4")),
+            *(("x.mp4", "damaged.mp4"), ("x.mp4", "sound.mp4")),
+        )
     ]
-    for pair in pairs[:3]:
+    assert [pair["split"] for pair in pairs] == ["train"] * 4 + ["validation"] * 4
+    for pair in pairs[:4]:
         real, fake = (clips_by_number(clips)[pair[key]] for key in ("real_clip", "fake_clip"))
         assert real["label"] == "REAL"
         assert fake["label"] == "FAKE"
         assert (real["first_frame"], real["box"]) == (fake["first_frame"], fake["box"])
         assert pair["frames"] == min(real["frames"], fake["frames"])
         assert (pair["real_sha256"], pair["fake_sha256"]) == (real["sha256"], fake["sha256"])
+        assert pair["difference"] == fake["difference"]
+
+
+def test_pairs_that_differ_too_little_are_left_out(folder, tmp_path, caplog):
+    clips = extract(folder, tmp_path / "s.arrow")
+    caplog.set_level(logging.INFO, "dfdc")
+
+    def fakes(min_difference):
+        caplog.clear()
+        return [pair["fake"] for pair in pair_clips(clips, min_difference, ValidationSettings(share=0.5))]
+
+    every = ["f.mp4", "short.mp4", "damaged.mp4", "sound.mp4"]
+    of_all = "4 pairs, of which 1 show the same frames in both clips (only the sound is faked)"
+    assert fakes(0) == every
+    assert caplog.messages[0] == of_all
+    assert sorted(caplog.messages[1:]) == [
+        "train: 2 pairs of 1 source videos",
+        "validation: 2 pairs of 1 source videos",
+    ]
+    # What is left of the damaged one is equal, too.
+    assert fakes(0.001) == ["f.mp4", "short.mp4"]
+    assert caplog.messages[:2] == [
+        of_all,
+        "2 pairs are left out: they differ by less than 0.001 (pairs.min_difference)",
+    ]
+    (_, less), (more, name) = sorted((clip["difference"], clip["fake"]) for clip in clips if clip["difference"])
+    assert fakes(more) == [name] != [less]
+    assert fakes(255) == []
+    assert caplog.messages[0] == of_all
 
 
 def clips_by_number(clips):
@@ -222,9 +368,107 @@ def clips_by_number(clips):
 
 
 def test_clips_of_another_place_make_no_pair():
-    common = {"part": "p", "real": "r", "fake": "f", "first_frame": 6, "box": [1, 2, 3, 4], "frames": 50, "sha256": ""}
-    fake = common | {"label": "FAKE", "clip": 1}
-    assert len(pair_clips([common | {"label": "REAL", "clip": 0}, fake])) == 1
-    for change in ({"first_frame": 12}, {"box": [1, 2, 3, 5]}, {"part": "q"}, {"frames": 0}, {"real": "x"}):
-        assert pair_clips([common | {"label": "REAL", "clip": 0} | change, fake]) == []
-    assert pair_clips([fake]) == pair_clips([]) == []
+    tracks = {"real_track": 0, "fake_track": 1}
+    place = {"part": "p", "real": "r", "fake": "f", **tracks, "first_frame": 6, "box": [1, 2, 3, 4]}
+    common = place | {"frames": 50, "sha256": ""}
+    real = common | {"label": "REAL", "clip": 0, "difference": None}
+    fake = common | {"label": "FAKE", "clip": 1, "difference": 3.0}
+
+    def pairs(*clips):
+        return pair_clips(clips, 0, ValidationSettings())
+
+    assert len(pairs(real, fake)) == 1
+    changes = ({"first_frame": 12}, {"box": [1, 2, 3, 5]}, {"part": "q"}, {"frames": 0}, {"real": "x"})
+    for change in (*changes, {"real_track": 2}, {"fake_track": 2}):
+        assert pairs(real | change, fake) == []
+    assert pairs(fake) == pairs() == []
+
+
+# Parts, source videos of each, and how many pairs each of these has.
+DATA = st.dictionaries(
+    st.sampled_from(["part_0", "part_1", "part_2"]),
+    st.dictionaries(st.integers(0, 40).map("{}.mp4".format), st.integers(1, 3), min_size=1, max_size=25),
+    min_size=1,
+)
+SHARES = st.sampled_from([0.0, 0.02, 0.1, 0.35, 0.5, 0.98, 1.0]) | st.floats(0, 1)
+SEEDS = st.integers(0, 5)
+
+
+def rows_of(data):
+    """Pairs without what the split does not look at."""
+    return [
+        {"part": part, "real": real, "fake": f"{real}-{number}"}
+        for part, videos in data.items()
+        for real, fakes in videos.items()
+        for number in range(fakes)
+    ]
+
+
+def split(data, share, seed=0, parts=()):
+    """{source video: train or validation}, after a look at the rows."""
+    rows = rows_of(data)
+    found = split_pairs(rows, ValidationSettings(parts, share, seed))
+    assert [{key: row[key] for key in ("part", "real", "fake")} for row in found] == rows
+    of_source = {(row["part"], row["real"]): row["split"] for row in found}
+    assert [of_source[row["part"], row["real"]] for row in found] == [row["split"] for row in found]
+    assert set(of_source.values()) <= {"train", "validation"}
+    return of_source
+
+
+@given(DATA, SHARES, SEEDS)
+def test_the_split_has_the_share_that_is_asked_for(data, share, seed):
+    found = list(split(data, share, seed).values())
+    number = found.count("validation")
+    if share == 0 or len(found) == 1:
+        assert number == 0
+    else:
+        assert number == min(max(round(share * len(found)), 1), len(found) - 1)
+
+
+@given(DATA, SHARES, SEEDS, st.sets(st.sampled_from(["part_0", "part_1"])))
+def test_parts_that_are_kept_out(data, share, seed, parts):
+    found = split(data, share, seed, sorted(parts))
+    assert {found[source] for source in found if source[0] in parts} <= {"validation"}
+    rest = {part: videos for part, videos in data.items() if part not in parts}
+    assert {source: found[source] for source in found if source[0] not in parts} == split(rest, share, seed)
+
+
+@given(DATA, SHARES, SEEDS, st.randoms(use_true_random=False))
+def test_the_order_of_pairs_and_the_number_of_fakes_do_not_matter(data, share, seed, random):
+    rows = rows_of(data)
+    settings = ValidationSettings((), share, seed)
+    wanted = split_pairs(rows, settings)
+    order = random.sample(range(len(rows)), len(rows))
+    assert split_pairs([rows[place] for place in order], settings) == [wanted[place] for place in order]
+    one_each = {part: dict.fromkeys(videos, 1) for part, videos in data.items()}
+    assert split(one_each, share, seed) == split(data, share, seed)
+
+
+@given(DATA.filter(lambda data: len(data) > 1), SHARES, SEEDS)
+def test_another_part_moves_few(data, share, seed):
+    """Those that leave validation, or those that enter it: as many as the number there grows by or newcomers take."""
+    new = min(data)
+    after = split(data, share, seed)
+    before = split({part: videos for part, videos in data.items() if part != new}, share, seed)
+    kept_out = [{source for source in before if found[source] == "validation"} for found in (before, after)]
+    taken = sum(after[source] == "validation" for source in after if source[0] == new)
+    assert kept_out[0] <= kept_out[1] or kept_out[1] <= kept_out[0]
+    grown = list(after.values()).count("validation") - len(kept_out[0])
+    assert len(kept_out[0] ^ kept_out[1]) == abs(grown - taken)
+
+
+def test_at_full_size_a_part_more_moves_one_in_a_thousand():
+    data = {f"part_{part}": {f"{part}-{real}.mp4": 1 for real in range(400)} for part in range(21)}
+    after = split(data, 0.02)
+    del data["part_20"]
+    before = split(data, 0.02)
+    assert list(before.values()).count("validation") == 160
+    assert list(after.values()).count("validation") == 168
+    assert sum(before[source] != after[source] for source in before) <= 8
+
+
+def test_other_seeds_draw_others():
+    data = {"part_0": {f"{real}.mp4": 1 for real in range(400)}}
+    drawn = [{source for source, of in split(data, 0.5, seed).items() if of == "validation"} for seed in range(4)]
+    for seed in range(1, 4):
+        assert len(drawn[0] & drawn[seed]) == pytest.approx(100, abs=30)

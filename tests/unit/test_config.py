@@ -152,6 +152,7 @@ def test_the_published_constants():
     assert CONFIG["tracking"] == {"train": {**tracker, "t_min": 1}, "test": {**tracker, "t_min": 7}}
     assert CONFIG["alignment"] == {"min_boxes": 5, "min_iou": 0.5}
     assert (CONFIG["clips"]["frames"], CONFIG["clips"]["enlarge"]) == (50, 1.5)
+    assert CONFIG["pairs"] == {"min_difference": 0}
     assert CONFIG["prediction"] == {
         "shards": 40,
         "fps": 15,
@@ -169,6 +170,10 @@ def test_the_published_constants():
         "learning_rate": 0.005,
         "momentum": 0.9,
         "weight_decay": 1e-4,
+        "ema": None,
+        "clip_gradient": None,
+        "accumulate": 1,
+        "precision": "bf16",
         "mixup_alpha": 0.5,
         "flip": 0.5,
         "autoaugment": 0.5,
@@ -278,12 +283,34 @@ def test_all_faults_are_told_at_once():
         (changed(training__recompression__fps=[30, 15]), "training.recompression.fps: [30, 15] holds no number"),
         (changed(training__recompression__crf=[20, 20]), "training.recompression.crf: [20, 20] holds no number"),
         (changed(training__recompression__scale=[0.9, 0.5]), "training.recompression.scale: the first number (0.9)"),
+        (
+            changed(data__parts=["one", "two"], validation__parts=["one", "twoo"]),
+            "validation.parts: 'twoo' is none of the training parts (data.parts); did you mean 'two'?",
+        ),
+        (
+            changed(data__parts=["one", "two"], validation__parts=["two", "one"]),
+            "validation.parts: names all training parts (data.parts); leave at least one to train on",
+        ),
         (changed(ensemble__clip=[0.9, 0.1]), "ensemble.clip: the first number (0.9) must not be more than"),
     ],
 )
 def test_keys_that_contradict_each_other(config, message):
     (fault,) = faults(config)
     assert fault.startswith(message)
+
+
+def test_parts_for_validation_that_are_found(tmp_path):
+    def config(*parts):
+        return changed(data__root=str(tmp_path), validation__parts=list(parts))
+
+    check_config(config("dfdc_train_part_3"), SCHEMA)  # that there are no data at all is told elsewhere
+    for number in (3, 4):
+        (tmp_path / f"dfdc_train_part_{number}").mkdir()
+    check_config(config("dfdc_train_part_3"), SCHEMA)
+    (fault,) = faults(config("dfdc_train_part_4", "dfdc_train_part_33"))
+    assert fault.startswith("validation.parts: 'dfdc_train_part_33' is none of the training parts")
+    (fault,) = faults(config("dfdc_train_part_4", "dfdc_train_part_3"))
+    assert fault.startswith("validation.parts: names all training parts")
 
 
 def test_the_demo_names_the_parts_that_it_makes():

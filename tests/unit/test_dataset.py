@@ -152,6 +152,29 @@ def test_an_epoch_takes_every_pair_at_most_once_and_drops_the_rest(pairs, batch_
     assert len(Schedule(pairs, batch_pairs, seed, first, first + 6)) == 7
 
 
+@given(st.integers(1, 8), st.integers(1, 8), st.integers(0, 9))
+def test_of_several_gpus_each_takes_its_own_pairs_of_a_batch(batch_pairs, ranks, seed):
+    whole = list(Schedule(20, batch_pairs, seed, 3, 9))
+    shares = [list(Schedule(20, batch_pairs, seed, 3, 9, rank, ranks)) for rank in range(ranks)]
+    for places, *of_ranks in zip(whole, *shares, strict=True):
+        together = sorted((place for share in of_ranks for place in share), key=lambda place: place.slot)
+        assert together == places  # every one once, with the slot that its draws depend on
+        sizes = [len(share) for share in of_ranks]
+        assert max(sizes) - min(sizes) <= 1
+
+
+@pytest.mark.parametrize("pieces", [1, 2, 3, 5])
+def test_a_batch_in_pieces(stores, pieces):
+    (batch,) = batches(PairDataset(pair_rows(5, 8), stores, sample_settings()), Schedule(5, 5, 3, 1, 1), 0)
+    parts = list(batch.split(pieces))
+    assert len(parts) == pieces
+    assert [pair for part in parts for pair in part.pairs] == batch.pairs
+    assert [erasing for part in parts for erasing in part.erasings] == batch.erasings
+    for name in ("real", "fake", "targets"):
+        assert torch.equal(torch.cat([getattr(part, name) for part in parts]), getattr(batch, name))
+    assert all(len(part.targets) == 2 * len(part.pairs) == len(part.real) for part in parts)
+
+
 def test_epochs_and_seeds_are_shuffled_differently():
     def order(seed, epoch):
         return [place.pair for batch in Schedule(40, 8, seed, 1 + 5 * epoch, 5 + 5 * epoch) for place in batch]

@@ -3,9 +3,12 @@ import platform
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Sequence
+from fractions import Fraction
 
 import av
 import cv2
+import imageio_ffmpeg
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -19,6 +22,7 @@ from dfdc.recompression import (
     RecompressionSettings,
     draw_recompression,
     frame_index,
+    kept_frames,
     recompress,
     scaled_size,
 )
@@ -60,19 +64,38 @@ def probe(stream: bytes) -> tuple[str, int]:
 
 @pytest.mark.parametrize("draw", DRAWS, ids=lambda draw: draw.tune)
 def test_the_backends_do_the_same(draw):
-    width, height = scaled_size(CLIP, draw.scale)
-    streams = {name: BACKENDS[name].encode(CLIP, draw, SETTINGS[name]) for name in BACKENDS}
-    decoded = {name: BACKENDS[name].decode(streams[name], (width, height)) for name in BACKENDS}
+    width, height = scaled_size(CLIP[0], draw.scale)
+    moments = kept_frames(len(CLIP), draw.fps)
+    kept = [CLIP[index] for index in moments]
+    streams = {name: BACKENDS[name].encode(kept, draw, SETTINGS[name]) for name in BACKENDS}
+    decoded = {name: recompress(CLIP, draw, SETTINGS[name]) for name in BACKENDS}
 
-    assert decoded["pyav"].shape == decoded["ffmpeg"].shape
-    assert decoded["pyav"].shape[1:] == (height, width, 3)
-    assert probe(streams["pyav"]) == probe(streams["ffmpeg"]) == ("yuv444p", len(decoded["pyav"]))
+    assert decoded["pyav"].shape == decoded["ffmpeg"].shape == (len(kept), height, width, 3)
+    assert probe(streams["pyav"]) == probe(streams["ffmpeg"]) == ("yuv444p", len(kept))
     assert len(streams["pyav"]) == pytest.approx(len(streams["ffmpeg"]), rel=0.05)
-    length = len(decoded["pyav"])
-    moments = np.minimum(np.round(np.arange(length) * 30 / draw.fps).astype(int), 49)
-    source = [cv2.resize(CLIP[i], (width, height), interpolation=cv2.INTER_CUBIC) for i in moments]
+    source = [cv2.resize(frame, (width, height), interpolation=cv2.INTER_CUBIC) for frame in kept]
     against_source = {name: psnr(np.array(source), frames) for name, frames in decoded.items()}
     assert against_source["pyav"] == pytest.approx(against_source["ffmpeg"], abs=0.3)
+
+
+@pytest.mark.parametrize("draw", DRAWS[1:3], ids=lambda draw: draw.tune)
+def test_the_result_is_that_of_ffmpeg_s_own_filters(draw):
+    """The chain as the program has it, from all frames of the clip: filters fps and scale, encoder, decoder."""
+    height, width = CLIP[0].shape[:2]
+    out_width, out_height = scaled_size(CLIP[0], draw.scale)
+    program = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-threads", "1"]
+    raw = ["-f", "rawvideo", "-pix_fmt", "rgb24"]
+    filters = ["-vf", f"fps={draw.fps},scale={out_width}:{out_height}:flags=bicubic"]
+    encoder = ["-c:v", "libx264", "-preset", "medium", "-crf", str(draw.crf), "-tune", draw.tune, "-threads", "1"]
+    encoder += ["-x264-params", "cpu-independent=1", "-f", "h264", "-"]
+    source = [*program, *raw, "-s", f"{width}x{height}", "-framerate", "30", "-i", "-", *filters, *encoder]
+    stream = subprocess.run(source, input=np.array(CLIP).tobytes(), capture_output=True, check=True).stdout
+    back = [*program, "-f", "h264", "-i", "-", *raw, "-fps_mode", "passthrough", "-"]
+    pixels = subprocess.run(back, input=stream, capture_output=True, check=True).stdout
+
+    assert probe(stream)[0] == "yuv444p"  # nobody asked for it: the published chain names no format
+    expected = np.frombuffer(pixels, np.uint8).reshape(-1, out_height, out_width, 3)
+    np.testing.assert_array_equal(recompress(CLIP, draw, SETTINGS["ffmpeg"]), expected)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -81,6 +104,19 @@ def test_the_pixel_format_is_the_one_asked_for(backend):
     draw = Recompression(30, 1.0, 25, "film")
     assert probe(BACKENDS[backend].encode(CLIP[:3], draw, chosen)) == ("yuv420p", 3)
     assert psnr(np.array(CLIP[:3]), recompress(CLIP[:3], draw, chosen)) > 25
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_only_yuv420p_takes_away_half_of_the_colour_s_resolution(backend):
+    """Columns of two colours of the same brightness, which half the resolution cannot tell apart."""
+    clip = [np.tile(np.array([(190, 90, 120), (60, 140, 120)], np.uint8), (48, 32, 1))] * 3
+    contrast = {}
+    for pixel_format in ("yuv444p", "yuv420p"):
+        chosen = RecompressionSettings(backend=backend, pixel_format=pixel_format)
+        decoded = recompress(clip, Recompression(30, 1.0, 17, "film"), chosen).astype(float)
+        contrast[pixel_format] = np.abs(decoded[:, :, ::2, 0] - decoded[:, :, 1::2, 0]).mean()
+    assert contrast["yuv444p"] > 110  # of 130
+    assert contrast["yuv420p"] < 30
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -94,6 +130,74 @@ def test_colours_stay_and_channels_keep_their_order(backend):
 def test_the_frame_rate_sets_the_number_of_frames(fps):
     decoded = recompress([f[:32, :32] for f in CLIP], Recompression(fps, 1.0, 30, "film"), SETTINGS["pyav"])
     assert abs(len(decoded) - 50 * fps / 30) <= 0.5
+
+
+def frames_of_the_filter(length: int, fps: int) -> list[int]:
+    """What FFmpeg's filter makes of frames as bright as their numbers."""
+    tick = Fraction(1, 30)
+    graph = av.filter.Graph()
+    source, sink = graph.add_buffer(width=16, height=16, format="gray", time_base=tick), graph.add("buffersink")
+    graph.link_nodes(source, graph.add("fps", str(fps)), sink)
+    graph.configure()
+    for index in range(length):
+        frame = av.VideoFrame.from_ndarray(np.full((16, 16), index, np.uint8), format="gray")
+        frame.pts, frame.time_base, frame.duration = index, tick, 1
+        source.push(frame)
+    source.push(None)
+    found = []
+    while True:
+        try:
+            found.append(int(sink.pull().to_ndarray()[0, 0]))
+        except av.EOFError:
+            return found
+
+
+@pytest.mark.parametrize("fps", [*range(15, 31), 45, 60])
+def test_kept_frames_are_those_of_ffmpeg_s_filter(fps):
+    for length in (1, 2, 7, 32, 38, 43, 49, 50):
+        assert kept_frames(length, fps) == frames_of_the_filter(length, fps)
+
+
+def test_something_is_kept_of_every_clip():
+    assert kept_frames(1, 1) == [0]
+
+
+class Reluctant(Sequence):
+    """A clip that remembers which of its frames it was asked for."""
+
+    def __init__(self):
+        self.asked = []
+
+    def __len__(self):
+        return len(CLIP)
+
+    def __getitem__(self, index):
+        self.asked.append(index)
+        return CLIP[index]
+
+
+def test_only_kept_frames_are_asked_for_and_once():
+    clip = Reluctant()
+    decoded = recompress(clip, DRAWS[1], SETTINGS["pyav"])
+    assert clip.asked == kept_frames(50, 15)
+    np.testing.assert_array_equal(decoded, recompress(CLIP, DRAWS[1], SETTINGS["pyav"]))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("length", [50, 30])
+def test_wanted_frames_are_those_of_the_same_moments(backend, length):
+    wanted = (9, 37, 13, 13, 49)
+    for draw in DRAWS[2:4]:
+        every = recompress(CLIP[:length], draw, SETTINGS[backend])
+        found = recompress(CLIP[:length], draw, SETTINGS[backend], wanted)
+        np.testing.assert_array_equal(found, [every[frame_index(index, length, len(every))] for index in wanted])
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_stream_that_ends_too_early(backend):
+    stream = BACKENDS[backend].encode(CLIP[:3], DRAWS[0], SETTINGS[backend])
+    with pytest.raises(RuntimeError, match="ends before frame 3"):
+        BACKENDS[backend].decode(stream, scaled_size(CLIP[0], 1.0), [1, 3])
 
 
 @pytest.mark.parametrize("length", [50, 43, 38])
@@ -190,7 +294,7 @@ def test_a_failing_encoder_says_why(backend):
     with pytest.raises(RuntimeError, match="nonsense"):
         recompress(CLIP[:2], Recompression(30, 1.0, 20, "nonsense"), SETTINGS[backend])
     with pytest.raises(RuntimeError):
-        BACKENDS[backend].decode(b"this is no stream", (16, 16))
+        BACKENDS[backend].decode(b"this is no stream", (16, 16), [0])
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -1,4 +1,5 @@
 import pickle
+import zlib
 
 import cv2
 import numpy as np
@@ -25,6 +26,17 @@ def test_others_see_the_same_colours():
     assert as_bgr[0, 0].tolist() == [0, 0, 200]
 
 
+def test_pictures_are_stored_as_differences_to_the_row_above():
+    """Of PNG's filters the one that is undone fastest."""
+    picture = moving(1, 40, 44)[0]
+    data = encode_png(picture)
+    start = data.index(b"IDAT")
+    length = int.from_bytes(data[start - 4 : start], "big")  # of the only block of a small picture
+    rows = np.frombuffer(zlib.decompress(data[start + 4 : start + 4 + length]), np.uint8).reshape(40, 1 + 3 * 44)
+    assert (rows[:, 0] == 2).all()  # PNG's number of the filter "Up"
+    np.testing.assert_array_equal(np.cumsum(rows[:, 1:], 0, dtype=np.uint8).reshape(picture.shape), picture)
+
+
 def test_what_is_no_png():
     with pytest.raises(ValueError, match="not a PNG"):
         decode_png(b"something else")
@@ -38,6 +50,20 @@ def test_any_picture_of_any_clip(tmp_path):
         np.testing.assert_array_equal(store.read(clip), moving(length, 40, 44, clip))
     picked = store.read(2, [7, 0, 0, 3])
     np.testing.assert_array_equal(picked, [moving(8, 40, 44, 2)[index] for index in (7, 0, 0, 3)])
+
+
+def test_a_clip_decodes_what_is_asked_for(tmp_path):
+    intact = [encode_png(picture) for picture in moving(5, 40, 44)]
+    write_store(tmp_path / "s.arrow", [[*intact[:3], b"no picture", intact[4]]])
+    store = Store(tmp_path / "s.arrow")
+    clip = store.clip(0)
+    assert (len(clip), len(store.clip(0, 2)), len(store.clip(0, 9))) == (5, 2, 5)
+    np.testing.assert_array_equal([clip[index] for index in (4, 0, -1)], [moving(5, 40, 44)[n] for n in (4, 0, 4)])
+    np.testing.assert_array_equal(list(store.clip(0, 3)), moving(5, 40, 44)[:3])
+    with pytest.raises(ValueError, match="not a PNG"):
+        clip[3]
+    with pytest.raises(IndexError):
+        store.clip(0, 2)[2]
 
 
 def test_the_same_clips_give_the_same_bytes(tmp_path):

@@ -1,24 +1,32 @@
+import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from samples import lively_model, pair_rows, sample_settings, write_clips
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch import nn
 
 from dfdc.augment import erase_, mix, normalise
-from dfdc.checkpoint import exclusive
+from dfdc.checkpoint import TrainingState, checkpoints, exclusive
 from dfdc.dataset import PairDataset, Schedule, batches
+from dfdc.distributed import Group, run_on_all
 from dfdc.draws import generator
 from dfdc.errors import UserError
 from dfdc.models import build_model, inflate, load_backbone
 from dfdc.provenance import LIBRARY
 from dfdc.tables import write_table
-from dfdc.training import TrainSettings, learning_rate, train
+from dfdc.training import RunSettings, TrainData, Trained, Trainer, TrainSettings, learning_rate, train
+from dfdc.weights import read_metadata
 
 PUBLISHED = TrainSettings("efficientnet-b7", "frame", 100_000, 8, 100, 0.005, 0.9, 1e-4)
 TINY = TrainSettings("efficientnet-lite0", "frame", 6, 2, 2, 0.02, 0.9, 1e-4)
@@ -39,10 +47,22 @@ def without_head(model):
     return {name: value for name, value in model.state_dict().items() if not name.startswith("_fc.")}
 
 
-def run(folder, stores, settings=TINY, pretrained=None, pairs=None, checkpoint_every=2, **samples):
-    chosen = sample_settings(settings.kind, **samples)
-    pairs = pair_rows(5, 6) if pairs is None else pairs
-    return train(pairs, stores, pretrained, settings, chosen, folder, CPU, 0, checkpoint_every)
+def run(
+    folder,
+    stores,
+    settings=TINY,
+    pretrained=None,
+    pairs=5,
+    validation=0,
+    checkpoint_every=2,
+    kept=2,
+    devices=1,
+    **samples,
+):
+    rows = pair_rows(pairs + validation, 6)
+    data = TrainData(rows[:pairs], rows[pairs:], stores, pretrained)
+    how = RunSettings(folder, [CPU] * devices, checkpoint_every=checkpoint_every, checkpoints_kept=kept)
+    return train(data, settings, sample_settings(settings.kind, **samples), how)
 
 
 @pytest.fixture(scope="module")
@@ -50,10 +70,11 @@ def uninterrupted(tmp_path_factory, stores):
     return run(tmp_path_factory.mktemp("reference"), stores)
 
 
-def assert_same(one, other):
-    assert one[0].keys() == other[0].keys()
-    assert all(torch.equal(value, other[0][name]) for name, value in one[0].items())
-    assert one[1] == other[1]
+def assert_same(one: Trained, other: Trained):
+    assert one.state.keys() == other.state.keys()
+    assert all(torch.equal(value, other.state[name]) for name, value in one.state.items())
+    assert one.metrics == other.metrics
+    assert one.validation == other.validation
 
 
 @pytest.mark.parametrize(
@@ -106,9 +127,10 @@ def by_hand(stores, settings, samples, backbone):
 @pytest.mark.parametrize(("kind", "frames"), [("frame", (1, 3)), ("sequence", (1, 2, 3))])
 def test_a_training_against_one_written_out(tmp_path, stores, backbone, kind, frames):
     settings = TrainSettings("efficientnet-lite0", kind, 4, 2, 2, 0.0005, 0.9, 1e-2)
-    state, metrics = run(tmp_path, stores, settings, backbone, frames=frames)
+    trained = run(tmp_path, stores, settings, backbone, frames=frames)
+    state = trained.state
     expected, losses = by_hand(stores, settings, sample_settings(kind, frames), backbone)
-    np.testing.assert_allclose(metrics["loss"], losses, rtol=1e-3)
+    np.testing.assert_allclose(trained.metrics["loss"], losses, rtol=1e-3)
     start = backbone if kind == "frame" else inflate(backbone)
     trained = [name for name in start if name.endswith(("weight", "bias"))]
     moved = sum((state[name] - start[name]).square().sum() for name in trained)
@@ -119,15 +141,15 @@ def test_a_training_against_one_written_out(tmp_path, stores, backbone, kind, fr
 
 def test_the_warm_up_trains_the_last_layer_alone(tmp_path, stores, backbone):
     warm = TrainSettings("efficientnet-lite0", "frame", 2, 2, 2, 0.02, 0.9, 1e-4)
-    state, _ = run(tmp_path / "warm", stores, warm, backbone)
+    state = run(tmp_path / "warm", stores, warm, backbone).state
     assert all(torch.equal(value, state[name]) for name, value in backbone.items())  # running means too
     more = TrainSettings("efficientnet-lite0", "frame", 3, 2, 2, 0.02, 0.9, 1e-4)
-    state, _ = run(tmp_path / "more", stores, more, backbone)
+    state = run(tmp_path / "more", stores, more, backbone).state
     assert not any(torch.equal(value, state[name]) for name, value in backbone.items())
 
 
 def test_metrics(tmp_path, uninterrupted):
-    _, metrics = uninterrupted
+    metrics = uninterrupted.metrics
     write_table(tmp_path / "metrics.parquet", "metrics", metrics)
     assert metrics["iteration"] == [1, 2, 3, 4, 5, 6]
     assert metrics["learning_rate"] == [learning_rate(TINY, iteration) for iteration in range(1, 7)]
@@ -138,51 +160,52 @@ def test_metrics(tmp_path, uninterrupted):
 def test_the_same_training_ends_the_same_and_another_seed_does_not(tmp_path, stores, uninterrupted):
     assert_same(run(tmp_path / "again", stores, checkpoint_every=5), uninterrupted)
     other = run(tmp_path / "other", stores, seed=4)
-    assert not torch.equal(other[0]["_fc.weight"], uninterrupted[0]["_fc.weight"])
+    assert not torch.equal(other.state["_fc.weight"], uninterrupted.state["_fc.weight"])
 
 
 def test_a_finished_training_has_nothing_to_do(tmp_path, stores, uninterrupted):
     assert_same(run(tmp_path, stores), uninterrupted)
-    (tmp_path / "checkpoint.safetensors").rename(tmp_path / "kept")
-    (tmp_path / "kept").rename(tmp_path / "checkpoint.safetensors")
-    written = (tmp_path / "checkpoint.safetensors").stat().st_mtime_ns
+    written = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("checkpoint_*")}
+    assert sorted(written) == ["checkpoint_00000004.safetensors", "checkpoint_00000006.safetensors"]
     assert_same(run(tmp_path, stores), uninterrupted)
-    assert (tmp_path / "checkpoint.safetensors").stat().st_mtime_ns == written
+    assert {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("checkpoint_*")} == written
 
 
-# Runs the training of these tests in a process of its own. The rows of pairs are asked twice an iteration: in the
-# fifth, it is told to end (by a signal that it sends to itself), or waits to be killed.
+# Runs the training of these tests in a process of its own. Two pairs are read in an iteration. When some number of them
+# was read it is told to end (by a signal that it sends to itself), or waits to be killed.
 PROGRAM = """
 import os, signal, sys
 from pathlib import Path
 import torch
-from samples import lively_model, pair_rows
-from test_training import run
+from dfdc import dataset
 from dfdc.errors import UserError
+from test_training import run
 
-class Pairs(list):
-    asked = 0
-    def __getitem__(self, index):
-        self.asked += 1
-        if self.asked == 9:
-            if sys.argv[1] == "wait":
-                print("waiting", flush=True)
-                sys.stdin.read()
-            else:
-                os.kill(os.getpid(), getattr(signal, sys.argv[1]))
-        return super().__getitem__(index)
+how, moment, folder, store = sys.argv[1], int(sys.argv[2]), *map(Path, sys.argv[3:])
+read, reads = dataset.PairReader.read, 0
 
+def counted(self, *what):
+    global reads
+    reads += 1
+    if reads == moment:
+        if how == "wait":
+            print("waiting", flush=True)
+            sys.stdin.read()
+        os.kill(os.getpid(), getattr(signal, how))
+    return read(self, *what)
+
+dataset.PairReader.read = counted
 torch.set_num_threads(1)
 try:
-    run(Path(sys.argv[2]), {"part": Path(sys.argv[3])}, pairs=Pairs(pair_rows(5, 6)))
+    run(folder, {"part": store})
 except UserError as error:
     sys.exit(str(error))
 """
 
 
-def start(how, folder, stores):
+def start(how, moment, folder, stores):
     return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, how, str(folder), str(stores["part"])],
+        [sys.executable, "-c", PROGRAM, how, str(moment), str(folder), str(stores["part"])],
         env={"PYTHONPATH": os.pathsep.join([str(LIBRARY.parent), str(Path(__file__).parent)])},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -192,39 +215,46 @@ def start(how, folder, stores):
 
 
 def test_a_training_that_is_told_to_end_saves_and_goes_on_later(tmp_path, stores, uninterrupted, caplog):
-    process = start("SIGTERM", tmp_path, stores)
+    process = start("SIGTERM", 9, tmp_path, stores)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert said.strip() == "Stopped by a signal after iteration 5; run again to go on from there."
+    assert said.strip().endswith("Stopped by a signal after iteration 5; run again to go on from there.")
     caplog.set_level("INFO", "dfdc")
     assert_same(run(tmp_path, stores), uninterrupted)
     assert "going on after iteration 5" in caplog.text
 
 
-def test_a_training_that_is_killed_keeps_others_out_until_then_and_goes_on_later(
-    tmp_path, stores, uninterrupted, caplog
-):
-    process = start("wait", tmp_path, stores)
-    assert process.stdout.readline() == "waiting\n"
-    with pytest.raises(UserError, match=rf"already running \(process {process.pid} on .*Wait for it or stop it"):
-        run(tmp_path, stores)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    assert process.returncode == -signal.SIGKILL
+def test_a_training_that_is_killed_three_times_ends_the_same(tmp_path, stores, uninterrupted, caplog):
+    # In iterations 4, 4 and 6: after the checkpoints of 2, 2 and 4.
+    for moment in (7, 3, 8):
+        process = start("SIGKILL", moment, tmp_path, stores)
+        process.communicate(timeout=60)
+        assert process.returncode == -signal.SIGKILL
     caplog.set_level("INFO", "dfdc")
     assert_same(run(tmp_path, stores), uninterrupted)
     assert "going on after iteration 4" in caplog.text
 
 
+def test_a_training_keeps_others_out_until_it_is_killed(tmp_path, stores):
+    process = start("wait", 5, tmp_path, stores)
+    assert process.stdout.readline() == "waiting\n"
+    with pytest.raises(UserError, match=rf"already running \(process {process.pid} on .*Wait for it or stop it"):
+        run(tmp_path, stores)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    run(tmp_path, stores)
+
+
 def test_a_second_trainer_is_refused_before_it_changes_anything(tmp_path, stores):
     with exclusive(tmp_path), pytest.raises(UserError, match="already running"):
         run(tmp_path, stores)
-    assert not (tmp_path / "checkpoint.safetensors").exists()
+    assert not list(tmp_path.glob("checkpoint_*"))
 
 
-def test_signals_are_as_they_were_afterwards(uninterrupted):
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
-    assert signal.getsignal(signal.SIGINT) == signal.default_int_handler
+def test_signals_are_as_they_were_afterwards(tmp_path, stores):
+    before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
+    run(tmp_path, stores, replace(TINY, iterations=1))
+    assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == before
 
 
 @pytest.mark.parametrize(
@@ -246,9 +276,173 @@ def test_numbers_that_are_none_are_refused_with_the_fakes(tmp_path, stores, weig
     for place in places:
         assert f"part/fake{place.pair}.mp4" in str(error.value)
     assert "training.learning_rate" in str(error.value)
-    assert not (tmp_path / "checkpoint.safetensors").exists()
+    assert not list(tmp_path.glob("checkpoint_*"))
 
 
 def test_too_few_pairs(tmp_path, stores):
     with pytest.raises(UserError, match=r"There are 1 pairs of clips, but a batch needs 2 \(training\.batch_pairs\)"):
-        run(tmp_path, stores, pairs=pair_rows(1, 6))
+        run(tmp_path, stores, pairs=1)
+
+
+def test_a_batch_that_cannot_be_divided(tmp_path, stores):
+    with pytest.raises(UserError, match=r"2 pairs .* cannot be divided among 1 GPUs in 3 pieces"):
+        run(tmp_path, stores, replace(TINY, accumulate=3))
+    with pytest.raises(UserError, match=r"2 pairs .* cannot be divided among 3 GPUs in 1 pieces"):
+        run(tmp_path, stores, devices=3)
+
+
+# Options
+
+
+def steady_model(pictures):
+    """A network whose norms are those of some pictures and stay so: pieces of a batch then do not interact."""
+    torch.manual_seed(1)
+    # An architecture without kinks: where a rectifier bends, the least rounding makes another gradient.
+    model = build_model("efficientnet-b0", "frame", (32, 32))
+    for layer in model.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.momentum = 1.0
+    model(pictures)
+    model.train = lambda mode=True: nn.Module.train(model, False)
+    return model.eval()
+
+
+def steps(stores, settings, group, iterations=3):
+    """Losses and last gradients of a few iterations with fixed norms."""
+    samples = sample_settings("frame")
+    dataset = PairDataset(pair_rows(5, 6), stores, samples)
+    (whole,) = batches(dataset, Schedule(5, settings.batch_pairs, samples.seed, 1, 1), 0)
+    model = steady_model(normalise(whole.real))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0, momentum=0.9, nesterov=True)
+    trainer = Trainer(TrainingState(model, optimizer), settings, samples.seed, group)
+    schedule = Schedule(5, settings.batch_pairs, samples.seed, 1, iterations, group.rank, group.size)
+    found = [trainer.step(batch).tolist() for batch in batches(dataset, schedule, 0)]
+    return found, {name: parameter.grad for name, parameter in model.named_parameters()}
+
+
+ALONE = Group(0, 1, CPU, threading.Event())
+# The gradients of so small a network are so large that larger steps would be wild.
+WHOLE = TrainSettings("efficientnet-b0", "frame", 6, 5, 0, 1e-8, 0.9, 1e-4)
+
+
+def assert_close(one, other):
+    np.testing.assert_allclose(one[0], other[0], rtol=1e-5)
+    assert one[1].keys() == other[1].keys()
+    apart, size = (
+        torch.cat([gradient.flatten() for gradient in gradients])
+        for gradients in ([one[1][name] - gradient for name, gradient in other[1].items()], other[1].values())
+    )
+    assert apart.norm() < 1e-5 * size.norm()
+
+
+@pytest.fixture(scope="module")
+def whole(stores):
+    return steps(stores, WHOLE, ALONE)
+
+
+def test_a_batch_in_pieces_has_the_same_loss_and_gradient(stores, whole):
+    assert_close(steps(stores, replace(WHOLE, accumulate=3), ALONE), whole)
+    losses = [loss for loss, _, _ in whole[0]]
+    assert len(set(losses)) == 3
+    assert all(0.1 < loss < 20 for loss in losses)
+
+
+def one_of_two(folder, stores, settings, group):
+    torch.save(steps(stores, settings, group), folder / f"{group.rank}")
+
+
+def test_two_processes_have_the_loss_and_gradient_of_one(tmp_path, stores, whole):
+    """Of five pairs the one has three and the other two; each takes its own in two pieces."""
+    run_on_all(one_of_two, (tmp_path, stores, replace(WHOLE, accumulate=2)), [CPU, CPU])
+    for rank in range(2):
+        assert_close(torch.load(tmp_path / str(rank)), whole)
+
+
+def test_a_training_of_two_processes(tmp_path, stores, backbone, caplog):
+    """From one end to the other, in the warm-up: later, batch norm needs GPUs to look at the whole batch."""
+    warm = replace(TINY, warmup_iterations=6, validate_every=3)
+    alone = run(tmp_path / "one", stores, warm, backbone, pairs=4, validation=1)
+    caplog.set_level("INFO")
+    both = run(tmp_path / "two", stores, warm, backbone, pairs=4, validation=1, devices=2)
+    assert "validation after iteration 6" in caplog.text
+    np.testing.assert_allclose(both.metrics["loss"], alone.metrics["loss"], rtol=1e-5)
+    np.testing.assert_allclose(both.validation["log_loss"], alone.validation["log_loss"], rtol=1e-4)
+    for name, value in alone.state.items():
+        torch.testing.assert_close(both.state[name], value, rtol=1e-4, atol=1e-6, msg=name)
+
+
+def test_averaged_weights(tmp_path, stores, backbone):
+    """By hand: of the weights after each iteration, newer ones count for more."""
+    run(tmp_path / "each", stores, TINY, backbone, checkpoint_every=1, kept=9)
+    expected, *later = (load_file(path)["model._fc.weight"] for path in reversed(checkpoints(tmp_path / "each")))
+    assert len(later) == 5
+    for weight in later:
+        expected = 0.8 * expected + 0.2 * weight
+    averaged = run(tmp_path / "averaged", stores, replace(TINY, ema=0.8), backbone).state
+    torch.testing.assert_close(averaged["_fc.weight"], expected)
+    assert not torch.allclose(averaged["_fc.weight"], later[-1])
+
+
+def test_a_long_gradient_is_shortened(stores):
+    once = replace(WHOLE, iterations=1)
+    ((_, norm, _),), free = steps(stores, once, ALONE, 1)
+    ((_, recorded, _),), shorter = steps(stores, replace(once, clip_gradient=norm / 4), ALONE, 1)
+    assert recorded == norm  # what is recorded is the norm before
+    for name, gradient in free.items():
+        torch.testing.assert_close(shorter[name], gradient / 4, rtol=1e-4, atol=1e-7)
+    _, same = steps(stores, replace(once, clip_gradient=norm * 1.1), ALONE, 1)
+    assert all(torch.equal(gradient, same[name]) for name, gradient in free.items())
+
+
+# Validation and records
+
+
+def test_measuring_changes_nothing_and_the_best_is_kept(tmp_path, stores, backbone):
+    plain = run(tmp_path / "plain", stores, TINY, backbone, pairs=3)
+    watched = run(tmp_path / "watched", stores, replace(TINY, validate_every=2), backbone, pairs=3, validation=2)
+    assert all(torch.equal(value, plain.state[name]) for name, value in watched.state.items())
+    assert watched.metrics == plain.metrics
+    write_table(tmp_path / "validation.parquet", "validation", watched.validation)
+    assert watched.validation["iteration"] == [2, 2, 4, 4, 6, 6]
+    assert watched.validation["clips"] == ["plain", "recompressed"] * 3
+    assert watched.validation["count"] == [4] * 6
+    write_table(tmp_path / "empty.parquet", "validation", plain.validation)
+    assert plain.validation["iteration"] == []
+
+    losses = np.reshape(watched.validation["log_loss"], (3, 2)).mean(1)
+    best = 2 * (int(losses.argmin()) + 1)
+    found = tmp_path / "watched" / "best.safetensors"
+    assert read_metadata(found)["iteration"] == best
+    state = run(tmp_path / "again", stores, replace(TINY, iterations=6), backbone, pairs=3, checkpoint_every=1, kept=9)
+    assert torch.equal(state.state["_fc.weight"], plain.state["_fc.weight"])
+    then = load_file(tmp_path / "again" / f"checkpoint_{best:08}.safetensors")
+    assert torch.equal(load_file(found)["_fc.weight"], then["model._fc.weight"])
+
+
+def test_measurements_survive_a_restart(tmp_path, stores, backbone):
+    settings = replace(TINY, validate_every=2)
+    whole = run(tmp_path / "whole", stores, settings, backbone, pairs=3, validation=2)
+    process = tmp_path / "parts"
+    run(process, stores, settings, backbone, pairs=3, validation=2)
+    newest, older = checkpoints(process)
+    newest.unlink()
+    assert older.name == "checkpoint_00000004.safetensors"
+    assert_same(run(process, stores, settings, backbone, pairs=3, validation=2), whole)
+
+
+def test_what_is_recorded(tmp_path, stores, backbone):
+    trained = run(tmp_path, stores, replace(TINY, validate_every=3), backbone, pairs=3, validation=1)
+    lines = [json.loads(line) for line in (tmp_path / "speed.jsonl").read_text().splitlines()]
+    assert [line["iteration"] for line in lines] == [1, 2, 3, 4, 5, 6]
+    for line in lines:
+        assert line["images_per_second"] == pytest.approx(2 * line["pairs_per_second"], rel=1e-3)
+        assert 0 < line["data_wait"] < 1
+        assert 100 < line["memory_mb"] < 20_000
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    assert [point.value for point in events.Scalars("course/loss")] == pytest.approx(trained.metrics["loss"])
+    assert len(events.Scalars("speed/data_wait")) == 6
+    assert [point.step for point in events.Scalars("validation log_loss/plain")] == [3, 6]
+    assert [image.step for image in events.Images("samples")] == [1, 3, 6]
+    sheet = cv2.imread(str(tmp_path / "samples" / "00000001.png"))
+    assert sheet.shape == (3 * 32 + 20, 2 * 32, 3)

@@ -1,14 +1,16 @@
-"""Pair the clips of all parts: their indexes → pairs of a real and a fake clip."""
+"""Pair the clips of all parts: their indexes → pairs of a real and a fake clip, for training and for validation."""
 
-from dfdc.clips import pair_clips
-from dfdc.log import logger, rule_log
+from dfdc.clips import ValidationSettings, pair_clips
+from dfdc.log import rule_log
 from dfdc.tables import read_table, write_table
 
 
 def main() -> None:
-    pairs = pair_clips([clip for path in snakemake.input for clip in read_table(path, "clips").to_pylist()])
-    equal = sum(pair["real_sha256"] == pair["fake_sha256"] for pair in pairs)
-    logger.info(f"{len(pairs)} pairs, {equal} of them of equal pictures (only the sound is fake)")
+    pairs = pair_clips(
+        [clip for path in snakemake.input for clip in read_table(path, "clips").to_pylist()],
+        snakemake.params.settings["min_difference"],
+        ValidationSettings(**snakemake.params.validation),
+    )
     write_table(snakemake.output[0], "pairs", pairs)
 
 

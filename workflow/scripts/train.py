@@ -1,28 +1,43 @@
-"""Train a model: pairs, stores of clips and pretrained weights → weights and metrics."""
+"""Train a model: pairs, clips and pretrained weights → weights, metrics, and how it did on validation pairs."""
 
-import shutil
 from pathlib import Path
 
 import torch
 
 from dfdc.augment import AugmentSettings, CropPolicy
+from dfdc.checkpoint import remove_checkpoints
 from dfdc.dataset import SampleSettings
 from dfdc.files import sha256
-from dfdc.gpus import choose_device, set_threads
+from dfdc.gpus import choose_devices, set_threads
 from dfdc.log import logger, rule_log
 from dfdc.parallel import worker_count
 from dfdc.recompression import RecompressionSettings
 from dfdc.settings import digest
 from dfdc.tables import read_table, write_table
-from dfdc.training import TrainSettings, train
+from dfdc.training import RunSettings, TrainData, TrainSettings, train
+from dfdc.validation import choose_pairs
 from dfdc.weights import load_pretrained, save_weights
+
+# Of the section `training` of the config, what is not about samples.
+STEPS = (
+    "iterations",
+    "batch_pairs",
+    "warmup_iterations",
+    "learning_rate",
+    "momentum",
+    "weight_decay",
+    "precision",
+    "ema",
+    "clip_gradient",
+    "accumulate",
+)
 
 
 def main() -> None:
     params, speed, name = snakemake.params, snakemake.config["speed"], snakemake.wildcards.model
-    model, training = params.model, params.training
-    device = choose_device(speed["device"], snakemake.resources.gpu)
-    set_threads(device, params.torch_threads)
+    model, training, validation = params.model, params.training, params.validation
+    devices = choose_devices(speed["device"], snakemake.resources.gpu)
+    set_threads(devices[0], params.torch_threads)
 
     recompression = dict(training["recompression"])
     whole_clip = recompression.pop("whole_clip")
@@ -36,36 +51,43 @@ def main() -> None:
         mixup_alpha=training["mixup_alpha"],
         seed=model["seed"],
     )
-    steps = ("iterations", "batch_pairs", "warmup_iterations", "learning_rate", "momentum", "weight_decay")
-    settings = TrainSettings(model["architecture"], model["kind"], **{key: training[key] for key in steps})
+    settings = TrainSettings(
+        model["architecture"],
+        model["kind"],
+        validate_every=validation["every"],
+        **{key: training[key] for key in STEPS},
+    )
     pretrained = snakemake.input.get("pretrained")
-
-    # Checkpoints of other settings, code or data are no place to go on from.
-    about = (model, training, params.torch_threads, params.code, device.type)
-    data, start = sha256(snakemake.input.pairs[0]), pretrained and sha256(pretrained)
-    folder = Path("work", name, digest(*about, data, start))
-    logger.info(f"on {device}, checkpoints in {folder}")
-
-    state, metrics = train(
-        read_table(snakemake.input.pairs[0], "pairs").to_pylist(),
+    pairs = read_table(snakemake.input.pairs[0], "pairs").to_pylist()
+    split = {name: [pair for pair in pairs if pair["split"] == name] for name in ("train", "validation")}
+    data = TrainData(
+        split["train"],
+        choose_pairs(split["validation"], validation["pairs"]),
         {Path(path).stem: Path(path) for path in snakemake.input.stores},
         load_pretrained(pretrained, model["architecture"]) if pretrained else None,
-        settings,
-        samples,
+    )
+
+    # Checkpoints of other settings, code or data are no place to go on from.
+    about = (model, training, validation, params.torch_threads, params.code, devices[0].type)
+    hashes = (sha256(snakemake.input.pairs[0]), pretrained and sha256(pretrained))
+    folder = Path("work", name, digest(*about, *hashes))
+    run = RunSettings(
         folder,
-        device,
+        devices,
         worker_count(speed["workers"], snakemake.threads),
         speed["checkpoint_every"],
+        speed["checkpoints_kept"],
+        speed["compile"],
     )
-    provenance = {"training": training, "data": data, "pretrained": start or None, "code": digest(params.code)}
-    write_table(snakemake.output.metrics, "metrics", metrics)
-    save_weights(
-        snakemake.output.weights,
-        state,
-        {"architecture": model["architecture"], "kind": model["kind"], **provenance},
-        torch.float32,
-    )
-    shutil.rmtree(folder)  # what was for a restart; a training that is run again begins anew
+    logger.info(f"on {', '.join(map(str, devices))}; {len(data.pairs)} pairs; checkpoints and records in {folder}")
+    trained = train(data, settings, samples, run)
+
+    about = {"architecture": model["architecture"], "kind": model["kind"], "training": training}
+    about |= {"data": hashes[0], "pretrained": hashes[1] or None, "code": digest(params.code)}
+    write_table(snakemake.output.metrics, "metrics", trained.metrics)
+    write_table(snakemake.output.validation, "validation", trained.validation)
+    save_weights(snakemake.output.weights, trained.state, about, torch.float32)
+    remove_checkpoints(folder)  # what was for a restart; a training that is run again begins anew
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ for the whole batch: ``normalise`` both, ``mix`` them, ``erase_``. In prediction
 ``normalise``.
 """
 
-from dfdc.augment.device import mix, normalise
+from dfdc.augment.device import denormalise, mix, normalise
 from dfdc.augment.erasing import ErasingDraw, draw_erasing, erase_
 from dfdc.augment.pair import draw_erasings, draw_targets, transform_pair
 from dfdc.augment.settings import AugmentSettings, CropPolicy
@@ -18,6 +18,7 @@ __all__ = [
     "TransformDraw",
     "apply_transform",
     "center_transform",
+    "denormalise",
     "draw_erasing",
     "draw_erasings",
     "draw_targets",

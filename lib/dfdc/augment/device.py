@@ -1,5 +1,6 @@
 """The part of the augmentation that runs where the network runs: normalising and mixing of whole batches."""
 
+import numpy as np
 import torch
 
 # Mean and standard deviation of ImageNet's red, green and blue, in units of the full range.
@@ -15,6 +16,13 @@ def normalise(batch: torch.Tensor) -> torch.Tensor:
     images = batch.permute(0, 3, 1, 2).float()
     mean, std = (torch.tensor(values, device=batch.device).view(1, 3, 1, 1) for values in (MEAN, STD))
     return images.div_(255).sub_(mean).div_(std)
+
+
+def denormalise(images: torch.Tensor) -> np.ndarray:
+    """The RGB uint8 images, N x height x width x 3, of normalised ones: what ``normalise`` undone gives."""
+    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD))
+    pixels = (images.detach().float().cpu() * std + mean) * 255
+    return pixels.round().clamp(0, 255).byte().permute(0, 2, 3, 1).numpy()
 
 
 def mix(real: torch.Tensor, fake: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
