@@ -18,7 +18,7 @@ from dfdc.augment import AugmentSettings, CropPolicy, draw_erasings, draw_target
 from dfdc.augment.erasing import ErasingDraw
 from dfdc.draws import generator
 from dfdc.parallel import signals_held
-from dfdc.recompression import Recompression, RecompressionSettings, draw_recompression, frame_index, recompress
+from dfdc.recompression import Recompression, RecompressionSettings, draw_recompression, recompress
 from dfdc.store import Store
 
 
@@ -111,13 +111,12 @@ class PairReader:
         # Where one clip is shorter than its twin, both are read as far as both go.
         length = both if settings.whole_clip else min(both, max(settings.frames) + 1)
         faces = []
-        for clip in clips:
+        for number in clips:
+            clip = self._stores[part].clip(number, length)
             if recompression is None:
-                faces.append(self._stores[part].read(clip, [min(index, length - 1) for index in settings.frames]))
+                faces.append([clip[min(index, length - 1)] for index in settings.frames])
             else:
-                frames = np.stack(self._stores[part].read(clip, range(length)))
-                decoded = recompress(frames, recompression, settings.recompression)
-                faces.append([decoded[frame_index(index, length, len(decoded))] for index in settings.frames])
+                faces.append(list(recompress(clip, recompression, settings.recompression, settings.frames)))
         return faces[0], faces[1]
 
 

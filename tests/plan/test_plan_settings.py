@@ -37,7 +37,11 @@ def nested(path, value):
         ("prediction.frame_every", 3, "crop_test_faces"),
         ("ensemble.exponent", 0.5, "evaluate submission"),
         ("torch_threads", 2, "train score"),
-        ("speed", {"device": "cpu", "workers": "auto", "batch_size": 3, "checkpoint_every": 2, "checkpoints_kept": 1}, ""),
+        (
+            "speed",
+            {"device": "cpu", "workers": "auto", "batch_size": 3, "checkpoint_every": 2, "checkpoints_kept": 1},
+            "",
+        ),
     ],
 )
 def test_setting(project, world, path, value, starts):
