@@ -2,7 +2,9 @@
 # make test    all tests
 # make smoke   the demo at its smallest, in demo-smallest
 # make test-convert   the conversion of TensorFlow's checkpoints, with TensorFlow
-# make bench   how fast the networks are, in batches and in half precision against one at a time
+# make why     what would run and why, in words; make why ARGS="--profile profiles/demo" for the demo
+# make bench   how fast things are, each against another way of doing the same, in one run
+# make ablation   trainings of the demo without one ingredient each, three seeds
 # make lint    ruff, snakefmt and Snakemake's linter
 # make clean   remove the demo, the environment and caches
 #
@@ -14,7 +16,7 @@ CORES ?= all
 BIN := .venv/bin
 ACTIVE := . $(BIN)/activate &&
 
-.PHONY: demo smoke test test-convert bench lint clean
+.PHONY: demo smoke test test-convert why bench ablation lint clean
 .DELETE_ON_ERROR:
 
 demo: .venv/installed
@@ -39,8 +41,17 @@ test-convert: .venv-convert/installed
 		"$$(sed -n 's/^convert = \["\(.*\)"\]/\1/p' pyproject.toml)"
 	@touch $@
 
+why: .venv/installed
+	@$(ACTIVE) python workflow/why.py $(ARGS)
+
 bench: .venv/installed
 	$(BIN)/python benchmarks/networks.py
+	$(BIN)/python benchmarks/training.py --loader
+	$(BIN)/python benchmarks/loader.py
+	$(BIN)/python benchmarks/recompression.py
+
+ablation: .venv/installed
+	$(BIN)/python benchmarks/ablation.py
 
 lint: .venv/installed
 	$(BIN)/ruff check .

@@ -148,6 +148,7 @@ NEEDED = {
     "convert_pretrained": {"weights", "weights.tensorflow_checkpoint", "weights.timm_names", "models"},
     "train": {
         *("training", "dataset", "checkpoint", "models", "recompression", "store", "weights", "draws", "settings"),
+        *("validation", "metrics", "records", "distributed", "gpus"),
         *("augment", "augment.pair", "augment.autoaugment", "augment.erasing", "augment.transform", "augment.device"),
     },
     "export_pth": {"weights", "weights.files", "models"},
@@ -157,7 +158,7 @@ NEEDED = {
     "crop_test_faces": {"inference", "clips", "video", "store", "tracking"},
     "score": {"inference", "models", "weights", "augment.transform", "augment.device", "store"},
     "submission": {"ensemble", "tables"},
-    "evaluate": {"metrics", "ensemble", "layout"},
+    "evaluate": {"evaluation", "metrics", "ensemble", "layout"},
 }
 
 
