@@ -5,7 +5,7 @@
 # make why     what would run and why, in words; make why ARGS="--profile profiles/demo" for the demo
 # make bench   how fast things are, each against another way of doing the same, in one run
 # make ablation   trainings of the demo without one ingredient each, three seeds
-# make lint    ruff, snakefmt and Snakemake's linter
+# make lint    ruff, snakefmt, Snakemake's linter, and the README's table of modules
 # make clean   remove the demo, the environment and caches
 #
 # Packages are installed into .venv. On a machine without a GPU, PyTorch's wheels for the CPU are much smaller: give
@@ -57,6 +57,7 @@ lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/python workflow/modules.py --check
 	$(ACTIVE) snakemake --lint --profile profiles/demo
 
 # requirements.txt pins every package, and pyproject.toml what builds this one.
