@@ -131,12 +131,6 @@ def test_boxes_follow_the_face(part, detector):
     assert all(0.6 <= found.faces[frame][0, 4] <= 1 for frame in found.faces)
 
 
-def test_how_many_frames_are_held_makes_no_difference(part, detector):
-    one, many = (list(detect_video(part / "good.mp4", detector, 2, batch=batch).detections()) for batch in (1, 7))
-    assert one == many
-    assert len(one) == 10
-
-
 @pytest.mark.parametrize(
     ("fps", "step"), [(30, 2), (29.97, 2), (25, 2), (24, 2), (23.98, 2), (15, 1), (14.9, 1), (8, 1), (60, 4), (50, 3)]
 )
