@@ -2,7 +2,7 @@
 # make test    all tests
 # make smoke   the demo at its smallest, in demo-smallest
 # make test-convert   the conversion of TensorFlow's checkpoints, with TensorFlow
-# make bench   how fast the networks are, in batches and in half precision against one at a time
+# make bench   how fast the networks and the detection of a part are, against one at a time
 # make lint    ruff, snakefmt and Snakemake's linter
 # make clean   remove the demo, the environment and caches
 #
@@ -41,6 +41,7 @@ test-convert: .venv-convert/installed
 
 bench: .venv/installed
 	$(BIN)/python benchmarks/networks.py
+	$(BIN)/python benchmarks/detection.py
 
 lint: .venv/installed
 	$(BIN)/ruff check .
