@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
-from multiprocessing import connection, get_context
+from multiprocessing import connection, get_context, resource_tracker
 from typing import Any, TypeVar
 
 import cv2
@@ -211,6 +211,8 @@ def signals_held() -> Iterator[None]:
 
     Ctrl-C and a scheduler's signal go to all processes of a job. The first of them decides what happens then.
     """
+    # Python starts this helper with the first process of its kind, and lets the signals through again after that.
+    resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
         yield

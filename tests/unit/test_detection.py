@@ -15,6 +15,7 @@ from dfdc.detection import (
     detect_video,
 )
 from dfdc.errors import UserError
+from dfdc.parallel import LACK_OF_MEMORY
 from dfdc.tables import write_table
 from dfdc.tracking import iou
 
@@ -169,3 +170,15 @@ def test_too_many_unreadable_videos(part):
         assert words in str(error.value)
     with pytest.raises(UserError, match=r"6 of 14 videos"):
         detect_faces(part, metadata_of(part), SETTINGS, 0.05)
+
+
+def test_unreadable_for_lack_of_memory(part):
+    reason = f"the process that worked on it was killed (signal 9), {LACK_OF_MEMORY}"
+    rows = [
+        {"video": f"{n}.mp4", "status": "unreadable", "reason": reason if n == 7 else "it is gone"} for n in range(9)
+    ]
+    with pytest.raises(UserError, match=r"(?s)9 of 9 videos .* fewer workers \(speed.workers .*max_unreadable"):
+        check_readable(rows, part, 0.1)
+    with pytest.raises(UserError) as error:
+        check_readable(rows[:7], part, 0.1)
+    assert "workers" not in str(error.value)

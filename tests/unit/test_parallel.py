@@ -1,4 +1,5 @@
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -263,6 +264,10 @@ def test_workers_end_with_their_parent(tmp_path, how, status, workers):
     )
     processes = [int(parent.stdout.readline()) for _ in range(workers)]
     assert all(map(alive, processes))
+    for process in processes:
+        held = int(re.search(r"SigBlk:\s*(\w+)", Path(f"/proc/{process}/status").read_text())[1], 16)
+        assert held & 1 << signal.SIGINT - 1
+        assert held & 1 << signal.SIGTERM - 1
     if how == signal.SIGINT:  # as a terminal does it: to all of them
         os.killpg(parent.pid, how)
     else:
