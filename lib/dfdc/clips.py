@@ -105,7 +105,7 @@ def cut_clips(cut: Cut) -> list[CutClip]:
     ]
 
 
-def _failed(cut: Cut, reason: str) -> list[CutClip]:
+def failed(cut: Cut, reason: str) -> list[CutClip]:
     """In place of the clips of a video that nobody could read to its end."""
     return [CutClip([], hashlib.sha256().hexdigest(), reason) for _ in cut.windows]
 
@@ -162,7 +162,7 @@ def extract_clips(
     rows: list[dict[str, Any]] = []
 
     def clips() -> Iterator[list[bytes]]:
-        results = progress(map_in_order(_Cutter().prepare, cuts, workers, video_timeout, _failed), len(cuts), "videos")
+        results = progress(map_in_order(_Cutter().prepare, cuts, workers, video_timeout, failed), len(cuts), "videos")
         number = 0
         for windows, of_video in zip(windows_of.values(), results, strict=True):
             for (row, _), clip in zip(windows, of_video, strict=True):

@@ -98,7 +98,7 @@ def _cut_crops(video: _VideoCrops) -> tuple[str, list[tuple[list[bytes], str]]]:
 
 def _failed(video: _VideoCrops, reason: str) -> tuple[str, list[tuple[list[bytes], str]]]:
     """In place of the crops of a video that nobody could read to its end."""
-    return reason, [([], "") for _ in video.crops]
+    return reason, [([], "")] * len(video.crops)
 
 
 @dataclass(frozen=True)

@@ -153,7 +153,7 @@ def _begin(crew: list[_Worker], prepare: Callable[[], Callable[[Any], Any]], tas
 
 
 def _news(crew: list[_Worker], busy: list[_Worker], again: list[_Task], limit: float | None) -> Iterator[Event]:
-    """Wait a while and give what there is to tell. Workers that die leave the crew."""
+    """Wait a while and give what there is to tell. Workers that die or are given up leave the crew."""
     before = time.monotonic()
     telling = connection.wait([worker.channel for worker in busy], TICK)
     # Not much more than a tick, however long this process was stopped.
@@ -161,35 +161,44 @@ def _news(crew: list[_Worker], busy: list[_Worker], again: list[_Task], limit: f
     for worker in busy:
         task = worker.task
         task.seconds += passed if worker.prepared else 0.0
+        late = limit is not None and task.seconds > limit
         if worker.channel in telling:
             try:
-                kind, value = worker.channel.recv()
+                message = worker.channel.recv()
             except (EOFError, OSError):
                 crew.remove(worker)
-                how = worker.end(patience=2)
-                if not worker.prepared:
-                    raise UserError(
-                        f"A worker process could not start: it {how}. Run again with fewer workers (speed.workers in "
-                        "the config, or fewer cores)."
-                    ) from None
-                if task.died:
-                    yield Event(task.number, task.item, Kind.FAILURE, f"the process that worked on it {how}")
-                else:
-                    task.died = True
-                    again.append(task)
+                yield from _died(worker, again)
                 continue
-            if kind is None:
+            if not worker.prepared:
                 worker.prepared = True
-                if value is not None:
-                    raise value
+                if message is not None:
+                    raise message
                 continue
+            kind, value = message
             if kind is not Kind.PART:
                 worker.task = None
-            yield Event(task.number, task.item, kind, value)
-        elif limit is not None and task.seconds > limit:
+            if worker.task is None or not late:
+                yield Event(task.number, task.item, kind, value)
+                continue
+        if late:
             crew.remove(worker)
             worker.end()
             yield Event(task.number, task.item, Kind.FAILURE, f"it took longer than {limit:g} s")
+
+
+def _died(worker: _Worker, again: list[_Task]) -> Iterator[Event]:
+    """What there is to tell of a worker that died: nothing, if its task is to be tried again."""
+    how, task = worker.end(patience=2), worker.task
+    if not worker.prepared:
+        raise UserError(
+            f"A worker process could not start: it {how}. Run again with fewer workers (speed.workers in the config, "
+            "or fewer cores)."
+        )
+    if task.died:
+        yield Event(task.number, task.item, Kind.FAILURE, f"the process that worked on it {how}")
+    else:
+        task.died = True
+        again.append(task)
 
 
 def _how_it_ended(status: int | None) -> str:
@@ -239,9 +248,9 @@ def _serve(channel: connection.Connection, prepare: Callable[[], Callable[[Any],
     try:
         work = prepare()
     except Exception as error:
-        channel.send((None, _picklable(error)))
+        channel.send(_picklable(error))
         return
-    channel.send((None, None))
+    channel.send(None)
     with contextlib.suppress(EOFError, BrokenPipeError):
         while True:
             item = channel.recv()

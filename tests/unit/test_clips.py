@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from samples import moving, truncated, write_video
 
-from dfdc.clips import ClipSettings, Cut, choose_window, cut_clips, enlarged, extract_clips, pair_clips
+from dfdc.clips import ClipSettings, Cut, choose_window, cut_clips, enlarged, extract_clips, failed, pair_clips
 from dfdc.errors import UserError
 from dfdc.store import Store, decode_png
 from dfdc.tables import read_table, write_table
@@ -228,3 +228,15 @@ def test_clips_of_another_place_make_no_pair():
     for change in ({"first_frame": 12}, {"box": [1, 2, 3, 5]}, {"part": "q"}, {"frames": 0}, {"real": "x"}):
         assert pair_clips([common | {"label": "REAL", "clip": 0} | change, fake]) == []
     assert pair_clips([fake]) == pair_clips([]) == []
+
+
+def test_what_is_known_of_a_video_changes_nothing(folder):
+    windows = ((3, (10, 10, 30, 20)), (61, (0, 0, 128, 96)), (70, (40, 30, 90, 80)))
+    for name, counted in (("r.mp4", 80), ("x.mp4", 80), ("r.mp4", 81), ("short.mp4", 80)):
+        assert cut_clips(Cut(folder / name, windows, 8, counted)) == cut_clips(Cut(folder / name, windows, 8))
+
+
+def test_clips_of_a_video_that_nobody_could_read(folder):
+    cut = Cut(folder / "r.mp4", ((3, (10, 10, 30, 20)), (9, (10, 10, 30, 20))), 5)
+    absent = Cut(folder / "missing.mp4", cut.windows, 5)
+    assert failed(cut, "the file is missing") == cut_clips(absent)

@@ -205,6 +205,24 @@ def test_parts_of_an_item_whose_worker_dies(tmp_path):
     )
 
 
+@dataclass(frozen=True)
+class Dribble:
+    """Says something now and then, and never ends."""
+
+    def prepare(self):
+        return self.work
+
+    def work(self, item):
+        while item == 1:
+            time.sleep(0.2)
+            yield item
+
+
+def test_an_item_that_gives_parts_for_too_long():
+    events = [event for event in work_on(Dribble().prepare, range(3), 1, 1.5) if event.kind is not Kind.PART]
+    assert [event.kind for event in events] == [Kind.RESULT, Kind.FAILURE, Kind.RESULT]
+
+
 def children():
     """The processes that this one has."""
     return Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()

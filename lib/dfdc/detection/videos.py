@@ -64,10 +64,7 @@ class Samples:
             row |= {"status": "damaged", "reason": f"after frame {video.frames_read - 1}: {video.damage}"}
         elif video.spoilt:
             places = ", ".join(map(str, video.spoilt[:3])) + (", …" if len(video.spoilt) > 3 else "")
-            row |= {
-                "status": "damaged",
-                "reason": f"{len(video.spoilt)} frames could be decoded in part only: {places}",
-            }
+            row |= {"status": "damaged", "reason": f"frames that could be decoded in part only: {places}"}
 
 
 @dataclass
