@@ -27,6 +27,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 
 import av
@@ -163,7 +164,12 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "part"
-        make_part(folder, options.videos, options.frames, options.side)
+        # In a process of its own: a process starts with the peak of the one that starts it.
+        making = get_context("spawn").Process(
+            target=make_part, args=(folder, options.videos, options.frames, options.side)
+        )
+        making.start()
+        making.join()
         size = sum(path.stat().st_size for path in folder.iterdir()) / 1e6
         print(f"{options.videos} videos of {options.frames} frames, longer side {options.side}, {size:.1f} MB in all")
         print(f"{options.workers} workers on {os.cpu_count()} cores; medians of {options.rounds} rounds\n")
