@@ -49,6 +49,7 @@ bench: .venv/installed
 	$(BIN)/python benchmarks/training.py --loader
 	$(BIN)/python benchmarks/loader.py
 	$(BIN)/python benchmarks/recompression.py
+	$(BIN)/python benchmarks/detection.py
 
 ablation: .venv/installed
 	$(BIN)/python benchmarks/ablation.py

@@ -16,7 +16,7 @@ from dfdc.log import progress
 from dfdc.pairs import clip_key
 from dfdc.parallel import map_in_order
 from dfdc.store import encode_png, write_store
-from dfdc.video import check_readable, open_video, read_frames
+from dfdc.video import check_readable, counted_frames, open_video, read_frames
 
 SIGNATURE = 16  # cells along each side
 
@@ -66,11 +66,12 @@ def choose_window(
 
 @dataclass(frozen=True)
 class Cut:
-    """All clips of one video: for each its first frame and its box."""
+    """All clips of one video: for each its first frame and its box; ``counted`` is as ``read_frames`` takes it."""
 
     path: Path
     windows: tuple[tuple[int, Box], ...]
     frames: int
+    counted: int | None = None
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ def cut_clips(cut: Cut) -> list[CutClip]:
     reason = ""
     try:
         video = open_video(cut.path)
-        for index, frame in read_frames(video, wanted=wanted_by.__contains__, end=max(wanted_by) + 1):
+        for index, frame in read_frames(video, wanted_by.__contains__, max(wanted_by) + 1, cut.counted):
             for number in wanted_by[index]:
                 x1, y1, x2, y2 = cut.windows[number][1]
                 face = np.ascontiguousarray(frame[y1:y2, x1:x2])
@@ -132,6 +133,12 @@ def difference(signatures: np.ndarray, others: np.ndarray) -> float | None:
     return float(np.abs(signatures[:common].astype(np.int16) - others[:common]).mean())
 
 
+def failed(cut: Cut, reason: str) -> list[CutClip]:
+    """In place of the clips of a video that nobody could read to its end."""
+    nothing = np.zeros((0, SIGNATURE, SIGNATURE, 3), np.uint8)
+    return [CutClip([], hashlib.sha256().hexdigest(), reason, nothing) for _ in cut.windows]
+
+
 @dataclass(frozen=True)
 class _Cutter:
     def prepare(self) -> Callable[[Cut], list[CutClip]]:
@@ -147,14 +154,15 @@ def extract_clips(
     every: int,
     max_unreadable: float,
     workers: int = 1,
+    video_timeout: float | None = None,
 ) -> list[dict[str, Any]]:
     """Cut the clips of a training part into a store; give the rows of the table of clips.
 
     ``aligned`` are the rows of the table of aligned tracks, ``videos`` the rows of the table of videos by name,
     ``every`` the distance of the sampled frames. Each video is decoded once, for all its clips.
-    An aligned track that is too short for a clip has a row, too. The rows of fakes say how much they differ from
-    their twins (``difference``). Raises UserError if more than the share ``max_unreadable`` of the videos cannot
-    be read any more.
+    An aligned track that is too short for a clip has a row, too, and so have the clips of a video that takes longer
+    than ``video_timeout`` seconds. The rows of fakes say how much they differ from their twins (``difference``).
+    Raises UserError if more than the share ``max_unreadable`` of the videos cannot be read any more.
     """
     too_short: list[dict[str, Any]] = []
     windows_of: dict[str, list[tuple[dict[str, Any], tuple[int, Box]]]] = defaultdict(list)
@@ -171,14 +179,19 @@ def extract_clips(
             too_short.append(_row_without_clip(folder.name, about, len(track["frames"]), settings.frames // every))
 
     cuts = [
-        Cut(folder / video, tuple(window for _, window in windows), settings.frames)
+        Cut(
+            folder / video,
+            tuple(window for _, window in windows),
+            settings.frames,
+            counted_frames(videos.get(video, {})),
+        )
         for video, windows in windows_of.items()
     ]
     rows: list[dict[str, Any]] = []
     compare = _Comparison()
 
     def clips() -> Iterator[list[bytes]]:
-        results = progress(map_in_order(_Cutter().prepare, cuts, workers), len(cuts), "videos")
+        results = progress(map_in_order(_Cutter().prepare, cuts, workers, video_timeout, failed), len(cuts), "videos")
         number = 0
         for windows, of_video in zip(windows_of.values(), results, strict=True):
             for (row, _), clip in zip(windows, of_video, strict=True):

@@ -183,19 +183,30 @@ class Schedule(Sampler):
 
 def batches(dataset: PairDataset, schedule: Schedule, workers: int, pin_memory: bool = False) -> Iterator[Batch]:
     """The batches of a schedule in order, loaded by ``workers`` processes (0: by this one)."""
+    return _load(workers, dataset, batch_sampler=schedule, collate_fn=_put_together, pin_memory=pin_memory)
+
+
+def load_in_order(dataset: Dataset, workers: int) -> Iterator[Any]:
+    """What a dataset holds, as it is, loaded by ``workers`` processes (0: by this one)."""
+    return _load(workers, dataset, batch_size=None, collate_fn=_as_it_is)
+
+
+def _load(workers: int, dataset: Dataset, **options: Any) -> Iterator[Any]:
     loader = DataLoader(
         dataset,
-        batch_sampler=schedule,
         num_workers=workers,
-        collate_fn=_put_together,
-        pin_memory=pin_memory,
         multiprocessing_context="spawn" if workers else None,
         worker_init_fn=_start_worker,
         prefetch_factor=4 if workers else None,
+        **options,
     )
     with signals_held():  # the trainer decides when its workers end
         loaded = iter(loader)
     yield from loaded
+
+
+def _as_it_is(item: Any) -> Any:
+    return item
 
 
 def _put_together(samples: list[Sample]) -> Batch:

@@ -18,6 +18,7 @@ def nested(path, value):
         ("detection.train.every", 5, "detect_faces"),
         ("detection.test.threshold", 0.7, "detect_test_faces"),
         ("data.max_unreadable", 0.4, ""),
+        ("data.video_timeout", 500, "detect_faces detect_test_faces"),
         ("tracking.train.sigma_h", 0.8, "build_tracks"),
         ("tracking.test.t_min", 6, "track_test_faces"),
         ("alignment.min_iou", 0.4, "align_tracks"),

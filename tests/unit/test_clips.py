@@ -16,6 +16,7 @@ from dfdc.clips import (
     difference,
     enlarged,
     extract_clips,
+    failed,
 )
 from dfdc.errors import UserError
 from dfdc.pairs import ValidationSettings, pair_clips
@@ -380,3 +381,24 @@ def test_clips_of_another_place_make_no_pair():
     for change in (*changes, {"real_track": 2}, {"fake_track": 2}):
         assert pairs(real | change, fake) == []
     assert pairs(fake) == pairs() == []
+
+
+def same(one, other):
+    """Whether clips are equal in all that they hold."""
+
+    def plain(clip):
+        return clip.pictures, clip.sha256, clip.reason, clip.signatures.tolist()
+
+    return [plain(clip) for clip in one] == [plain(clip) for clip in other]
+
+
+def test_what_is_known_of_a_video_changes_nothing(folder):
+    windows = ((3, (10, 10, 30, 20)), (61, (0, 0, 128, 96)), (70, (40, 30, 90, 80)))
+    for name, counted in (("r.mp4", 80), ("x.mp4", 80), ("r.mp4", 81), ("short.mp4", 80)):
+        assert same(cut_clips(Cut(folder / name, windows, 8, counted)), cut_clips(Cut(folder / name, windows, 8)))
+
+
+def test_clips_of_a_video_that_nobody_could_read(folder):
+    cut = Cut(folder / "r.mp4", ((3, (10, 10, 30, 20)), (9, (10, 10, 30, 20))), 5)
+    absent = Cut(folder / "missing.mp4", cut.windows, 5)
+    assert same(failed(cut, "the file is missing"), cut_clips(absent))

@@ -20,6 +20,7 @@ def main() -> None:
         device=str(choose_device(speed["device"], snakemake.resources.gpu)),
         workers=worker_count(speed["workers"], snakemake.threads),
         batch_size=speed["batch_size"],
+        video_timeout=snakemake.params.video_timeout,
     )
     write_table(snakemake.output.detections, "detections", detections)
     write_table(snakemake.output.videos, "videos", videos)
