@@ -12,7 +12,9 @@ copies of the two. Faces are looked for in every sixth frame with YuNet and the 
 
 Each round runs all variants one after the other, each in a fresh process, so that a machine whose speed drifts treats
 them alike; the table gives medians over the rounds, and the median of the rounds' ratios to the first variant. The
-time of starting workers counts. Memory is the peak of all processes together, taking each worker for the largest.
+time of starting workers counts. Core-seconds are the processor time of all processes, imports and start included; they
+depend less on what else the machine does. Memory is the peak of all processes together, taking each worker for the
+largest.
 """
 
 import argparse
@@ -144,9 +146,10 @@ def measure(variant: str, folder: Path, workers: int) -> None:
     start = time.perf_counter()
     found = VARIANTS[variant](folder, workers)
     seconds = time.perf_counter() - start
-    own, children = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    memory = own + (workers * children if children else 0)  # kilobytes
-    print(json.dumps({"seconds": seconds, "memory": memory / 1e6, "found": found}))
+    own, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    core_seconds = sum(usage.ru_utime + usage.ru_stime for usage in (own, children))
+    memory = (own.ru_maxrss + workers * children.ru_maxrss) / 1e6  # ru_maxrss is in kilobytes
+    print(json.dumps({"seconds": seconds, "core_seconds": core_seconds, "memory": memory, "found": found}))
 
 
 def main() -> None:
@@ -183,12 +186,15 @@ def main() -> None:
                 rounds[-1][variant] = json.loads(done.stdout)
             if rounds[-1]["ours"]["found"] != rounds[-1]["video in memory, one thread"]["found"]:
                 raise SystemExit("The variants found other faces: their times cannot be compared.")
-    print("| variant | videos/s | ratio | memory, GB |\n|---|---|---|---|")
+    print("| variant | videos/s | ratio | core-seconds a video | memory, GB |\n|---|---|---|---|---|")
+    first = next(iter(VARIANTS))
     for variant in VARIANTS:
-        seconds, memory = (statistics.median(row[variant][key] for row in rounds) for key in ("seconds", "memory"))
-        first = next(iter(VARIANTS))
+        seconds, cores, memory = (
+            statistics.median(row[variant][key] for row in rounds) for key in ("seconds", "core_seconds", "memory")
+        )
         ratio = statistics.median(row[first]["seconds"] / row[variant]["seconds"] for row in rounds)
-        print(f"| {variant} | {options.videos / seconds:.2f} | {ratio:.2f} | {memory:.2f} |")
+        rate, cores = options.videos / seconds, cores / options.videos
+        print(f"| {variant} | {rate:.2f} | {ratio:.2f} | {cores:.2f} | {memory:.2f} |")
 
 
 if __name__ == "__main__":
