@@ -2,6 +2,7 @@
 # make test    all tests
 # make smoke   the demo at its smallest, in demo-smallest
 # make test-convert   the conversion of TensorFlow's checkpoints, with TensorFlow
+# make test-kills     runs that are killed, at more moments than in make test
 # make bench   how fast the networks are, in batches and in half precision against one at a time
 # make lint    ruff, snakefmt and Snakemake's linter
 # make clean   remove the demo, the environment and caches
@@ -14,7 +15,7 @@ CORES ?= all
 BIN := .venv/bin
 ACTIVE := . $(BIN)/activate &&
 
-.PHONY: demo smoke test test-convert bench lint clean
+.PHONY: demo smoke test test-convert test-kills bench lint clean
 .DELETE_ON_ERROR:
 
 demo: .venv/installed
@@ -38,6 +39,9 @@ test-convert: .venv-convert/installed
 	.venv-convert/bin/pip install --quiet --disable-pip-version-check --requirement requirements.txt \
 		"$$(sed -n 's/^convert = \["\(.*\)"\]/\1/p' pyproject.toml)"
 	@touch $@
+
+test-kills: .venv/installed
+	DFDC_KILLS=20 $(BIN)/python -m pytest tests/run/test_kills.py
 
 bench: .venv/installed
 	$(BIN)/python benchmarks/networks.py

@@ -77,10 +77,37 @@ class Project:
         settings["speed"]["device"] = "cpu"
         return settings
 
-    def snakemake(
-        self, *arguments: str, settings: Mapping[str, Any] | None = None, own_data: bool = False, cores: int = 2
-    ) -> subprocess.CompletedProcess:
+    def snakemake(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess:
         """Run snakemake on the tiny demo, with some settings changed."""
+        return self.bare_snakemake(*self._arguments(*arguments, **options))
+
+    def start_snakemake(self, *arguments: str, output: Path, **options: Any) -> subprocess.Popen:
+        """Start the same in a session of its own, with what it prints in a file."""
+        with output.open("w") as file:
+            return subprocess.Popen(
+                [sys.executable, "-m", "snakemake", *self._arguments(*arguments, **options)],
+                cwd=self.folder,
+                env=self._environment(),
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def bare_snakemake(self, *arguments: str) -> subprocess.CompletedProcess:
+        """Run snakemake in the project's folder; what it prints on both channels is in ``stdout``."""
+        return subprocess.run(
+            [sys.executable, "-m", "snakemake", *arguments],
+            cwd=self.folder,
+            env=self._environment(),
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+
+    def _arguments(
+        self, *arguments: str, settings: Mapping[str, Any] | None = None, own_data: bool = False, cores: int = 2
+    ) -> list[str]:
         files = [str(self.folder / name) for name in TINY]
         command = ["--profile", "profiles/demo"]
         if own_data:
@@ -88,24 +115,11 @@ class Project:
             command = ["--directory", "demo"]
         if settings is not None:
             files.append(self._yaml("changed.yaml", settings))
-        return self.bare_snakemake(
-            *arguments, "--cores", str(cores), *command, "--configfile", *files, "--set-threads", *THREADS
-        )
+        return [*arguments, "--cores", str(cores), *command, "--configfile", *files, "--set-threads", *THREADS]
 
-    def bare_snakemake(self, *arguments: str) -> subprocess.CompletedProcess:
-        """Run snakemake in the project's folder; what it prints on both channels is in ``stdout``."""
-        environment = {
-            key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "SNAKEMAKE_PROFILE")
-        }
-        return subprocess.run(
-            [sys.executable, "-m", "snakemake", *arguments],
-            cwd=self.folder,
-            env=environment,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            check=False,
-        )
+    @staticmethod
+    def _environment() -> dict[str, str]:
+        return {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "SNAKEMAKE_PROFILE")}
 
     def plan(self, *arguments: str, **options: Any) -> list[str]:
         """The jobs that snakemake would run, sorted, each as its rule and the values of its wildcards."""

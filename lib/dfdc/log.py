@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from dfdc.errors import UserError
 from dfdc.files import write_text
+from dfdc.runs import begin_job
 
 Item = TypeVar("Item")
 
@@ -35,7 +36,8 @@ def rule_log(path: str | Path, name: str) -> Iterator[None]:
     The log file lies below the folder ``logs``. Until the block ends well, the job counts as unfinished.
 
     A UserError ends the process with status 1 and its message alone; any other exception leaves its traceback
-    in the log file and ends it with status 1 too. SIGTERM ends it in good order, as Ctrl-C does, with status 130.
+    in the log file and ends it with status 1 too. SIGTERM, and the end of the Snakemake that
+    started the job, end it in good order, as Ctrl-C does, with status 130.
     """
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     to_file = logging.FileHandler(path, mode="w", encoding="utf-8")
@@ -50,8 +52,9 @@ def rule_log(path: str | Path, name: str) -> Iterator[None]:
     signal.signal(signal.SIGTERM, _stop)
     attempts = ATTEMPTS / Path(path).with_suffix("").relative_to("logs")
     before = int(attempts.read_text()) if attempts.exists() else 0
-    write_text(attempts, str(before + 1))
     try:
+        begin_job()
+        write_text(attempts, str(before + 1))
         yield
         write_text(attempts, str(before))
     except KeyboardInterrupt:
