@@ -4,6 +4,8 @@
 # make test-convert   the conversion of TensorFlow's checkpoints, with TensorFlow
 # make test-kills     runs that are killed, at more moments than in make test
 # make bench   how fast the networks are, in batches and in half precision against one at a time
+# make bench-data     how fast clips are cut and read and tracks are built
+# make scale   how the data half grows with the data: 119,154 tiny videos, in the folder scale
 # make lint    ruff, snakefmt and Snakemake's linter
 # make clean   remove the demo, the environment and caches
 #
@@ -15,7 +17,7 @@ CORES ?= all
 BIN := .venv/bin
 ACTIVE := . $(BIN)/activate &&
 
-.PHONY: demo smoke test test-convert test-kills bench lint clean
+.PHONY: demo smoke test test-convert test-kills bench bench-data scale lint clean
 .DELETE_ON_ERROR:
 
 demo: .venv/installed
@@ -46,6 +48,14 @@ test-kills: .venv/installed
 bench: .venv/installed
 	$(BIN)/python benchmarks/networks.py
 
+bench-data: .venv/installed
+	$(BIN)/python benchmarks/tracks.py
+	$(BIN)/python benchmarks/stores.py
+	$(BIN)/python benchmarks/extraction.py
+
+scale: .venv/installed
+	$(BIN)/python benchmarks/scale.py --cores $(CORES)
+
 lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -62,4 +72,4 @@ lint: .venv/installed
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-convert demo demo-smallest .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-convert demo demo-smallest scale .pytest_cache .ruff_cache .hypothesis
