@@ -2,9 +2,11 @@
 # make test    all tests
 # make smoke   the demo at its smallest, in demo-smallest
 # make test-convert   the conversion of TensorFlow's checkpoints, with TensorFlow
+# make test-kills     runs that are killed, at more moments than in make test
 # make why     what would run and why, in words; make why ARGS="--profile profiles/demo" for the demo
 # make bench   how fast things are, each against another way of doing the same, in one run
 # make ablation   trainings of the demo without one ingredient each, three seeds
+# make scale   how the data half grows with the data: 119,154 tiny videos, in the folder scale
 # make lint    ruff, snakefmt, Snakemake's linter, and the README's table of modules
 # make clean   remove the demo, the environment and caches
 #
@@ -16,7 +18,7 @@ CORES ?= all
 BIN := .venv/bin
 ACTIVE := . $(BIN)/activate &&
 
-.PHONY: demo smoke test test-convert why bench ablation lint clean
+.PHONY: demo smoke test test-convert test-kills why bench ablation scale lint clean
 .DELETE_ON_ERROR:
 
 demo: .venv/installed
@@ -41,6 +43,9 @@ test-convert: .venv-convert/installed
 		"$$(sed -n 's/^convert = \["\(.*\)"\]/\1/p' pyproject.toml)"
 	@touch $@
 
+test-kills: .venv/installed
+	DFDC_KILLS=20 $(BIN)/python -m pytest tests/run/test_kills.py
+
 why: .venv/installed
 	@$(ACTIVE) python workflow/why.py $(ARGS)
 
@@ -50,9 +55,15 @@ bench: .venv/installed
 	$(BIN)/python benchmarks/loader.py
 	$(BIN)/python benchmarks/recompression.py
 	$(BIN)/python benchmarks/detection.py
+	$(BIN)/python benchmarks/tracks.py
+	$(BIN)/python benchmarks/stores.py
+	$(BIN)/python benchmarks/extraction.py
 
 ablation: .venv/installed
 	$(BIN)/python benchmarks/ablation.py
+
+scale: .venv/installed
+	$(BIN)/python benchmarks/scale.py --cores $(CORES)
 
 lint: .venv/installed
 	$(BIN)/ruff check .
@@ -71,4 +82,4 @@ lint: .venv/installed
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-convert demo demo-smallest .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-convert demo demo-smallest scale .pytest_cache .ruff_cache .hypothesis

@@ -81,6 +81,18 @@ class Project:
         """Run snakemake on the tiny demo, with some settings changed, see ``_arguments``."""
         return self.bare_snakemake(*arguments, *self._arguments(**options))
 
+    def start_snakemake(self, *arguments: str, output: Path, **options: Any) -> subprocess.Popen:
+        """Start the same in a session of its own, with what it prints in a file."""
+        with output.open("w") as file:
+            return subprocess.Popen(
+                [sys.executable, "-m", "snakemake", *arguments, *self._arguments(**options)],
+                cwd=self.folder,
+                env=self._environment(),
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
     def why(self, status: int = 0, **options: Any) -> str:
         """What `make why` would print about the tiny demo."""
         done = self._run("workflow/why.py", *self._arguments(**options))
@@ -104,19 +116,20 @@ class Project:
         return ["--cores", str(cores), *profile, "--configfile", *files, "--set-threads", *THREADS]
 
     def _run(self, *arguments: str) -> subprocess.CompletedProcess:
-        environment = {
-            key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "SNAKEMAKE_PROFILE")
-        }
-        environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
         return subprocess.run(
             [sys.executable, *arguments],
             cwd=self.folder,
-            env=environment,
+            env=self._environment(),
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             check=False,
         )
+
+    @staticmethod
+    def _environment() -> dict[str, str]:
+        kept = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "SNAKEMAKE_PROFILE")}
+        return kept | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
 
     def plan(self, *arguments: str, **options: Any) -> list[str]:
         """The jobs that snakemake would run, sorted, each as its rule and the values of its wildcards."""

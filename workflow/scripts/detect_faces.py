@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from dfdc.detection import DetectionSettings, detect_faces
-from dfdc.gpus import choose_device
 from dfdc.layout import read_metadata
 from dfdc.log import rule_log
 from dfdc.parallel import worker_count
@@ -11,6 +10,9 @@ from dfdc.tables import write_table
 
 
 def main() -> None:
+    # Not above: worker processes import this script, too, and those that need no torch save 200 MB and seconds each.
+    from dfdc.gpus import choose_device
+
     metadata, speed = Path(snakemake.input.metadata), snakemake.config["speed"]
     detections, videos = detect_faces(
         metadata.parent,

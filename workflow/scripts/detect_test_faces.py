@@ -1,7 +1,6 @@
 """Find the faces in a shard of the test videos: videos → tables of detections and of videos."""
 
 from dfdc.detection import DetectionSettings, detect_test_faces
-from dfdc.gpus import choose_device
 from dfdc.layout import shard_videos
 from dfdc.log import rule_log
 from dfdc.parallel import worker_count
@@ -9,6 +8,9 @@ from dfdc.tables import write_table
 
 
 def main() -> None:
+    # Not above: worker processes import this script, too, and those that need no torch save 200 MB and seconds each.
+    from dfdc.gpus import choose_device
+
     params, speed = snakemake.params, snakemake.config["speed"]
     detections, videos = detect_test_faces(
         shard_videos(snakemake.input.videos, int(snakemake.wildcards.shard), params.shards),
