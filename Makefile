@@ -21,8 +21,10 @@ ACTIVE := . $(BIN)/activate &&
 .PHONY: demo smoke test test-convert test-kills why bench ablation scale lint clean
 .DELETE_ON_ERROR:
 
+# The longest training first: the others then fill the cores beside it.
 demo: .venv/installed
-	$(ACTIVE) snakemake --cores $(CORES) submission.csv --profile profiles/demo
+	$(ACTIVE) snakemake --cores $(CORES) submission.csv --profile profiles/demo \
+		--prioritize results/models/seq/weights.safetensors
 	@$(BIN)/python -m dfdc.demo.summary demo
 
 smoke: .venv/installed
