@@ -1,20 +1,22 @@
 """Find the faces in a shard of the test videos: videos → tables of detections and of videos."""
 
+import torch
+
 from dfdc.detection import DetectionSettings, detect_test_faces
-from dfdc.gpus import choose_device
+from dfdc.gpus import job_device
 from dfdc.layout import shard_videos
 from dfdc.log import rule_log
 from dfdc.parallel import worker_count
 from dfdc.tables import write_table
 
 
-def main() -> None:
+def main(device: torch.device) -> None:
     params, speed = snakemake.params, snakemake.config["speed"]
     detections, videos = detect_test_faces(
         shard_videos(snakemake.input.videos, int(snakemake.wildcards.shard), params.shards),
         DetectionSettings(**params.settings),
         params.fps,
-        device=str(choose_device(speed["device"], snakemake.resources.gpu)),
+        device=str(device),
         workers=worker_count(speed["workers"], snakemake.threads),
         batch_size=speed["batch_size"],
     )
@@ -23,5 +25,8 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with rule_log(snakemake.log[0], f"detect_test_faces {snakemake.wildcards.shard}"):
-        main()
+    with (
+        rule_log(snakemake.log[0], f"detect_test_faces {snakemake.wildcards.shard}"),
+        job_device(snakemake.config["speed"]["device"], snakemake.resources.gpu) as device,
+    ):
+        main(device)
