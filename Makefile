@@ -1,7 +1,9 @@
+# make install the packages, into .venv
 # make demo    the whole workflow at small size, from nothing to demo/submission.csv
 # make test    all tests
 # make smoke   the demo at its smallest, in demo-smallest
 # make test-convert   the conversion of TensorFlow's checkpoints, with TensorFlow
+# make test-slurm     the demo on a SLURM cluster of one pretended node, which it installs and starts (needs root)
 # make bench   how fast the networks are, in batches and in half precision against one at a time
 # make lint    ruff, snakefmt and Snakemake's linter
 # make clean   remove the demo, the environment and caches
@@ -14,8 +16,10 @@ CORES ?= all
 BIN := .venv/bin
 ACTIVE := . $(BIN)/activate &&
 
-.PHONY: demo smoke test test-convert bench lint clean
+.PHONY: install demo smoke test test-convert test-slurm bench lint clean
 .DELETE_ON_ERROR:
+
+install: .venv/installed
 
 demo: .venv/installed
 	$(ACTIVE) snakemake --cores $(CORES) submission.csv --profile profiles/demo
@@ -38,6 +42,10 @@ test-convert: .venv-convert/installed
 	.venv-convert/bin/pip install --quiet --disable-pip-version-check --requirement requirements.txt \
 		"$$(sed -n 's/^convert = \["\(.*\)"\]/\1/p' pyproject.toml)"
 	@touch $@
+
+# In Debian and what is made of it; elsewhere, and without root, it says why not and skips the tests.
+test-slurm: .venv/installed
+	$(BIN)/python -m pytest tests/slurm -rs
 
 bench: .venv/installed
 	$(BIN)/python benchmarks/networks.py
