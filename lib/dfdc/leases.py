@@ -40,12 +40,12 @@ def lease(count: int, poll: float = 1.0) -> Iterator[list[str]]:
     """
     devices = visible_devices() if count > 0 else []
     count = min(count, len(devices))
-    if "SLURM_JOB_ID" in os.environ and len(devices) == count:
-        logger.info(f"GPUs as SLURM chose them: {', '.join(devices) or 'none'}")
-        yield devices
-        return
-    if not devices:
+    if count == 0:
         yield []
+        return
+    if "SLURM_JOB_ID" in os.environ and count == len(devices):
+        logger.info(f"GPUs as SLURM chose them: {', '.join(devices)}")
+        yield devices
         return
     before = os.environ.get("CUDA_VISIBLE_DEVICES")
     with contextlib.ExitStack() as held:

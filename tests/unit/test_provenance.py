@@ -148,6 +148,7 @@ NEEDED = {
     "convert_pretrained": {"weights", "weights.tensorflow_checkpoint", "weights.timm_names", "models"},
     "train": {
         *("training", "dataset", "checkpoint", "models", "recompression", "store", "weights", "draws", "settings"),
+        *("gpus", "leases"),
         *("augment", "augment.pair", "augment.autoaugment", "augment.erasing", "augment.transform", "augment.device"),
     },
     "export_pth": {"weights", "weights.files", "models"},
@@ -155,7 +156,7 @@ NEEDED = {
     "detect_test_faces": {"detection", "detection.yunet", "detection.dsfd.detector", "video", "layout"},
     "track_test_faces": {"tracking", "tables"},
     "crop_test_faces": {"inference", "clips", "video", "store", "tracking"},
-    "score": {"inference", "models", "weights", "augment.transform", "augment.device", "store"},
+    "score": {"gpus", "leases", "inference", "models", "weights", "augment.transform", "augment.device", "store"},
     "submission": {"ensemble", "tables"},
     "evaluate": {"metrics", "ensemble", "layout"},
 }
