@@ -4,8 +4,12 @@
 # make smoke   the demo at its smallest, in demo-smallest
 # make test-convert   the conversion of TensorFlow's checkpoints, with TensorFlow
 # make test-slurm     the demo on a SLURM cluster of one pretended node, which it installs and starts (needs root)
-# make bench   how fast the networks are, in batches and in half precision against one at a time
-# make lint    ruff, snakefmt and Snakemake's linter
+# make test-kills     runs that are killed, at more moments than in make test
+# make why     what would run and why, in words; make why ARGS="--profile profiles/demo" for the demo
+# make bench   how fast things are, each against another way of doing the same, in one run
+# make ablation   trainings of the demo without one ingredient each, three seeds
+# make scale   how the data half grows with the data: 119,154 tiny videos, in the folder scale
+# make lint    ruff, snakefmt, Snakemake's linter, and the README's table of modules
 # make clean   remove the demo, the environment and caches
 #
 # Packages are installed into .venv. On a machine without a GPU, PyTorch's wheels for the CPU are much smaller: give
@@ -16,7 +20,7 @@ CORES ?= all
 BIN := .venv/bin
 ACTIVE := . $(BIN)/activate &&
 
-.PHONY: install demo smoke test test-convert test-slurm bench lint clean
+.PHONY: install demo smoke test test-convert test-kills test-slurm why bench ablation scale lint clean
 .DELETE_ON_ERROR:
 
 install: .venv/installed
@@ -47,13 +51,33 @@ test-convert: .venv-convert/installed
 test-slurm: .venv/installed
 	$(BIN)/python -m pytest tests/slurm -rs
 
+test-kills: .venv/installed
+	DFDC_KILLS=20 $(BIN)/python -m pytest tests/run/test_kills.py
+
+why: .venv/installed
+	@$(ACTIVE) python workflow/why.py $(ARGS)
+
 bench: .venv/installed
 	$(BIN)/python benchmarks/networks.py
+	$(BIN)/python benchmarks/training.py --loader
+	$(BIN)/python benchmarks/loader.py
+	$(BIN)/python benchmarks/recompression.py
+	$(BIN)/python benchmarks/detection.py
+	$(BIN)/python benchmarks/tracks.py
+	$(BIN)/python benchmarks/stores.py
+	$(BIN)/python benchmarks/extraction.py
+
+ablation: .venv/installed
+	$(BIN)/python benchmarks/ablation.py
+
+scale: .venv/installed
+	$(BIN)/python benchmarks/scale.py --cores $(CORES)
 
 lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/python workflow/modules.py --check
 	$(ACTIVE) snakemake --lint --profile profiles/demo
 
 # requirements.txt pins every package, and pyproject.toml what builds this one.
@@ -66,4 +90,4 @@ lint: .venv/installed
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-convert demo demo-smallest .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-convert demo demo-smallest scale .pytest_cache .ruff_cache .hypothesis

@@ -14,7 +14,7 @@ HERE = Path(workflow.basedir)
 sys.path.insert(0, str(HERE / "lib"))
 os.environ.update(PYTHONPATH=os.pathsep.join([str(HERE / "lib"), *filter(None, [os.environ.get("PYTHONPATH")])]))
 
-from dfdc import config as settings_of, layout
+from dfdc import config as settings_of, inputs, layout
 from dfdc.errors import UserError
 
 
@@ -25,7 +25,7 @@ try:
     settings_of.drop_removed_models(config)
     settings_of.check_config(config, settings_of.read_yaml(HERE / "workflow/schemas/config.schema.yaml"))
     if workflow.is_main_process and "demo" not in config:
-        layout.check_inputs(config)
+        inputs.check_inputs(config)
 except UserError as error:
     # Not a WorkflowError: the user's own mistake is not a place in this file.
     logger.error(str(error))

@@ -4,7 +4,13 @@ from functools import cache
 
 from dfdc.log import unfinished_at_start
 from dfdc.provenance import code_of
+from dfdc.runs import RUN, begin_run
 from dfdc.settings import canonical
+
+# Jobs end soon after the Snakemake that started them.
+os.environ[RUN] = str(os.getpid())
+if workflow.is_main_process:
+    begin_run()
 
 DATA = Path(config["data"]["root"])
 TEST_VIDEOS = DATA / config["data"]["test_videos"]

@@ -22,6 +22,7 @@ rule detect_faces:
     params:
         settings=settings("detection", "train"),
         videos=videos_of_part,
+        video_timeout=settings("data", "video_timeout"),
         code=lambda wildcards: code("detect_faces"),
         unfinished=lambda wildcards: unfinished("detect_faces", wildcards),
     script:
@@ -96,6 +97,7 @@ rule extract_clips:
     params:
         settings=settings("clips"),
         every=settings("detection", "train", "every"),
+        video_timeout=settings("data", "video_timeout"),
         code=lambda wildcards: code("extract_clips"),
         unfinished=lambda wildcards: unfinished("extract_clips", wildcards),
     script:

@@ -26,6 +26,7 @@ rule detect_test_faces:
         fps=settings("prediction", "fps"),
         shards=len(SHARDS),
         videos=videos_of_shard,
+        video_timeout=settings("data", "video_timeout"),
         code=lambda wildcards: code("detect_test_faces"),
         unfinished=lambda wildcards: unfinished("detect_test_faces", wildcards),
     script:
@@ -79,6 +80,7 @@ rule crop_test_faces:
             key: config["prediction"][key] for key in ("enlarge", "frame_every", "sequence_every", "sequence_length")
         },
         kinds=KINDS,
+        video_timeout=settings("data", "video_timeout"),
         code=lambda wildcards: code("crop_test_faces"),
         unfinished=lambda wildcards: unfinished("crop_test_faces", wildcards),
     script:

@@ -77,35 +77,59 @@ class Project:
         settings["speed"]["device"] = "cpu"
         return settings
 
-    def snakemake(
-        self, *arguments: str, settings: Mapping[str, Any] | None = None, own_data: bool = False, cores: int = 2
-    ) -> subprocess.CompletedProcess:
-        """Run snakemake on the tiny demo, with some settings changed."""
-        files = [str(self.folder / name) for name in TINY]
-        command = ["--profile", "profiles/demo"]
-        if own_data:
-            files = [self._yaml("own.yaml", self.own_data_settings())]
-            command = ["--directory", "demo"]
-        if settings is not None:
-            files.append(self._yaml("changed.yaml", settings))
-        return self.bare_snakemake(
-            *arguments, "--cores", str(cores), *command, "--configfile", *files, "--set-threads", *THREADS
-        )
+    def snakemake(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess:
+        """Run snakemake on the tiny demo, with some settings changed, see ``_arguments``."""
+        return self.bare_snakemake(*arguments, *self._arguments(**options))
+
+    def start_snakemake(self, *arguments: str, output: Path, **options: Any) -> subprocess.Popen:
+        """Start the same in a session of its own, with what it prints in a file."""
+        with output.open("w") as file:
+            return subprocess.Popen(
+                [sys.executable, "-m", "snakemake", *arguments, *self._arguments(**options)],
+                cwd=self.folder,
+                env=self._environment(),
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def why(self, status: int = 0, **options: Any) -> str:
+        """What `make why` would print about the tiny demo."""
+        done = self._run("workflow/why.py", *self._arguments(**options))
+        assert done.returncode == status, done.stdout
+        return done.stdout
 
     def bare_snakemake(self, *arguments: str) -> subprocess.CompletedProcess:
         """Run snakemake in the project's folder; what it prints on both channels is in ``stdout``."""
-        environment = {
-            key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "SNAKEMAKE_PROFILE")
-        }
+        return self._run("-m", "snakemake", *arguments)
+
+    def _arguments(
+        self, settings: Mapping[str, Any] | None = None, own_data: bool = False, cores: int = 2
+    ) -> list[str]:
+        files = [str(self.folder / name) for name in TINY]
+        profile = ["--profile", "profiles/demo"]
+        if own_data:
+            files = [self._yaml("own.yaml", self.own_data_settings())]
+            profile = ["--directory", "demo"]
+        if settings is not None:
+            files.append(self._yaml("changed.yaml", settings))
+        return ["--cores", str(cores), *profile, "--configfile", *files, "--set-threads", *THREADS]
+
+    def _run(self, *arguments: str) -> subprocess.CompletedProcess:
         return subprocess.run(
-            [sys.executable, "-m", "snakemake", *arguments],
+            [sys.executable, *arguments],
             cwd=self.folder,
-            env=environment,
+            env=self._environment(),
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             check=False,
         )
+
+    @staticmethod
+    def _environment() -> dict[str, str]:
+        kept = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "SNAKEMAKE_PROFILE")}
+        return kept | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
 
     def plan(self, *arguments: str, **options: Any) -> list[str]:
         """The jobs that snakemake would run, sorted, each as its rule and the values of its wildcards."""

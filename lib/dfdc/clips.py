@@ -1,7 +1,6 @@
 """Cutting clips: the same box and the same frames from a real video and from its fake."""
 
 import hashlib
-import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,11 +13,10 @@ import numpy as np
 from dfdc.draws import generator
 from dfdc.errors import VideoError
 from dfdc.log import progress
+from dfdc.pairs import clip_key
 from dfdc.parallel import map_in_order
 from dfdc.store import encode_png, write_store
-from dfdc.video import check_readable, open_video, read_frames
-
-logger = logging.getLogger(__name__)
+from dfdc.video import check_readable, counted_frames, open_video, read_frames
 
 SIGNATURE = 16  # cells along each side
 
@@ -68,11 +66,12 @@ def choose_window(
 
 @dataclass(frozen=True)
 class Cut:
-    """All clips of one video: for each its first frame and its box."""
+    """All clips of one video: for each its first frame and its box; ``counted`` is as ``read_frames`` takes it."""
 
     path: Path
     windows: tuple[tuple[int, Box], ...]
     frames: int
+    counted: int | None = None
 
 
 @dataclass(frozen=True)
@@ -102,7 +101,7 @@ def cut_clips(cut: Cut) -> list[CutClip]:
     reason = ""
     try:
         video = open_video(cut.path)
-        for index, frame in read_frames(video, wanted=wanted_by.__contains__, end=max(wanted_by) + 1):
+        for index, frame in read_frames(video, wanted_by.__contains__, max(wanted_by) + 1, cut.counted):
             for number in wanted_by[index]:
                 x1, y1, x2, y2 = cut.windows[number][1]
                 face = np.ascontiguousarray(frame[y1:y2, x1:x2])
@@ -134,6 +133,12 @@ def difference(signatures: np.ndarray, others: np.ndarray) -> float | None:
     return float(np.abs(signatures[:common].astype(np.int16) - others[:common]).mean())
 
 
+def failed(cut: Cut, reason: str) -> list[CutClip]:
+    """In place of the clips of a video that nobody could read to its end."""
+    nothing = np.zeros((0, SIGNATURE, SIGNATURE, 3), np.uint8)
+    return [CutClip([], hashlib.sha256().hexdigest(), reason, nothing) for _ in cut.windows]
+
+
 @dataclass(frozen=True)
 class _Cutter:
     def prepare(self) -> Callable[[Cut], list[CutClip]]:
@@ -149,14 +154,15 @@ def extract_clips(
     every: int,
     max_unreadable: float,
     workers: int = 1,
+    video_timeout: float | None = None,
 ) -> list[dict[str, Any]]:
     """Cut the clips of a training part into a store; give the rows of the table of clips.
 
     ``aligned`` are the rows of the table of aligned tracks, ``videos`` the rows of the table of videos by name,
     ``every`` the distance of the sampled frames. Each video is decoded once, for all its clips.
-    An aligned track that is too short for a clip has a row, too. The rows of fakes say how much they differ from
-    their twins (``difference``). Raises UserError if more than the share ``max_unreadable`` of the videos cannot
-    be read any more.
+    An aligned track that is too short for a clip has a row, too, and so have the clips of a video that takes longer
+    than ``video_timeout`` seconds. The rows of fakes say how much they differ from their twins (``difference``).
+    Raises UserError if more than the share ``max_unreadable`` of the videos cannot be read any more.
     """
     too_short: list[dict[str, Any]] = []
     windows_of: dict[str, list[tuple[dict[str, Any], tuple[int, Box]]]] = defaultdict(list)
@@ -173,14 +179,19 @@ def extract_clips(
             too_short.append(_row_without_clip(folder.name, about, len(track["frames"]), settings.frames // every))
 
     cuts = [
-        Cut(folder / video, tuple(window for _, window in windows), settings.frames)
+        Cut(
+            folder / video,
+            tuple(window for _, window in windows),
+            settings.frames,
+            counted_frames(videos.get(video, {})),
+        )
         for video, windows in windows_of.items()
     ]
     rows: list[dict[str, Any]] = []
     compare = _Comparison()
 
     def clips() -> Iterator[list[bytes]]:
-        results = progress(map_in_order(_Cutter().prepare, cuts, workers), len(cuts), "videos")
+        results = progress(map_in_order(_Cutter().prepare, cuts, workers, video_timeout, failed), len(cuts), "videos")
         number = 0
         for windows, of_video in zip(windows_of.values(), results, strict=True):
             for (row, _), clip in zip(windows, of_video, strict=True):
@@ -214,7 +225,7 @@ class _Comparison:
         self._waiting: dict[tuple, tuple[dict[str, Any], np.ndarray]] = {}
 
     def __call__(self, row: dict[str, Any], signatures: np.ndarray) -> None:
-        place = _place(row)
+        place = clip_key(row)
         if place not in self._waiting:
             self._waiting[place] = row, signatures
             return
@@ -232,79 +243,3 @@ def _row_without_clip(part: str, about: Mapping[str, Any], length: int, needed: 
     reason = f"the aligned track has {length} sampled frames, a clip needs {needed}"
     what = {"part": part, "label": "FAKE", "video": about["fake"], "status": "failed", "reason": reason}
     return {**what, **about, **empty}
-
-
-def _place(clip: Mapping[str, Any]) -> tuple:
-    """What the two clips of a pair have in common."""
-    tracks = clip["real_track"], clip["fake_track"]
-    return clip["part"], clip["real"], clip["fake"], *tracks, clip["first_frame"], tuple(clip["box"])
-
-
-@dataclass(frozen=True)
-class ValidationSettings:
-    """What is kept out of training: all of some ``parts``, and of the source videos of the other parts a ``share``,
-    0 to 1, that is drawn with ``seed``."""
-
-    parts: Sequence[str] = ()
-    share: float = 0.0
-    seed: int = 0
-
-
-def pair_clips(
-    clips: Sequence[Mapping[str, Any]], min_difference: float, validation: ValidationSettings
-) -> list[dict[str, Any]]:
-    """Rows of the table of pairs: each fake clip with the real clip of the same first frame and box.
-
-    ``clips`` are rows of the tables of clips of any number of parts. Clips that failed make no pair, and pairs
-    whose clips differ by less than ``min_difference``, 0 to 255 (see ``difference``), are left out.
-    """
-    reals = {_place(clip): clip for clip in clips if clip["label"] == "REAL" and clip["frames"]}
-    pairs = [
-        {
-            "part": fake["part"],
-            "real": fake["real"],
-            "fake": fake["fake"],
-            "real_clip": real["clip"],
-            "fake_clip": fake["clip"],
-            "frames": min(real["frames"], fake["frames"]),
-            "real_sha256": real["sha256"],
-            "fake_sha256": fake["sha256"],
-            "difference": fake["difference"],
-        }
-        for fake in clips
-        if fake["label"] == "FAKE" and fake["frames"] and (real := reals.get(_place(fake)))
-    ]
-    equal = sum(pair["real_sha256"] == pair["fake_sha256"] for pair in pairs)
-    logger.info(f"{len(pairs)} pairs, of which {equal} show the same frames in both clips (only the sound is faked)")
-
-    kept = [pair for pair in pairs if pair["difference"] >= min_difference]
-    if min_difference > 0:
-        left_out = len(pairs) - len(kept)
-        logger.info(f"{left_out} pairs are left out: they differ by less than {min_difference} (pairs.min_difference)")
-
-    split = split_pairs(kept, validation)
-    for name in ("train", "validation"):
-        sources = [(pair["part"], pair["real"]) for pair in split if pair["split"] == name]
-        logger.info(f"{name}: {len(sources)} pairs of {len(set(sources))} source videos")
-    return split
-
-
-def split_pairs(pairs: Sequence[Mapping[str, Any]], settings: ValidationSettings) -> list[dict[str, Any]]:
-    """The pairs with the column ``split``: train or validation.
-
-    A source video belongs to one of them with all its fakes, or the one would tell of the other. Of the n source
-    videos outside ``settings.parts`` round(share * n) are for validation, at least one if the share is not 0, and
-    never all: those with the smallest draws from (seed, part, name). A part more or less therefore moves few others.
-    """
-    sources = {(pair["part"], pair["real"]) for pair in pairs}
-    others = [source for source in sources if source[0] not in settings.parts]
-    count = max(round(settings.share * len(others)), 1) if settings.share > 0 else 0
-    count = min(count, max(len(others) - 1, 0))
-
-    def draw(source: tuple[str, str]) -> tuple:
-        return generator(settings.seed, "validation", *source).random(), source
-
-    validation = sources - set(others) | set(sorted(others, key=draw)[:count])
-    return [
-        {**pair, "split": "validation" if (pair["part"], pair["real"]) in validation else "train"} for pair in pairs
-    ]

@@ -18,7 +18,7 @@ from dfdc.augment import AugmentSettings, CropPolicy, draw_erasings, draw_target
 from dfdc.augment.erasing import ErasingDraw
 from dfdc.draws import generator
 from dfdc.parallel import signals_held
-from dfdc.recompression import Recompression, RecompressionSettings, draw_recompression, frame_index, recompress
+from dfdc.recompression import Recompression, RecompressionSettings, draw_recompression, recompress
 from dfdc.store import Store
 
 
@@ -111,13 +111,12 @@ class PairReader:
         # Where one clip is shorter than its twin, both are read as far as both go.
         length = both if settings.whole_clip else min(both, max(settings.frames) + 1)
         faces = []
-        for clip in clips:
+        for number in clips:
+            clip = self._stores[part].clip(number, length)
             if recompression is None:
-                faces.append(self._stores[part].read(clip, [min(index, length - 1) for index in settings.frames]))
+                faces.append([clip[min(index, length - 1)] for index in settings.frames])
             else:
-                frames = np.stack(self._stores[part].read(clip, range(length)))
-                decoded = recompress(frames, recompression, settings.recompression)
-                faces.append([decoded[frame_index(index, length, len(decoded))] for index in settings.frames])
+                faces.append(list(recompress(clip, recompression, settings.recompression, settings.frames)))
         return faces[0], faces[1]
 
 
@@ -184,19 +183,30 @@ class Schedule(Sampler):
 
 def batches(dataset: PairDataset, schedule: Schedule, workers: int, pin_memory: bool = False) -> Iterator[Batch]:
     """The batches of a schedule in order, loaded by ``workers`` processes (0: by this one)."""
+    return _load(workers, dataset, batch_sampler=schedule, collate_fn=_put_together, pin_memory=pin_memory)
+
+
+def load_in_order(dataset: Dataset, workers: int) -> Iterator[Any]:
+    """What a dataset holds, as it is, loaded by ``workers`` processes (0: by this one)."""
+    return _load(workers, dataset, batch_size=None, collate_fn=_as_it_is)
+
+
+def _load(workers: int, dataset: Dataset, **options: Any) -> Iterator[Any]:
     loader = DataLoader(
         dataset,
-        batch_sampler=schedule,
         num_workers=workers,
-        collate_fn=_put_together,
-        pin_memory=pin_memory,
         multiprocessing_context="spawn" if workers else None,
         worker_init_fn=_start_worker,
         prefetch_factor=4 if workers else None,
+        **options,
     )
     with signals_held():  # the trainer decides when its workers end
         loaded = iter(loader)
     yield from loaded
+
+
+def _as_it_is(item: Any) -> Any:
+    return item
 
 
 def _put_together(samples: list[Sample]) -> Batch:

@@ -1,13 +1,15 @@
 """Re-encoding of a clip with random H.264 parameters: what a video goes through on its way to the viewer.
 
-A real clip and its fake get the same draw. The frames are resampled to a new rate, scaled, encoded with
-libx264 and decoded again, all in memory. Two backends do the same work with the same filters and encoder
+A real clip and its fake get the same draw. The frames are thinned to a new rate, scaled, encoded with
+libx264 and decoded again, all in memory. Two backends do the same work with the same scaler and encoder
 settings: "pyav" runs FFmpeg's libraries in this process, "ffmpeg" runs the ffmpeg program, one process to
 encode and one to decode. Every stage uses one thread: whoever wants more speed recompresses more clips at
 once.
 """
 
 import subprocess
+from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -84,23 +86,46 @@ def draw_recompression(rng: np.random.Generator, settings: RecompressionSettings
     )
 
 
-def recompress(frames: Frames, draw: Recompression, settings: RecompressionSettings) -> np.ndarray:
+def recompress(
+    frames: Frames, draw: Recompression, settings: RecompressionSettings, wanted: Sequence[int] | None = None
+) -> np.ndarray:
     """Encode a clip of 30 frames a second as the draw says, and decode it again.
 
-    ``frames`` are T RGB uint8 images of one size, H x W x 3. The result is T' x H' x W' x 3, RGB uint8: T' is
-    about T · fps / 30, the sides are those of ``scaled_size``. The same frames and draw give the same bytes.
-    Raises ValueError if there is no frame, RuntimeError if FFmpeg fails.
+    ``frames`` are T RGB uint8 images of one size, H x W x 3; of a sequence that makes them when asked, only those
+    that the new frame rate keeps are asked for. The result is T' x H' x W' x 3, RGB uint8; the sides are those of
+    ``scaled_size``. T' is the number of ``wanted`` frames: indexes of frames of the clip, each of which becomes the
+    decoded frame of the same moment (see ``frame_index``). Without ``wanted`` it is all decoded frames, T · fps / 30.
+
+    The same frames and draw give the same bytes. Raises ValueError if there is no frame, RuntimeError if FFmpeg
+    fails.
     """
-    backend = BACKENDS[settings.backend]
-    return backend.decode(backend.encode(frames, draw, settings), scaled_size(frames, draw.scale))
-
-
-def scaled_size(frames: Frames, scale: float) -> tuple[int, int]:
-    """Width and height after scaling: rounded down to even pixels, at least 2."""
     if len(frames) == 0:
         raise ValueError("a clip without frames cannot be recompressed")
-    height, width = frames[0].shape[:2]
+    kept = [frames[index] for index in kept_frames(len(frames), draw.fps)]
+    places = range(len(kept)) if wanted is None else [frame_index(index, len(frames), len(kept)) for index in wanted]
+    backend = BACKENDS[settings.backend]
+    return backend.decode(backend.encode(kept, draw, settings), scaled_size(kept[0], draw.scale), places)
+
+
+def scaled_size(frame: np.ndarray, scale: float) -> tuple[int, int]:
+    """Width and height of a frame after scaling: rounded down to even pixels, at least 2."""
+    height, width = frame.shape[:2]
     return max(2, int(width * scale) // 2 * 2), max(2, int(height * scale) // 2 * 2)
+
+
+def kept_frames(length: int, fps: int) -> list[int]:
+    """Which of ``length`` frames, 30 a second, make up the clip at ``fps`` frames a second.
+
+    The same as FFmpeg's filter ``fps`` takes: each frame goes to the nearest tick of the new rate (halves up), and a
+    tick shows the last frame that went to it or before it.
+    """
+
+    def tick(index: int) -> int:
+        return (2 * index * fps + FRAME_RATE) // (2 * FRAME_RATE)
+
+    ticks = [tick(index) for index in range(length)]
+    # The clip ends where the frame after its last one would begin.
+    return [bisect_right(ticks, number) - 1 for number in range(max(1, tick(length)))]
 
 
 def frame_index(index: int, clip_length: int, decoded: int) -> int:
@@ -114,17 +139,23 @@ def frame_index(index: int, clip_length: int, decoded: int) -> int:
 
 
 def encode_pyav(frames: Frames, draw: Recompression, settings: RecompressionSettings) -> bytes:
-    """The H.264 stream (Annex B) of a clip, made in this process. Raises RuntimeError if FFmpeg fails."""
-    width, height = scaled_size(frames, draw.scale)
+    """The H.264 stream (Annex B) of frames at the draw's rate, made in this process. RuntimeError if FFmpeg fails."""
+    width, height = scaled_size(frames[0], draw.scale)
     try:
         encoder = av.CodecContext.create("libx264", "w")
         encoder.width, encoder.height, encoder.pix_fmt = width, height, settings.pixel_format
         encoder.time_base, encoder.framerate = Fraction(1, draw.fps), Fraction(draw.fps)
         encoder.thread_count = 1
         encoder.options = _encoder_options(draw, settings)
+        converter = VideoReformatter()
         packets = []
-        for frame in _filtered(frames, draw.fps, width, height, settings.pixel_format):
-            packets += encoder.encode(frame)
+        for index, pixels in enumerate(frames):
+            picture = av.VideoFrame.from_numpy_buffer(np.ascontiguousarray(pixels), format="rgb24")
+            scaled = converter.reformat(
+                picture, width, height, settings.pixel_format, interpolation=Interpolation.BICUBIC, threads=1
+            )
+            scaled.pts, scaled.time_base = index, encoder.time_base
+            packets += encoder.encode(scaled)
         packets += encoder.encode(None)
     except (av.FFmpegError, ValueError) as error:
         raise RuntimeError(
@@ -134,30 +165,32 @@ def encode_pyav(frames: Frames, draw: Recompression, settings: RecompressionSett
     return b"".join(bytes(packet) for packet in packets)
 
 
-def decode_pyav(stream: bytes, size: tuple[int, int]) -> np.ndarray:
-    """The RGB frames of an H.264 stream of this width and height. Raises RuntimeError if FFmpeg fails."""
-    decoder = av.CodecContext.create("h264", "r")
-    decoder.thread_count = 1
-    try:
-        packets = decoder.parse(stream) + decoder.parse(b"")
-        decoded = [frame for packet in [*packets, None] for frame in decoder.decode(packet)]
-    except av.FFmpegError as error:
-        raise RuntimeError(f"the recompressed clip could not be decoded: {error}") from error
+def decode_pyav(stream: bytes, size: tuple[int, int], wanted: Sequence[int]) -> np.ndarray:
+    """The wanted RGB frames of an H.264 stream of this width and height. Raises RuntimeError if FFmpeg fails."""
+    frames = np.empty((len(wanted), size[1], size[0], 3), np.uint8)
+    places = defaultdict(list)
+    for place, index in enumerate(wanted):
+        places[index].append(place)
     # One converter for all frames: setting one up costs more than converting a small picture.
     converter = VideoReformatter()
-    frames = np.empty((len(decoded), size[1], size[0], 3), np.uint8)
-    for out, frame in zip(frames, decoded, strict=True):
-        rgb = converter.reformat(frame, format="rgb24", interpolation=Interpolation.BICUBIC, threads=1)
-        out[:] = rgb.to_ndarray()
-    return frames
+    try:
+        for index, frame in enumerate(_decoded(stream)):
+            if index in places:
+                rgb = converter.reformat(frame, format="rgb24", interpolation=Interpolation.BICUBIC, threads=1)
+                frames[places.pop(index)] = rgb.to_ndarray()
+            if not places:
+                return frames
+    except av.FFmpegError as error:
+        raise RuntimeError(f"the recompressed clip could not be decoded: {error}") from error
+    raise RuntimeError(f"the recompressed clip ends before frame {min(places)}")
 
 
 def encode_ffmpeg(frames: Frames, draw: Recompression, settings: RecompressionSettings) -> bytes:
-    """The H.264 stream (Annex B) of a clip, made by the ffmpeg program. RuntimeError carries its words."""
-    width, height = scaled_size(frames, draw.scale)
+    """The same stream, made by the ffmpeg program. RuntimeError carries its words."""
+    width, height = scaled_size(frames[0], draw.scale)
     source_size = f"{frames[0].shape[1]}x{frames[0].shape[0]}"
-    source = ffmpeg.input("pipe:", format="rawvideo", pix_fmt="rgb24", s=source_size, framerate=FRAME_RATE, threads=1)
-    scaled = source.filter("fps", draw.fps).filter("scale", width, height, flags="bicubic")
+    source = ffmpeg.input("pipe:", format="rawvideo", pix_fmt="rgb24", s=source_size, framerate=draw.fps, threads=1)
+    scaled = source.filter("scale", width, height, flags="bicubic")
     options = {
         "c:v": "libx264",
         "pix_fmt": settings.pixel_format,
@@ -167,20 +200,23 @@ def encode_ffmpeg(frames: Frames, draw: Recompression, settings: RecompressionSe
     return _run(scaled.output("pipe:", format="h264", **options), np.ascontiguousarray(frames).tobytes())
 
 
-def decode_ffmpeg(stream: bytes, size: tuple[int, int]) -> np.ndarray:
-    """The RGB frames of an H.264 stream of this width and height. RuntimeError carries ffmpeg's words."""
+def decode_ffmpeg(stream: bytes, size: tuple[int, int], wanted: Sequence[int]) -> np.ndarray:
+    """The wanted RGB frames of an H.264 stream of this width and height. RuntimeError carries ffmpeg's words."""
     # A bare H.264 stream has no time stamps; passing frames through keeps ffmpeg from adding or dropping any.
     source = ffmpeg.input("pipe:", format="h264", threads=1)
     pixels = _run(source.output("pipe:", format="rawvideo", pix_fmt="rgb24", fps_mode="passthrough"), stream)
-    return np.frombuffer(bytearray(pixels), np.uint8).reshape(-1, size[1], size[0], 3)
+    frames = np.frombuffer(pixels, np.uint8).reshape(-1, size[1], size[0], 3)
+    if max(wanted) >= len(frames):
+        raise RuntimeError(f"the recompressed clip ends before frame {max(wanted)}")
+    return frames[list(wanted)]
 
 
 @dataclass(frozen=True)
 class Backend:
-    """Two functions: RGB frames to an H.264 stream, and a stream of known size back to RGB frames."""
+    """Two functions: RGB frames to an H.264 stream, and a stream of known size back to some of its frames."""
 
     encode: Callable[[Frames, Recompression, RecompressionSettings], bytes]
-    decode: Callable[[bytes, tuple[int, int]], np.ndarray]
+    decode: Callable[[bytes, tuple[int, int], Sequence[int]], np.ndarray]
 
 
 BACKENDS = {"pyav": Backend(encode_pyav, decode_pyav), "ffmpeg": Backend(encode_ffmpeg, decode_ffmpeg)}
@@ -197,38 +233,11 @@ def _encoder_options(draw: Recompression, settings: RecompressionSettings) -> di
     }
 
 
-def _filtered(frames: Frames, fps: int, width: int, height: int, pixel_format: str) -> Iterator[av.VideoFrame]:
-    """The frames at a new rate and size, in the encoder's pixel format."""
-    tick = Fraction(1, FRAME_RATE)
-    graph = av.filter.Graph()
-    graph.threads = 1
-    source = graph.add_buffer(width=frames[0].shape[1], height=frames[0].shape[0], format="rgb24", time_base=tick)
-    sink = graph.add("buffersink")
-    graph.link_nodes(
-        source,
-        graph.add("fps", str(fps)),
-        graph.add("scale", f"{width}:{height}:flags=bicubic"),
-        graph.add("format", pixel_format),
-        sink,
-    )
-    graph.configure()
-    for index, pixels in enumerate(frames):
-        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
-        # The last frame's duration tells the fps filter where the clip ends.
-        frame.pts, frame.time_base, frame.duration = index, tick, 1
-        source.push(frame)
-        yield from _pull(sink)
-    source.push(None)
-    yield from _pull(sink)
-
-
-def _pull(sink: av.filter.context.FilterContext) -> Iterator[av.VideoFrame]:
-    """The frames that are ready at the end of a filter graph."""
-    while True:
-        try:
-            yield sink.pull()
-        except (av.BlockingIOError, av.EOFError):  # nothing more for now, nothing more at all
-            return
+def _decoded(stream: bytes) -> Iterator[av.VideoFrame]:
+    decoder = av.CodecContext.create("h264", "r")
+    decoder.thread_count = 1
+    for packet in [*decoder.parse(stream), *decoder.parse(b""), None]:
+        yield from decoder.decode(packet)
 
 
 def _run(stream: ffmpeg.nodes.OutputStream, data: bytes) -> bytes:

@@ -19,8 +19,11 @@ SCHEMA = pa.schema([pa.field("png", pa.binary(), metadata={"description": "an RG
 
 def encode_png(picture: np.ndarray) -> bytes:
     """An RGB uint8 picture as a PNG file, without loss."""
-    # Level 1 costs a third of the time of the default and 10 % more bytes.
-    done, data = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    # Each row less the one above: of PNG's filters the one that is undone fastest (Paeth takes twice as long to read,
+    # and training reads a clip many times), and the files are smaller than with the usual choice among all filters.
+    # Level 3 makes them a tenth smaller than level 1, a tenth faster to read, and takes the time that filter saves.
+    options = [cv2.IMWRITE_PNG_COMPRESSION, 3, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP]
+    done, data = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), options)
     if not done:
         raise ValueError(f"no PNG can be made of a picture of shape {picture.shape}")
     return data.tobytes()
@@ -28,10 +31,10 @@ def encode_png(picture: np.ndarray) -> bytes:
 
 def decode_png(data: pa.Buffer | bytes) -> np.ndarray:
     """The RGB uint8 picture, height x width x 3, in a PNG file."""
-    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
     if picture is None:
         raise ValueError("the data are not a PNG picture")
-    return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+    return picture
 
 
 def write_store(path: str | Path, clips: Iterable[Sequence[bytes]]) -> None:
@@ -43,6 +46,22 @@ def write_store(path: str | Path, clips: Iterable[Sequence[bytes]]) -> None:
     ):
         for pictures in clips:
             writer.write_batch(pa.record_batch([pa.array(pictures, pa.binary())], schema=SCHEMA))
+
+
+class Clip(Sequence[np.ndarray]):
+    """The pictures of a clip, RGB uint8 arrays, each decoded when it is asked for."""
+
+    def __init__(self, column: pa.BinaryArray) -> None:
+        """Take the PNG files of the clip's pictures."""
+        self._column = column
+
+    def __len__(self) -> int:
+        """The number of pictures."""
+        return len(self._column)
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        """A picture."""
+        return decode_png(self._column[index].as_buffer())
 
 
 class Store:
@@ -71,9 +90,11 @@ class Store:
         """The number of pictures in a clip."""
         return self._reader.get_batch(clip).num_rows
 
+    def clip(self, clip: int, length: int | None = None) -> Clip:
+        """The first ``length`` pictures of a clip, or all, to be decoded one by one."""
+        return Clip(self._reader.get_batch(clip).column("png").slice(0, length))
+
     def read(self, clip: int, pictures: Iterable[int] | None = None) -> list[np.ndarray]:
         """Some pictures of a clip, or all of them, as RGB uint8 arrays."""
-        column = self._reader.get_batch(clip).column("png")
-        return [
-            decode_png(column[index].as_buffer()) for index in (range(len(column)) if pictures is None else pictures)
-        ]
+        chosen = self.clip(clip)
+        return [chosen[index] for index in (range(len(chosen)) if pictures is None else pictures)]

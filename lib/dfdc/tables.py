@@ -23,7 +23,11 @@ def _column(name: str, kind: pa.DataType, description: str) -> pa.Field:
 
 _VIDEO = [
     _column("video", pa.string(), "file name"),
-    _column("status", pa.string(), "ok, no face, damaged (the frames before the damage are used) or unreadable"),
+    _column(
+        "status",
+        pa.string(),
+        "ok, no face, damaged (the frames before the damage are used, or some are decoded in part only) or unreadable",
+    ),
     _column("reason", pa.string(), "what is wrong, in words; empty if nothing is"),
     _column("frames", pa.int32(), "frames that could be decoded"),
     _column("width", pa.int32(), "pixels of the upright frame"),

@@ -1,6 +1,6 @@
 """How good a model is, in the middle of its training, on clips of source videos that it is not trained on."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from torch.utils.data import Dataset
 
 from dfdc.augment import center_transform, normalise
-from dfdc.dataset import PairReader, SampleSettings
+from dfdc.dataset import PairReader, SampleSettings, load_in_order
 from dfdc.draws import generator
 from dfdc.gpus import autocast
 from dfdc.metrics import auc, log_loss
-from dfdc.parallel import map_in_order
 from dfdc.recompression import Recompression, draw_recompression
 
 # Clips that go through the network together.
@@ -53,8 +53,8 @@ def load_validation(
     always = replace(settings.recompression, probability=1.0)
     draws = [draw_recompression(generator(0, "validation recompression", *_name(pair)), always) for pair in pairs]
     items = [(number, None) for number in range(len(pairs))] + list(enumerate(draws))
-    loader = _Loader(PairReader(pairs, stores, settings))
-    clips = [clip for pair in map_in_order(loader.prepare, items, workers) for clip in pair]
+    dataset = _Clips(PairReader(pairs, stores, settings), items)
+    clips = [clip for pair in load_in_order(dataset, workers if workers > 1 else 0) for clip in pair]
     return ValidationSet({"plain": clips[: 2 * len(pairs)], "recompressed": clips[2 * len(pairs) :]})
 
 
@@ -92,12 +92,16 @@ def _name(pair: Mapping[str, Any]) -> tuple[str, str, int]:
 
 
 @dataclass(frozen=True)
-class _Loader:
+class _Clips(Dataset):
+    """The clips of pairs, each recompressed as it says or not at all, resized and cropped."""
+
     reader: PairReader
+    items: Sequence[tuple[int, Recompression | None]]
 
-    def prepare(self) -> Callable[[tuple[int, Recompression | None]], list[np.ndarray]]:
-        return self._load
+    def __len__(self) -> int:
+        return len(self.items)
 
-    def _load(self, what: tuple[int, Recompression | None]) -> list[np.ndarray]:
+    def __getitem__(self, index: int) -> list[np.ndarray]:
         crop = self.reader.settings.crop
-        return [np.stack([center_transform(frame, crop) for frame in clip]) for clip in self.reader.read(*what)]
+        clips = self.reader.read(*self.items[index])
+        return [np.stack([center_transform(frame, crop) for frame in clip]) for clip in clips]

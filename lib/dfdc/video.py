@@ -7,8 +7,9 @@ A rotation tag is honoured here, once, so that every stage sees the same upright
 the frame as this module gives it.
 """
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ import av
 import numpy as np
 
 from dfdc.errors import UserError, VideoError
+from dfdc.gops import Doubt, decode_wanted_groups
+from dfdc.parallel import LACK_OF_MEMORY
 
 av.logging.set_level(av.logging.PANIC)  # a damaged video is reported in a table, not on the terminal
 
@@ -25,9 +28,11 @@ FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg,h26
 
 @dataclass
 class Video:
-    """An open video. ``frames_read`` counts while ``frames`` runs; ``damage`` is set if the data end in an error.
+    """A video, and what was found while it was read.
 
-    ``fps`` is the average frame rate that the container states, 0.0 if it states none.
+    ``fps`` is the average frame rate that the container states, 0.0 if it states none. ``frames_read`` counts the
+    frames. ``damage`` says in words what error the data end in, if they do; ``spoilt`` are the indices of the frames
+    that the decoder could not fully decode and patched up.
     """
 
     path: Path
@@ -36,6 +41,7 @@ class Video:
     height: int = 0
     frames_read: int = 0
     damage: str | None = None
+    spoilt: list[int] = field(default_factory=list)
 
 
 def open_video(path: str | Path) -> Video:
@@ -56,16 +62,52 @@ def open_video(path: str | Path) -> Video:
 
 
 def read_frames(
-    video: Video, wanted: Callable[[int], bool] | None = None, end: int | None = None
+    video: Video, wanted: Callable[[int], bool] | None = None, end: int | None = None, counted: int | None = None
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Decode a video and give (index, frame) for the wanted frames, in order.
 
-    A frame is an RGB uint8 array of height x width x 3, upright. Only wanted frames are converted to RGB;
-    decoding stops after frame ``end - 1`` if ``end`` is given. Fills ``video.width``, ``height`` and
-    ``frames_read``. Where the data are damaged the frames before the damage are given and ``video.damage``
-    says what was wrong; raises VideoError if there was no frame at all.
+    A frame is an RGB uint8 array of height x width x 3, upright. Only wanted frames are converted to RGB; no more than
+    a few are held at a time, and nothing is read after frame ``end - 1`` if ``end`` is given. Fills ``video.width``,
+    ``height`` and ``frames_read``. Where the data are damaged the frames before the damage are given and
+    ``video.damage`` says what was wrong; raises VideoError if there was no frame at all.
+
+    ``counted`` is for a video that was decoded to its end before, with no damage and no spoilt frame: how many frames
+    it had. Stretches without a wanted frame are then not even decoded where that is certain to change nothing.
     """
-    video.frames_read, video.damage = 0, None
+    video.frames_read, video.damage, video.spoilt = 0, None, []
+    given = -1
+    if counted is not None and wanted is not None:
+        with contextlib.suppress(Doubt):
+            for index, picture in _read_wanted_groups(video, wanted, counted if end is None else end, counted):
+                given = index
+                yield index, picture
+            return
+    yield from _read_from_start(video, lambda index: index > given and (wanted is None or wanted(index)), end)
+
+
+def _read_wanted_groups(
+    video: Video, wanted: Callable[[int], bool], end: int, counted: int
+) -> Iterator[tuple[int, np.ndarray]]:
+    with _open(video.path) as container:
+        stream = _picture_stream(container)
+        stream.thread_count = 1
+        for index, frame in decode_wanted_groups(container, stream, wanted, end, counted):
+            if frame.is_corrupt:
+                raise Doubt
+            video.frames_read = index + 1
+            if index == 0:
+                video.width, video.height = _upright_size(frame)
+            if wanted(index):
+                try:
+                    picture = _upright(frame, video)
+                except (av.FFmpegError, ValueError, MemoryError) as error:
+                    raise Doubt from error
+                yield index, picture
+    video.frames_read = min(end, counted)
+
+
+def _read_from_start(video: Video, wanted: Callable[[int], bool], end: int | None) -> Iterator[tuple[int, np.ndarray]]:
+    video.frames_read = 0
     with _open(video.path) as container:
         stream = _picture_stream(container)
         stream.thread_count = 1  # whoever wants more speed reads more videos
@@ -80,13 +122,13 @@ def read_frames(
                 break
             index = video.frames_read
             video.frames_read += 1
-            turns = (frame.rotation // 90) % 4  # anticlockwise quarter turns that make the picture upright
             if index == 0:
-                size = (frame.width, frame.height)
-                video.width, video.height = size if turns % 2 == 0 else size[::-1]
-            if wanted is None or wanted(index):
+                video.width, video.height = _upright_size(frame)
+            if frame.is_corrupt:
+                video.spoilt.append(index)
+            if wanted(index):
                 try:
-                    picture = _upright(frame, turns, video)
+                    picture = _upright(frame, video)
                 except (av.FFmpegError, ValueError, MemoryError) as error:
                     video.damage = _words(error)
                     break
@@ -95,20 +137,39 @@ def read_frames(
         raise VideoError(f"no frame can be decoded ({video.damage or 'the video has no frames'})")
 
 
+def counted_frames(row: Mapping[str, Any]) -> int | None:
+    """What ``read_frames`` takes as ``counted``, from a video's row in a table of videos (empty: nothing is known)."""
+    return row["frames"] if row.get("status") in ("ok", "no face") else None
+
+
 def check_readable(rows: Sequence[Mapping[str, Any]], folder: Path, max_unreadable: float) -> None:
     """Raise UserError if more than the share ``max_unreadable`` of some videos is unreadable."""
     unreadable = [row for row in rows if row["status"] == "unreadable"]
     if len(unreadable) > max_unreadable * len(rows):
         examples = "".join(f"\n  {row['video']}: {row['reason']}" for row in unreadable[:5])
+        remedy = "Restore the files"
+        if any(LACK_OF_MEMORY in row["reason"] for row in unreadable):
+            remedy = "Run again with fewer workers (speed.workers in the config, or fewer cores), restore the files"
         raise UserError(
             f"{len(unreadable)} of {len(rows)} videos in {folder} cannot be read, more than data.max_unreadable "
             f"({max_unreadable:.0%}) allows. The disk or the download is more likely broken than the data:{examples}\n"
-            "Restore the files, or raise data.max_unreadable in the config if they are to be left out."
+            f"{remedy}, or raise data.max_unreadable in the config if they are to be left out."
         )
 
 
-def _upright(frame: av.VideoFrame, turns: int, video: Video) -> np.ndarray:
+def _turns(frame: av.VideoFrame) -> int:
+    """How many anticlockwise quarter turns make a frame upright."""
+    return (frame.rotation // 90) % 4
+
+
+def _upright_size(frame: av.VideoFrame) -> tuple[int, int]:
+    """A frame's width and height when it is upright."""
+    return (frame.width, frame.height) if _turns(frame) % 2 == 0 else (frame.height, frame.width)
+
+
+def _upright(frame: av.VideoFrame, video: Video) -> np.ndarray:
     """The frame as an upright RGB array of the video's size (a stream may change its size on the way)."""
+    turns = _turns(frame)
     size = (video.width, video.height) if turns % 2 == 0 else (video.height, video.width)
     rgb = frame.to_ndarray(format="rgb24", width=size[0], height=size[1])
     return np.ascontiguousarray(np.rot90(rgb, turns)) if turns else rgb

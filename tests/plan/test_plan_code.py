@@ -60,8 +60,9 @@ def test_docstring_of_a_function_added(project):
         ("tracking", {"build_tracks", "track_test_faces", "crop_test_faces"}, {"detect_faces", "train", "score"}),
         ("alignment", {"align_tracks"}, {"build_tracks", "extract_clips", "track_test_faces"}),
         ("augment.autoaugment", {"train"}, {"extract_clips", "detect_test_faces"}),
-        ("ensemble", {"submission", "evaluate"}, {"score"}),
-        ("metrics", {"evaluate"}, {"submission"}),
+        ("ensemble", {"submission", "evaluate"}, {"score", "train"}),
+        ("evaluation", {"evaluate"}, {"submission", "train"}),
+        ("metrics", {"evaluate", "train"}, {"submission"}),
     ],
 )
 def test_code_of_a_module(project, world, graph, module, some_that_use, some_that_do_not):

@@ -18,6 +18,7 @@ def nested(path, value):
         ("detection.train.every", 5, "detect_faces"),
         ("detection.test.threshold", 0.7, "detect_test_faces"),
         ("data.max_unreadable", 0.4, ""),
+        ("data.video_timeout", 500, "detect_faces detect_test_faces"),
         ("tracking.train.sigma_h", 0.8, "build_tracks"),
         ("tracking.test.t_min", 6, "track_test_faces"),
         ("alignment.min_iou", 0.4, "align_tracks"),
@@ -37,7 +38,11 @@ def nested(path, value):
         ("prediction.frame_every", 3, "crop_test_faces"),
         ("ensemble.exponent", 0.5, "evaluate submission"),
         ("torch_threads", 2, "train score"),
-        ("speed", {"device": "cpu", "workers": "auto", "batch_size": 3, "checkpoint_every": 2, "checkpoints_kept": 1}, ""),
+        (
+            "speed",
+            {"device": "cpu", "workers": "auto", "batch_size": 3, "checkpoint_every": 2, "checkpoints_kept": 1},
+            "",
+        ),
     ],
 )
 def test_setting(project, world, path, value, starts):

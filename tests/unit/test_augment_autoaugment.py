@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image, ImageEnhance, ImageOps
 
 from dfdc.augment.autoaugment import (
     FILL,
@@ -30,6 +31,13 @@ Equalize .8 8, Equalize .6 3
 
 def noise(height: int = 40, width: int = 30, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def shaded() -> np.ndarray:
+    """Soft light from one side with a little noise, in a colour: no channel uses its whole range."""
+    rows, columns = np.mgrid[0:48, 0:40]
+    light = 80 + 3 * columns + 40 * np.sin(rows / 7)
+    return (light[..., None] * (1.0, 0.8, 0.6) + noise(48, 40) / 16).astype(np.uint8)
 
 
 def apply(image: np.ndarray, name: str, magnitude: float, sign: int = 1, bicubic: bool = False) -> np.ndarray:
@@ -66,6 +74,41 @@ def test_operations_keep_shape_and_type_and_leave_their_input_alone(
     assert changed.dtype == np.uint8
     assert changed.flags.writeable
     np.testing.assert_array_equal(image, before)
+
+
+def by_pillow(name: str, magnitude: float, sign: int, bicubic: bool) -> Image.Image:
+    """The operation on a face-like picture as the published policy has it, in Pillow's own words."""
+    image, share = Image.fromarray(shaded()), magnitude / 10
+    resample = Image.Resampling.BICUBIC if bicubic else Image.Resampling.BILINEAR
+    match name:
+        case "posterize":
+            return ImageOps.posterize(image, 4 + int(share * 4))
+        case "solarize":
+            return ImageOps.solarize(image, int(share * 256))
+        case "autocontrast" | "equalize" | "invert":
+            return getattr(ImageOps, name)(image)
+        case "color" | "contrast" | "sharpness":
+            return getattr(ImageEnhance, name.capitalize())(image).enhance(share * 1.8 + 0.1)
+        case "rotate":
+            return image.rotate(sign * share * 30, resample, fillcolor=(124, 116, 104))
+        case "shear_x":
+            matrix = (1, sign * share * 0.3, 0, 0, 1, 0)
+            return image.transform(image.size, Image.Transform.AFFINE, matrix, resample, fillcolor=(124, 116, 104))
+    raise AssertionError(name)
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+@pytest.mark.parametrize("magnitude", [0, 0.7, 3, 4.99, 8.2, 10])
+def test_an_operation_gives_pillow_s_pixels(name, magnitude):
+    for sign, bicubic in ((1, False), (-1, True)):
+        expected = np.array(by_pillow(name, magnitude, sign, bicubic))
+        np.testing.assert_array_equal(apply(shaded(), name, magnitude, sign, bicubic), expected)
+
+
+def test_each_operation_differs_from_the_others():
+    """Or the comparison with Pillow would not tell them apart."""
+    results = {apply(shaded(), name, 8.2).tobytes() for name in OPERATIONS}
+    assert len(results | {shaded().tobytes()}) == len(OPERATIONS) + 1
 
 
 @pytest.mark.parametrize(

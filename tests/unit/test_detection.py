@@ -15,6 +15,7 @@ from dfdc.detection import (
     detect_video,
 )
 from dfdc.errors import UserError
+from dfdc.parallel import LACK_OF_MEMORY
 from dfdc.tables import write_table
 from dfdc.tracking import iou
 
@@ -131,12 +132,6 @@ def test_boxes_follow_the_face(part, detector):
     assert all(0.6 <= found.faces[frame][0, 4] <= 1 for frame in found.faces)
 
 
-def test_how_many_frames_are_held_makes_no_difference(part, detector):
-    one, many = (list(detect_video(part / "good.mp4", detector, 2, batch=batch).detections()) for batch in (1, 7))
-    assert one == many
-    assert len(one) == 10
-
-
 @pytest.mark.parametrize(
     ("fps", "step"), [(30, 2), (29.97, 2), (25, 2), (24, 2), (23.98, 2), (15, 1), (14.9, 1), (8, 1), (60, 4), (50, 3)]
 )
@@ -175,3 +170,15 @@ def test_too_many_unreadable_videos(part):
         assert words in str(error.value)
     with pytest.raises(UserError, match=r"6 of 14 videos"):
         detect_faces(part, metadata_of(part), SETTINGS, 0.05)
+
+
+def test_unreadable_for_lack_of_memory(part):
+    reason = f"the process that worked on it was killed (signal 9), {LACK_OF_MEMORY}"
+    rows = [
+        {"video": f"{n}.mp4", "status": "unreadable", "reason": reason if n == 7 else "it is gone"} for n in range(9)
+    ]
+    with pytest.raises(UserError, match=r"(?s)9 of 9 videos .* fewer workers \(speed.workers .*max_unreadable"):
+        check_readable(rows, part, 0.1)
+    with pytest.raises(UserError) as error:
+        check_readable(rows[:7], part, 0.1)
+    assert "workers" not in str(error.value)

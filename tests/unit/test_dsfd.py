@@ -10,9 +10,10 @@ from hypothesis.extra.numpy import arrays
 
 from dfdc.detection.dsfd import DSFDDetector
 from dfdc.detection.dsfd.boxes import MAX_CANDIDATES, decode, prior_boxes, suppress
-from dfdc.detection.dsfd.inputs import network_input, resize_to_area, resize_to_longer_side
+from dfdc.detection.dsfd.inputs import network_input
 from dfdc.detection.dsfd.network import DSFD, face_score
 from dfdc.detection.dsfd.weights import load_dsfd
+from dfdc.detection.resize import resize_to_area, resize_to_longer_side
 from dfdc.draws import generator
 from dfdc.errors import UserError
 
@@ -78,6 +79,10 @@ def picture(height: int, width: int, topic: int = 0) -> np.ndarray:
     y, x = np.mgrid[:height, :width][..., None] / 20
     waves = sum(np.sin(rng.normal(size=3) * x + rng.normal(size=3) * y + rng.uniform(0, 6, 3)) for _ in range(4))
     return np.clip(127 + 40 * waves + rng.normal(0, 8, (height, width, 3)), 0, 255).astype(np.uint8)
+
+
+def detect(detector: DSFDDetector, frames: list[np.ndarray]) -> list[np.ndarray]:
+    return detector.detect([detector.prepare(frame) for frame in frames])
 
 
 def as_input(*frames: np.ndarray) -> torch.Tensor:
@@ -312,7 +317,7 @@ def test_boxes_come_back_in_pixels_of_the_frame(detector, monkeypatch, tmp_path,
         frame[y : y + height, x : x + width] = 255
         frames.append(frame)
         boxes.append((x, y, x + width, y + height))
-    for found, box in zip(finder.detect(frames), boxes, strict=True):
+    for found, box in zip(detect(finder, frames), boxes, strict=True):
         assert found.dtype == np.float32
         # A border pixel of the network's size may count or not; it is up to 4 pixels of the frame.
         np.testing.assert_allclose(found, [[*box, 0.9]], atol=4)
@@ -386,37 +391,37 @@ def test_bfloat16_is_close_to_float32(network, astronaut, seen, boxes_that_both_
 
 def test_detects_each_frame_alone_whatever_comes_with_it(detector):
     frames = [picture(90, 160, 1), picture(160, 90, 2), picture(90, 160, 1)]
-    together = detector.detect(frames)
+    together = detect(detector, frames)
     assert len(together) == 3
     for found, frame in zip(together, frames, strict=True):
-        np.testing.assert_array_equal(found, detector.detect([frame])[0])
+        np.testing.assert_array_equal(found, detect(detector, [frame])[0])
         assert found.shape[1] == 5
         assert found.dtype == np.float32
         assert len(found) > 0
         assert (found[:, 4] > 0.6).all()
         assert (np.diff(found[:, 4]) <= 0).all()
     np.testing.assert_array_equal(together[0], together[2])
-    assert detector.detect([]) == []
+    assert detect(detector, []) == []
 
 
 def test_batches_give_the_same_faces(detector, monkeypatch):
     frames = [picture(90, 160, topic) for topic in range(3)]
-    alone = detector.detect(frames)
+    alone = detect(detector, frames)
     monkeypatch.setattr(detector, "batch_size", 2)
-    for found, expected in zip(detector.detect(frames), alone, strict=True):
+    for found, expected in zip(detect(detector, frames), alone, strict=True):
         np.testing.assert_allclose(found, expected, atol=1e-2)
 
 
 def test_a_frame_without_faces(detector, monkeypatch):
     monkeypatch.setattr(detector, "threshold", 1.0)
-    (found,) = detector.detect([picture(90, 160)])
+    (found,) = detect(detector, [picture(90, 160)])
     assert found.shape == (0, 5)
     assert found.dtype == np.float32
 
 
 def test_tiny_and_narrow_frames(detector):
     for shape in ((1, 1), (2, 500), (500, 3)):
-        assert detector.detect([picture(*shape)])[0].shape[1] == 5
+        assert detect(detector, [picture(*shape)])[0].shape[1] == 5
 
 
 @pytest.mark.parametrize("head", ["conf", "loc"])
@@ -426,7 +431,7 @@ def test_damaged_weights_are_told_from_pictures_without_faces(detector, head):
     bias[0] = math.nan
     try:
         with pytest.raises(UserError, match=r"not finite.*seeded\.pth"):
-            detector.detect([picture(90, 160)])
+            detect(detector, [picture(90, 160)])
     finally:
         bias[0] = value
 
@@ -443,4 +448,4 @@ class NarrowRange(torch.nn.Module):
 def test_overflow_in_half_precision_is_computed_again_in_single(detector, monkeypatch):
     monkeypatch.setattr(detector, "network", NarrowRange())
     monkeypatch.setattr(detector, "dtype", torch.float16)
-    np.testing.assert_allclose(detector.detect([picture(100, 200)])[0], [[0, 0, 200, 100, 0.8]], rtol=1e-6)
+    np.testing.assert_allclose(detect(detector, [picture(100, 200)])[0], [[0, 0, 200, 100, 0.8]], rtol=1e-6)

@@ -8,8 +8,9 @@ from samples import moving
 from test_models import drawn_state
 
 from dfdc.augment.device import MEAN, STD
+from dfdc.crops import CropSettings, crop_test_faces
 from dfdc.ensemble import EnsembleSettings, combine, confident
-from dfdc.inference import CropSettings, Scorer, crop_test_faces, score
+from dfdc.inference import Scorer, score
 from dfdc.store import Store
 from dfdc.tracking import Track, interpolate
 from dfdc.weights import save_weights
@@ -40,9 +41,9 @@ def test_the_score_of_a_video(video, tmp_path):
     frames, boxes, _ = interpolate(track, 2, 60)
     settings = CropSettings(1.5, 2, 14, 7, ("frame", "sequence"))
     store = tmp_path / "crops.arrow"
-    crops = crop_test_faces(
-        video.parent, {video.name: {0: (frames, boxes)}}, {video.name: (128, 96)}, store, settings, 0.05
-    )
+    tracks = {video.name: {0: (frames, boxes)}}
+    videos = {video.name: {"width": 128, "height": 96, "status": "ok", "frames": 60}}
+    crops = crop_test_faces(video.parent, tracks, videos, store, settings, 0.05)
 
     probabilities = []
     for kind in ("frame", "sequence"):

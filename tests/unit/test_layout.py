@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from dfdc.errors import UserError
+from dfdc.inputs import check_inputs
 from dfdc.layout import (
-    check_inputs,
     find_parts,
     fingerprint,
     read_labels,

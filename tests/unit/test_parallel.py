@@ -1,4 +1,5 @@
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,71 +11,231 @@ import cv2
 import pytest
 
 from dfdc.errors import UserError, VideoError
-from dfdc.parallel import map_in_order, worker_count
+from dfdc.parallel import Kind, map_in_order, work_on, worker_count
 
 
 @dataclass(frozen=True)
 class Work:
+    """Squares numbers, but for the items that are named here. ``folder`` remembers what was begun."""
+
     fault: str = ""
+    items: tuple[int, ...] = (3,)
+    folder: Path | None = None
 
     def prepare(self):
         if self.fault == "prepare":
             raise UserError("the weights are missing")
+        if self.fault == "no start":
+            os.kill(os.getpid(), signal.SIGKILL)
         made = []
 
         def work(item):
             made.append(item)
-            if self.fault == "work" and item == 3:
-                raise VideoError("item three")
-            if self.fault == "die" and item == 3:
-                os.kill(os.getpid(), signal.SIGKILL)
+            if self.folder is not None:
+                (self.folder / f"{item}-{time.monotonic_ns()}").touch()
+            if item in self.items:
+                self.fail(item)
             return item * item, os.getpid(), len(made), cv2.getNumThreads()
 
         return work
 
+    def fail(self, item):
+        if self.fault == "work":
+            raise VideoError(f"item {item}")
+        if self.fault == "odd error":
+            raise OddError(1, 2)
+        if self.fault == "once" and len(list(self.folder.glob(f"{item}-*"))) == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self.fault.startswith("SIG"):
+            os.kill(os.getpid(), getattr(signal, self.fault))
+        if self.fault == "exit":
+            raise SystemExit(7)
+        if self.fault == "hang":
+            time.sleep(1000)
 
-def test_one_worker_is_this_process_and_lazy():
+
+class OddError(Exception):
+    """It cannot be made again from its arguments."""
+
+    def __init__(self, one, two):
+        super().__init__("odd")
+
+
+def squares(work, items, workers, limit=None):
+    """What comes of the items: squares, and reasons."""
+    results = map_in_order(work.prepare, items, workers, limit, lambda item, reason: (f"{item}: {reason}",))
+    return [result[0] for result in results]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_in_order_and_little_at_a_time(workers):
     taken = []
-    results = map_in_order(Work().prepare, (taken.append(n) or n for n in range(9)), 1)
-    assert next(results)[:3] == (0, os.getpid(), 1)
-    assert taken == [0]
-    assert [result[0] for result in results] == [n * n for n in range(1, 9)]
-
-
-def test_two_workers_keep_the_order_and_hold_little():
-    taken = []
-    results = map_in_order(Work().prepare, (taken.append(n) or n for n in range(40)), 2)
+    results = map_in_order(Work().prepare, (taken.append(n) or n for n in range(40)), workers, None, None)
     first = next(results)
-    assert len(taken) <= 8  # four a worker
+    assert len(taken) <= 4 * workers
     found = [first, *results]
     assert [result[0] for result in found] == [n * n for n in range(40)]
     processes = {result[1] for result in found}
     assert os.getpid() not in processes
-    assert 1 <= len(processes) <= 2
+    assert 1 <= len(processes) <= workers
     for process in processes:  # prepared once: the list went on growing
         counts = [result[2] for result in found if result[1] == process]
         assert counts == list(range(1, len(counts) + 1))
     assert {result[3] for result in found} == {1}
 
 
+@dataclass(frozen=True)
+class FirstWaits:
+    """The first item waits until so many others were begun, or until it is clear that they are not."""
+
+    folder: Path
+    others: int
+
+    def prepare(self):
+        return self.work
+
+    def work(self, item):
+        (self.folder / str(item)).touch()
+        deadline = time.monotonic() + 2
+        while item == 0 and len(list(self.folder.iterdir())) <= self.others and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return len(list(self.folder.iterdir()))
+
+
+def test_results_do_not_pile_up_behind_a_slow_item(tmp_path):
+    results = list(map_in_order(FirstWaits(tmp_path, 20).prepare, range(20), 2, None, None))
+    assert results[0] == 8  # four a worker
+    assert len(results) == 20
+
+
 @pytest.mark.parametrize("workers", [1, 2])
-def test_errors_come_through_with_their_message(workers):
-    results = map_in_order(Work("work").prepare, range(6), workers)
+def test_errors_come_through_with_their_message_at_their_place(workers):
+    results = map_in_order(Work("work").prepare, range(6), workers, None, None)
     assert [next(results)[0] for _ in range(3)] == [0, 1, 4]
-    with pytest.raises(VideoError, match="item three"):
+    with pytest.raises(VideoError, match="item 3") as caught:
         next(results)
+    assert "in fail" in caught.value.__notes__[0]  # where it was raised
     with pytest.raises(UserError, match="the weights are missing"):
-        list(map_in_order(Work("prepare").prepare, range(6), workers))
+        squares(Work("prepare"), range(6), workers)
 
 
-def test_a_worker_that_dies_is_explained():
-    with pytest.raises(UserError, match=r"worker process died.*fewer workers"):
-        list(map_in_order(Work("die").prepare, range(6), 2))
+def test_an_error_that_cannot_be_sent():
+    with pytest.raises(RuntimeError, match=r"OddError: odd"):
+        squares(Work("odd error"), range(6), 2)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        ("SIGSEGV", "the process that worked on it crashed (signal 11, segmentation fault)"),
+        ("SIGKILL", "the process that worked on it was killed (signal 9), most likely for lack of memory"),
+        ("exit", "the process that worked on it ended with status 7"),
+    ],
+)
+def test_a_worker_that_dies_takes_one_item_with_it(tmp_path, workers, fault, reason):
+    expected = [n * n for n in range(9)]
+    for item in (3, 8):
+        expected[item] = f"{item}: {reason}"
+    assert squares(Work(fault, (3, 8), tmp_path), range(9), workers) == expected
+    begun = [path.name.split("-")[0] for path in sorted(tmp_path.iterdir(), key=lambda path: path.name.split("-")[1])]
+    assert begun.count("3") == begun.count("8") == 2  # each had a second try
+    if workers == 1:
+        assert begun == list("01233456788")
+
+
+def test_a_second_try_can_succeed(tmp_path):
+    assert squares(Work("once", (0, 2, 3), tmp_path), range(6), 2) == [n * n for n in range(6)]
+    assert len(list(tmp_path.iterdir())) == 9
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_item_that_takes_too_long(workers):
+    expected = [0, 1, 4, "3: it took longer than 1.5 s", 16, 25]
+    assert squares(Work("hang"), range(6), workers, 1.5) == expected
+
+
+def test_workers_that_cannot_start():
+    with pytest.raises(UserError, match=r"could not start: it was killed .*lack of memory.*fewer workers"):
+        squares(Work("no start"), range(6), 2)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_nothing_to_do(workers):
-    assert list(map_in_order(Work().prepare, [], workers)) == []
+    assert squares(Work(), [], workers) == []
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Gives an item's numbers one by one, large enough that a pipe does not hold them."""
+
+    folder: Path
+    dies_at: tuple[int, int] = (-1, -1)
+
+    def prepare(self):
+        return self.work
+
+    def work(self, item):
+        for number in range(5):
+            if (item, number) == self.dies_at:
+                os.kill(os.getpid(), signal.SIGSEGV)
+            (self.folder / f"{item}-{number}").touch()
+            yield number, bytes(1_000_000)
+        return f"end of {item}"
+
+
+def test_parts_come_before_the_result_and_wait_until_they_are_taken(tmp_path):
+    events = work_on(Parts(tmp_path).prepare, "abc", 1, None)
+    first = next(events)
+    assert (first.number, first.item, first.kind, first.value[0]) == (0, "a", Kind.PART, 0)
+    assert not (tmp_path / "a-2").exists()
+    told = [(event.item, event.kind, event.value) for event in events]
+    assert [told[place] for place in (4, 10, 16)] == [(item, Kind.RESULT, f"end of {item}") for item in "abc"]
+    assert [value[0] for item, kind, value in told if kind is Kind.PART] == [1, 2, 3, 4, 0, 1, 2, 3, 4, 0, 1, 2, 3, 4]
+
+
+def test_parts_of_an_item_whose_worker_dies(tmp_path):
+    events = list(work_on(Parts(tmp_path, ("b", 2)).prepare, "abc", 2, None))
+    of_b = [event for event in events if event.item == "b"]
+    assert [event.value[0] for event in of_b[:-1]] == [0, 1, 0, 1]
+    assert of_b[-1].kind is Kind.FAILURE
+    assert [event.value for event in events if event.kind is Kind.RESULT] in (
+        ["end of a", "end of c"],
+        ["end of c", "end of a"],
+    )
+
+
+@dataclass(frozen=True)
+class Dribble:
+    """Says something now and then, and never ends."""
+
+    def prepare(self):
+        return self.work
+
+    def work(self, item):
+        while item == 1:
+            time.sleep(0.2)
+            yield item
+
+
+def test_an_item_that_gives_parts_for_too_long():
+    events = [event for event in work_on(Dribble().prepare, range(3), 1, 1.5) if event.kind is not Kind.PART]
+    assert [event.kind for event in events] == [Kind.RESULT, Kind.FAILURE, Kind.RESULT]
+
+
+def children():
+    """The processes that this one has."""
+    return Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks into /proc")
+def test_nothing_is_left_of_work_that_is_not_wanted_any_more():
+    before = children()
+    results = map_in_order(Work("hang").prepare, range(9), 2, None, None)
+    next(results)
+    assert len(children()) >= len(before) + 2
+    results.close()
+    assert len(children()) <= len(before) + 1  # Python's own process that keeps track of resources may stay
 
 
 def test_worker_count():
@@ -86,6 +247,7 @@ def test_worker_count():
 SLEEPERS = """
 import os, sys, time
 from dataclasses import dataclass
+from dfdc.log import rule_log
 from dfdc.parallel import map_in_order
 
 @dataclass
@@ -98,7 +260,8 @@ class Sleeper:
         time.sleep(60)
 
 if __name__ == "__main__":
-    list(map_in_order(Sleeper().prepare, [1, 2], 2))
+    with rule_log("logs/sleepers.log", "sleepers"):
+        list(map_in_order(Sleeper().prepare, [1, 2], int(sys.argv[1]), None, None))
 """
 
 
@@ -108,17 +271,27 @@ def alive(pid):
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks into /proc")
-def test_workers_end_with_a_parent_that_is_killed(tmp_path):
+@pytest.mark.parametrize(("how", "status"), [(signal.SIGKILL, -9), (signal.SIGTERM, 130), (signal.SIGINT, 130)])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_workers_end_with_their_parent(tmp_path, how, status, workers):
     (tmp_path / "sleepers.py").write_text(SLEEPERS)
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, tmp_path / "sleepers.py", str(workers)]
     parent = subprocess.Popen(
-        [sys.executable, tmp_path / "sleepers.py"], stdout=subprocess.PIPE, text=True, env=environment
+        command, stdout=subprocess.PIPE, text=True, env=environment, cwd=tmp_path, process_group=0
     )
-    workers = [int(parent.stdout.readline()) for _ in range(2)]
-    assert all(map(alive, workers))
-    parent.kill()
-    parent.wait()
+    processes = [int(parent.stdout.readline()) for _ in range(workers)]
+    assert all(map(alive, processes))
+    for process in processes:
+        held = int(re.search(r"SigBlk:\s*(\w+)", Path(f"/proc/{process}/status").read_text())[1], 16)
+        assert held & 1 << signal.SIGINT - 1
+        assert held & 1 << signal.SIGTERM - 1
+    if how == signal.SIGINT:  # as a terminal does it: to all of them
+        os.killpg(parent.pid, how)
+    else:
+        parent.send_signal(how)
+    assert parent.wait(20) == status
     deadline = time.monotonic() + 15
-    while any(map(alive, workers)) and time.monotonic() < deadline:
+    while any(map(alive, processes)) and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert not any(map(alive, workers))
+    assert not any(map(alive, processes))

@@ -1,4 +1,5 @@
 import subprocess
+import sys
 
 import imageio_ffmpeg
 import numpy as np
@@ -204,6 +205,45 @@ def test_a_variable_frame_rate_drops_and_repeats_nothing(tmp_path):
     for (_, frame), original in zip(frames, moving(10), strict=True):
         assert np.abs(frame.astype(int) - original).mean() < 8
     assert 2 < video.fps < 5
+
+
+MEASURE = """
+import resource, sys
+from dfdc.video import open_video, read_frames
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+
+before, video = peak(), open_video(sys.argv[1])
+shapes = [frame.shape for _, frame in read_frames(video, wanted=lambda index: index % 6 == 0)]
+print(len(shapes), video.frames_read, *shapes[-1], peak() - before)
+"""
+
+
+def test_a_minute_of_4k_takes_little_memory(tmp_path):
+    ten, minute = tmp_path / "ten.mp4", tmp_path / "minute.mp4"
+    picture = np.add.outer(np.arange(2160) // 16, np.arange(3840) // 16)[..., None].astype(np.uint8) * np.uint8(
+        [1, 2, 3]
+    )
+    write_video(ten, (np.roll(picture, 32 * index, axis=1) for index in range(10)), fps=5)
+    ffmpeg = [imageio_ffmpeg.get_ffmpeg_exe(), "-loglevel", "error", "-stream_loop", "29"]
+    subprocess.run([*ffmpeg, "-i", ten, "-c", "copy", minute], check=True)
+    done = subprocess.run([sys.executable, "-c", MEASURE, minute], check=True, capture_output=True, text=True)
+    *about, megabytes = map(float, done.stdout.split())
+    assert about == [50, 300, 2160, 3840, 3]
+    assert megabytes < 600  # one RGB frame takes 25, all of them would take 7,500
+
+
+def test_spoilt_frames_are_given_and_counted(tmp_path, index_first):
+    content = bytearray(index_first.read_bytes())
+    packets = content.find(b"mdat")
+    content[packets + (len(content) - packets) // 3] ^= 255
+    (tmp_path / "spoilt.mp4").write_bytes(content)
+    video, frames = read(tmp_path / "spoilt.mp4")
+    assert (len(frames), video.frames_read, video.damage) == (30, 30, None)
+    assert video.spoilt
+    assert set(video.spoilt) < set(range(30))
+    assert read(index_first)[0].spoilt == []
 
 
 def test_a_name_is_a_name(tmp_path, whole):

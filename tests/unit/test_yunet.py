@@ -18,6 +18,10 @@ def detector():
     return YuNetDetector()
 
 
+def detect(detector, frames):
+    return detector.detect([detector.prepare(frame) for frame in frames])
+
+
 def iou(box, other):
     sides = np.minimum(box[2:4], other[2:4]) - np.maximum(box[:2], other[:2])
     intersection = np.prod(np.maximum(sides, 0))
@@ -26,7 +30,7 @@ def iou(box, other):
 
 
 def test_finds_a_face_where_it_is(detector, astronaut):
-    (found,) = detector.detect([astronaut])
+    (found,) = detect(detector, [astronaut])
     assert found.shape == (1, 5)
     assert found.dtype == np.float32
     assert iou(found[0], np.array(ASTRONAUT_FACE)) > 0.6
@@ -35,8 +39,8 @@ def test_finds_a_face_where_it_is(detector, astronaut):
 
 @pytest.mark.parametrize("size", [(2048, 2048), (1500, 1111), (300, 300), (200, 160)])
 def test_boxes_are_in_pixels_of_the_frame_whatever_its_size(detector, astronaut, size):
-    (expected,) = detector.detect([astronaut])
-    (found,) = detector.detect([cv2.resize(astronaut, size, interpolation=cv2.INTER_AREA)])
+    (expected,) = detect(detector, [astronaut])
+    (found,) = detect(detector, [cv2.resize(astronaut, size, interpolation=cv2.INTER_AREA)])
     assert len(found) == 1
     assert iou(found[0], expected[0, :4] * np.tile(size, 2) / 512) > 0.8
 
@@ -54,22 +58,22 @@ def test_large_frames_are_shrunk_and_small_ones_are_not_enlarged(detector, astro
 
     monkeypatch.setattr(detector, "network", Network())
     frames = [np.zeros((height, width, 3), np.uint8) for height, width in ((1080, 1920), (1920, 1080), (240, 320))]
-    assert [len(found) for found in detector.detect(frames)] == [0, 0, 0]
+    assert [len(found) for found in detect(detector, frames)] == [0, 0, 0]
     assert sizes == [(960, 540), (540, 960), (320, 240)]
 
 
 def test_frames_of_several_sizes_in_one_call_keep_their_order(detector, astronaut):
     frames = [astronaut, np.zeros((50, 400, 3), np.uint8), astronaut[:300], astronaut]
-    together = detector.detect(frames)
+    together = detect(detector, frames)
     for found, frame in zip(together, frames, strict=True):
-        np.testing.assert_array_equal(found, detector.detect([frame])[0])
+        np.testing.assert_array_equal(found, detect(detector, [frame])[0])
     assert [len(found) for found in together] == [1, 0, 1, 1]
-    assert detector.detect([]) == []
+    assert detect(detector, []) == []
 
 
 def test_several_faces_come_best_first(detector, sources):
     picture = cv2.cvtColor(cv2.imread(str(sources["friends"])), cv2.COLOR_BGR2RGB)
-    (found,) = detector.detect([picture])
+    (found,) = detect(detector, [picture])
     assert len(found) == 5
     assert (np.diff(found[:, 4]) <= 0).all()
     assert (found[:, 2:4] > found[:, :2]).all()
@@ -77,7 +81,7 @@ def test_several_faces_come_best_first(detector, sources):
 
 def test_red_is_red(detector, astronaut):
     # The network was trained on blue first; the score falls when the channels are swapped.
-    as_is, swapped = detector.detect([astronaut, astronaut[..., ::-1].copy()])
+    as_is, swapped = detect(detector, [astronaut, astronaut[..., ::-1].copy()])
     assert as_is[0, 4] != swapped[0, 4]
     bgr = astronaut[..., ::-1].copy()
     detector.network.setInputSize((512, 512))
@@ -88,18 +92,18 @@ def test_red_is_red(detector, astronaut):
 def test_finds_a_small_face_in_a_small_video(detector, sources):
     frames = [frame for _, frame in read_frames(open_video(sources["carphone"]), lambda index: index % 12 == 0)]
     assert frames[0].shape == (144, 176, 3)
-    assert all(len(found) == 1 and 40 < found[0, 3] - found[0, 1] < 90 for found in detector.detect(frames))
+    assert all(len(found) == 1 and 40 < found[0, 3] - found[0, 1] < 90 for found in detect(detector, frames))
 
 
 def test_no_face_where_there_is_none(detector, sources):
     frames = [frame for _, frame in read_frames(open_video(sources["toy"]), lambda index: index % 40 == 0)]
-    for found in detector.detect([*frames, np.zeros((1, 1, 3), np.uint8), np.zeros((3, 900, 3), np.uint8)]):
+    for found in detect(detector, [*frames, np.zeros((1, 1, 3), np.uint8), np.zeros((3, 900, 3), np.uint8)]):
         assert found.shape == (0, 5)
         assert found.dtype == np.float32
 
 
 def test_the_threshold_counts(astronaut):
-    (found,) = YuNetDetector(threshold=0.99).detect([astronaut])
+    (found,) = detect(YuNetDetector(threshold=0.99), [astronaut])
     assert len(found) == 0
 
 

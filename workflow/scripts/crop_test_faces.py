@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from dfdc.inference import CropSettings, crop_test_faces
+from dfdc.crops import CropSettings, crop_test_faces
 from dfdc.log import rule_log
 from dfdc.parallel import worker_count
 from dfdc.tables import read_table, write_table
@@ -13,14 +13,12 @@ def main() -> None:
     crops = crop_test_faces(
         Path(snakemake.input.folder),
         tracks_of(read_table(snakemake.input.tracks[0], "tracks")),
-        {
-            video["video"]: (video["width"], video["height"])
-            for video in read_table(snakemake.input.videos, "test_videos").to_pylist()
-        },
+        {video["video"]: video for video in read_table(snakemake.input.videos, "test_videos").to_pylist()},
         Path(snakemake.output.store),
         CropSettings(**snakemake.params.settings, kinds=tuple(snakemake.params.kinds)),
         snakemake.config["data"]["max_unreadable"],  # it decides whether the job fails, and not what it writes
         worker_count(snakemake.config["speed"]["workers"], snakemake.threads),
+        snakemake.params.video_timeout,
     )
     write_table(snakemake.output.crops, "crops", crops)
 

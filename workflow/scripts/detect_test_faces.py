@@ -1,32 +1,33 @@
 """Find the faces in a shard of the test videos: videos → tables of detections and of videos."""
 
-import torch
-
 from dfdc.detection import DetectionSettings, detect_test_faces
-from dfdc.gpus import job_device
 from dfdc.layout import shard_videos
 from dfdc.log import rule_log
 from dfdc.parallel import worker_count
 from dfdc.tables import write_table
 
 
-def main(device: torch.device) -> None:
+def main(device: str) -> None:
     params, speed = snakemake.params, snakemake.config["speed"]
     detections, videos = detect_test_faces(
         shard_videos(snakemake.input.videos, int(snakemake.wildcards.shard), params.shards),
         DetectionSettings(**params.settings),
         params.fps,
-        device=str(device),
+        device=device,
         workers=worker_count(speed["workers"], snakemake.threads),
         batch_size=speed["batch_size"],
+        video_timeout=params.video_timeout,
     )
     write_table(snakemake.output.detections, "detections", detections)
     write_table(snakemake.output.videos, "test_videos", videos)
 
 
 if __name__ == "__main__":
+    # Not above: worker processes import this script, too, and those that need no torch save 200 MB and seconds each.
+    from dfdc.gpus import job_device
+
     with (
         rule_log(snakemake.log[0], f"detect_test_faces {snakemake.wildcards.shard}"),
         job_device(snakemake.config["speed"]["device"], snakemake.resources.gpu) as device,
     ):
-        main(device)
+        main(str(device))

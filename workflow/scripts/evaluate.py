@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 
 from dfdc.ensemble import EnsembleSettings
+from dfdc.evaluation import evaluate
 from dfdc.files import write_text
 from dfdc.layout import read_labels
 from dfdc.log import logger, rule_log
-from dfdc.metrics import evaluate
 from dfdc.tables import read_table
 
 

@@ -18,6 +18,7 @@ def main() -> None:
         snakemake.params.every,
         snakemake.config["data"]["max_unreadable"],  # it decides whether the job fails, and not what it writes
         worker_count(snakemake.config["speed"]["workers"], snakemake.threads),
+        snakemake.params.video_timeout,
     )
     write_table(snakemake.output.clips, "clips", clips)
 

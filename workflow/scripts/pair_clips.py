@@ -1,7 +1,7 @@
 """Pair the clips of all parts: their indexes → pairs of a real and a fake clip, for training and for validation."""
 
-from dfdc.clips import ValidationSettings, pair_clips
 from dfdc.log import rule_log
+from dfdc.pairs import ValidationSettings, pair_clips
 from dfdc.tables import read_table, write_table
 
 

@@ -1,26 +1,15 @@
 """Faces in videos: one interface for all detectors, and the two stages that use it."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-import numpy as np
-
-from dfdc.errors import VideoError
+from dfdc.detection.batches import detect_in_batches
+from dfdc.detection.videos import Detector, VideoFaces, detect_video, unreadable
 from dfdc.log import progress
 from dfdc.parallel import map_in_order
-from dfdc.video import check_readable, open_video, read_frames
-
-
-class Detector(Protocol):
-    """What finds faces in pictures."""
-
-    def detect(self, frames: list[np.ndarray]) -> list[np.ndarray]:
-        """For each RGB frame (height x width x 3, uint8) its faces, best first.
-
-        Faces are an N x 5 float32 array of x1, y1, x2, y2 in pixels of the frame and a score of 0 to 1.
-        """
+from dfdc.video import check_readable
 
 
 @dataclass(frozen=True)
@@ -64,78 +53,16 @@ def build_detector(settings: DetectionSettings, device: str, batch_size: int) ->
     )
 
 
-@dataclass
-class VideoFaces:
-    """What was found in one video: its row for the table of videos, and the faces of each sampled frame."""
-
-    row: dict[str, Any]
-    faces: dict[int, np.ndarray] = field(default_factory=dict)
-
-    def detections(self) -> Iterator[dict[str, Any]]:
-        """Rows for the table of detections."""
-        for frame, faces in self.faces.items():
-            for *box, score in faces.tolist():
-                yield {"video": self.row["video"], "frame": frame, "box": box, "score": score}
-
-
-def detect_video(
-    path: Path, detector: Detector, every: int, kept_fps: float | None = None, batch: int = 8
-) -> VideoFaces:
-    """Look for faces in every ``every``-th frame of a video that need not be sound.
-
-    With ``kept_fps`` only every ``step``-th frame counts, so that about so many are left of a second (``step =
-    round(int(fps) / kept_fps)``), and faces are looked for in every ``every``-th of those; the row then
-    has the step too. Frames are streamed: no more than ``batch`` are held.
-    """
-    row = {"video": path.name, "status": "ok", "reason": "", "frames": 0, "width": 0, "height": 0, "fps": 0.0}
-    if kept_fps is not None:
-        row["step"] = 0
-    faces: dict[int, np.ndarray] = {}
-    try:
-        video = open_video(path)
-        row["fps"] = video.fps
-        distance = every
-        if kept_fps is not None:
-            row["step"] = round(int(video.fps) / kept_fps)
-            if row["step"] == 0:
-                raise VideoError(f"a frame rate of {video.fps:g} is too low")
-            distance = every * row["step"]
-        held: list[tuple[int, np.ndarray]] = []
-
-        def flush() -> None:
-            found = detector.detect([frame for _, frame in held])
-            faces.update(zip((index for index, _ in held), found, strict=True))
-            held.clear()
-
-        for index, frame in read_frames(video, wanted=lambda index: index % distance == 0):
-            held.append((index, frame))
-            if len(held) == batch:
-                flush()
-        if held:
-            flush()
-    except VideoError as error:
-        row |= {"status": "unreadable", "reason": str(error)}
-        return VideoFaces(row)
-    row |= {"frames": video.frames_read, "width": video.width, "height": video.height}
-    if video.damage:
-        row |= {"status": "damaged", "reason": f"after frame {video.frames_read - 1}: {video.damage}"}
-    elif not any(len(of_frame) for of_frame in faces.values()):
-        row |= {"status": "no face", "reason": "no face was detected in any sampled frame"}
-    return VideoFaces(row, faces)
-
-
 @dataclass(frozen=True)
 class _Task:
     """``detect_video`` with everything but the path; each worker process builds its detector once."""
 
     settings: DetectionSettings
-    device: str
-    batch_size: int
     kept_fps: float | None
 
     def prepare(self) -> Callable[[Path], VideoFaces]:
-        detector = build_detector(self.settings, self.device, self.batch_size)
-        return lambda path: detect_video(path, detector, self.settings.every, self.kept_fps, self.batch_size)
+        detector = build_detector(self.settings, "cpu", 1)
+        return lambda path: detect_video(path, detector, self.settings.every, self.kept_fps)
 
 
 def detect_faces(
@@ -146,15 +73,18 @@ def detect_faces(
     device: str = "cpu",
     workers: int = 1,
     batch_size: int = 8,
+    video_timeout: float | None = None,
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Rows of the tables of detections and of videos for a training part.
 
-    ``metadata`` is the part's metadata.json: every video in it gets a row, also one that is missing on disk.
-    Raises UserError if more than the share ``max_unreadable`` of the videos cannot be read.
+    ``metadata`` is the part's metadata.json: every video in it gets a row, also one that is missing on disk, that takes
+    longer than ``video_timeout`` seconds, or that crashes the process that reads it. Raises UserError if more than the
+    share ``max_unreadable`` of the videos cannot be read.
     """
     names = sorted(metadata)
-    task = _Task(settings, device, batch_size, None)
-    found = list(_detect_all([folder / name for name in names], task, workers))
+    found = list(
+        _detect_all([folder / name for name in names], settings, None, device, workers, batch_size, video_timeout)
+    )
     for video in found:
         entry = metadata[video.row["video"]]
         video.row |= {"label": entry["label"], "original": entry.get("original") or ""}
@@ -169,14 +99,38 @@ def detect_test_faces(
     device: str = "cpu",
     workers: int = 1,
     batch_size: int = 8,
+    video_timeout: float | None = None,
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Rows of the tables of detections and of test videos for some test videos.
 
-    Unreadable ones have a row and never stop the others: they will score 0.5.
+    Unreadable ones, as in ``detect_faces``, have a row and never stop the others: they will score 0.5.
     """
-    found = list(_detect_all(paths, _Task(settings, device, batch_size, kept_fps), workers))
+    found = list(_detect_all(paths, settings, kept_fps, device, workers, batch_size, video_timeout))
     return [row for video in found for row in video.detections()], [video.row for video in found]
 
 
-def _detect_all(paths: Sequence[Path], task: _Task, workers: int) -> Iterator[VideoFaces]:
-    yield from progress(map_in_order(task.prepare, paths, workers), len(paths), "videos")
+def _detect_all(
+    paths: Sequence[Path],
+    settings: DetectionSettings,
+    kept_fps: float | None,
+    device: str,
+    workers: int,
+    batch_size: int,
+    limit: float | None,
+) -> Iterator[VideoFaces]:
+    """The faces of some videos, in order.
+
+    On a CPU each worker has a detector of its own; a GPU is kept busy by one detector with the frames of all workers.
+    """
+    if device == "cpu" or settings.detector == "yunet":
+        found = map_in_order(
+            _Task(settings, kept_fps).prepare,
+            paths,
+            workers,
+            limit,
+            lambda path, reason: unreadable(path, kept_fps, reason),
+        )
+    else:
+        detector = build_detector(settings, device, batch_size)
+        found = detect_in_batches(paths, detector, settings.every, kept_fps, workers, batch_size, limit)
+    yield from progress(found, len(paths), "videos")

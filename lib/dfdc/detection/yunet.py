@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from dfdc.detection.resize import Resize, Resized, shrink_to_longer_side
 from dfdc.errors import UserError
 from dfdc.files import sha256
 
@@ -38,35 +39,32 @@ class YuNetDetector:
                 f"There is no file of YuNet weights at {path}. Correct the path in the configuration, or "
                 f"leave it out to use the weights in the package {PACKAGE}."
             )
-        self.longer_side = longer_side
+        self.prepare = Resize(shrink_to_longer_side, longer_side)
         try:
             self.network = cv2.FaceDetectorYN.create(
                 str(path), "", (longer_side, longer_side), threshold, MAX_IOU, MAX_CANDIDATES
             )
-            self._detect(np.zeros((64, 64, 3), np.uint8))  # another network's outputs show only when it runs
+            self._detect(
+                Resized(np.zeros((64, 64, 3), np.uint8), (1.0, 1.0))
+            )  # another network's outputs show only when it runs
         except cv2.error as error:
             raise UserError(
                 f"{path} cannot be used as YuNet weights: OpenCV says {error.err!r}. "
                 f"The file is damaged or holds another network; expected is {WEIGHTS_NAME}."
             ) from error
 
-    def detect(self, frames: list[np.ndarray]) -> list[np.ndarray]:
-        """Find the faces in some frames.
+    def detect(self, prepared: list[Resized]) -> list[np.ndarray]:
+        """Find the faces in some frames that ``prepare`` resized, of any sizes.
 
-        Takes RGB uint8 frames of height x width x 3, of any sizes. Gives for each, in order, an N x 5
-        float32 array of x1, y1, x2, y2 in pixels of the frame (which a box may overstep) and the score, best
-        first.
+        Gives for each, in order, an N x 5 float32 array of x1, y1, x2, y2 in pixels of the frame (which a box may
+        overstep) and the score, best first.
         """
-        return [self._detect(frame) for frame in frames]
+        return [self._detect(one) for one in prepared]
 
-    def _detect(self, frame: np.ndarray) -> np.ndarray:
-        height, width = frame.shape[:2]
-        factor = min(1.0, self.longer_side / max(height, width))
-        size = (max(1, round(width * factor)), max(1, round(height * factor)))
-        if factor < 1:
-            frame = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
-        self.network.setInputSize(size)
-        _, found = self.network.detect(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+    def _detect(self, one: Resized) -> np.ndarray:
+        height, width = one.image.shape[:2]
+        self.network.setInputSize((width, height))
+        _, found = self.network.detect(cv2.cvtColor(one.image, cv2.COLOR_RGB2BGR))
         if found is None:
             return np.empty((0, 5), np.float32)
         with np.errstate(invalid="ignore"):  # infinity less infinity, see below
@@ -74,10 +72,10 @@ class YuNetDetector:
         faces = np.column_stack((corners, found[:, -1]))  # between them are five landmarks
         # On a picture of a few rows the network gives boxes out of all proportion, infinite ones among them.
         # None that oversteps the frame by more than the frame's own size is a face.
-        limits = np.tile(size, 2)
+        limits = np.tile((width, height), 2)
         faces = faces[((corners >= -limits) & (corners <= 2 * limits)).all(axis=1)]
-        faces[:, [0, 2]] *= width / size[0]
-        faces[:, [1, 3]] *= height / size[1]
+        faces[:, [0, 2]] *= 1 / one.scale[0]
+        faces[:, [1, 3]] *= 1 / one.scale[1]
         return faces[np.argsort(-faces[:, 4], kind="stable")]
 
 

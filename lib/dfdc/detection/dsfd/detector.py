@@ -1,4 +1,4 @@
-"""The DSFD detector: frames in, boxes in pixels of the frames out."""
+"""The DSFD detector: resized frames in, boxes in pixels of the frames out."""
 
 from collections import defaultdict
 from pathlib import Path
@@ -10,6 +10,7 @@ from torch import Tensor
 from dfdc.detection.dsfd.boxes import suppress
 from dfdc.detection.dsfd.inputs import RESIZE_RULES, network_input
 from dfdc.detection.dsfd.weights import load_dsfd
+from dfdc.detection.resize import Resize, Resized
 from dfdc.errors import UserError
 
 
@@ -36,8 +37,8 @@ class DSFDDetector:
 
         Raises UserError if the weights are missing or do not fit.
         """
-        self.rule = RESIZE_RULES[resize]
-        self.size = size
+        rule, self.multiple = RESIZE_RULES[resize]
+        self.prepare = Resize(rule, size)
         self.threshold = threshold
         self.device = torch.device(device)
         # On a CPU batches save no time, and the last bits of a result would depend on who shares the batch.
@@ -46,36 +47,37 @@ class DSFDDetector:
         self.weights = weights
         self.network = load_dsfd(weights).to(self.device, memory_format=torch.channels_last)
 
-    def detect(self, frames: list[np.ndarray]) -> list[np.ndarray]:
-        """Find the faces in some frames.
+    def detect(self, prepared: list[Resized]) -> list[np.ndarray]:
+        """Find the faces in some frames that ``prepare`` resized.
 
-        Takes RGB uint8 frames of height x width x 3, of any sizes. Gives for each, in order, an N x 5
-        float32 array of x1, y1, x2, y2 in pixels of the frame (which a box may overstep) and the score, best
-        first. Raises UserError if the network's output is not finite.
+        Gives for each, in order, an N x 5 float32 array of x1, y1, x2, y2 in pixels of the frame (which a box may
+        overstep) and the score, best first. Raises UserError if the network's output is not finite.
         """
         by_shape = defaultdict(list)
-        for index, frame in enumerate(frames):
-            by_shape[frame.shape].append(index)
+        for index, one in enumerate(prepared):
+            by_shape[one.image.shape].append(index)
         faces = {}
         for indices in by_shape.values():
             for start in range(0, len(indices), self.batch_size):
                 batch = indices[start : start + self.batch_size]
-                faces.update(zip(batch, self._detect([frames[i] for i in batch]), strict=True))
-        return [faces[index] for index in range(len(frames))]
+                faces.update(zip(batch, self._detect([prepared[index] for index in batch]), strict=True))
+        return [faces[index] for index in range(len(prepared))]
 
     @torch.inference_mode()
-    def _detect(self, frames: list[np.ndarray]) -> list[np.ndarray]:
-        """The faces in frames of one shape."""
-        resized = [self.rule.resize(frame, self.size) for frame in frames]
-        images = network_input([one.image for one in resized], self.rule.multiple, self.device)
+    def _detect(self, prepared: list[Resized]) -> list[np.ndarray]:
+        """The faces in images of one shape."""
+        images = network_input([one.image for one in prepared], self.multiple, self.device)
         image, boxes, score = self._run(images)
         faces = torch.cat((boxes, score[:, None]), dim=1).cpu().numpy()
         image = image.cpu().numpy()
         height, width = images.shape[-2:]  # padding included, as in the unit of the boxes
-        x_scale, y_scale = resized[0].scale
-        faces[:, [0, 2]] *= width / x_scale
-        faces[:, [1, 3]] *= height / y_scale
-        return [suppress(faces[image == index]) for index in range(len(frames))]
+        found = []
+        for index, one in enumerate(prepared):
+            of_image = faces[image == index]
+            of_image[:, [0, 2]] *= width / one.scale[0]
+            of_image[:, [1, 3]] *= height / one.scale[1]
+            found.append(suppress(of_image))
+        return found
 
     def _run(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The network's faces above the threshold, as ``DSFD.forward`` gives them.

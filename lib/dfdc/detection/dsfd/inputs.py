@@ -1,56 +1,15 @@
-"""Making network inputs of frames, and the scale that leads back from one to the other."""
+"""Making network inputs of resized frames."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-MULTIPLE = 32
+from dfdc.detection.resize import resize_to_area, resize_to_longer_side
+
 MEAN_BGR = (104.0, 117.0, 123.0)
-
-
-@dataclass(frozen=True)
-class Resized:
-    """A frame at the network's size, and how many of its pixels one pixel of the frame became, in x and y."""
-
-    image: np.ndarray
-    scale: tuple[float, float]
-
-
-def resize_to_area(frame: np.ndarray, size: int) -> Resized:
-    """Resize to an area of ``size`` x ``size`` pixels, keeping the shape: how training parts are detected."""
-    height, width = frame.shape[:2]
-    factor = (size * size / (height * width)) ** 0.5
-    # The factor is given, not the rounded sides: it is what the pixels are averaged with.
-    image = cv2.resize(frame, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
-    return Resized(image, (factor, factor))
-
-
-def resize_to_longer_side(frame: np.ndarray, size: int) -> Resized:
-    """Resize until the longer side is ``size`` pixels, keeping the shape: how test videos are detected."""
-    height, width = frame.shape[:2]
-    factor = size / max(height, width)
-    sides = (max(1, round(width * factor)), max(1, round(height * factor)))
-    image = cv2.resize(frame, sides, interpolation=cv2.INTER_LINEAR)
-    return Resized(image, (sides[0] / width, sides[1] / height))
-
-
-@dataclass(frozen=True)
-class ResizeRule:
-    """How frames become network inputs: resized, then padded to a multiple of some pixels."""
-
-    resize: Callable[[np.ndarray, int], Resized]
-    multiple: int
-
-
-RESIZE_RULES = {
-    "area": ResizeRule(resize_to_area, multiple=1),
-    "longer_side": ResizeRule(resize_to_longer_side, multiple=MULTIPLE),
-}
+# For each way to resize frames its function, and of how many pixels the sides are made a multiple by padding.
+RESIZE_RULES = {"area": (resize_to_area, 1), "longer_side": (resize_to_longer_side, 32)}
 
 
 def network_input(images: list[np.ndarray], multiple: int, device: torch.device) -> Tensor:

@@ -1,0 +1,201 @@
+"""How fast faces are found in a part's videos, and in how much memory, against the published way of doing it.
+
+    python benchmarks/detection.py [--videos 4] [--frames 300] [--rounds 3] [--workers N] [--side 1920]
+
+The videos are made here as DFDC's are, 1080p in H.264 with AAC sound, from two people of the demo; a part is made of
+copies of the two. Faces are looked for in every sixth frame with YuNet and the settings of the demo. The variants:
+
+- video in memory: one process reads all frames of a video into memory as RGB pictures, then looks at every sixth, one
+  at a time. With one thread, and with as many threads of FFmpeg and OpenCV as these choose by themselves.
+- ours: `dfdc.detection.detect_faces` with a worker for each core.
+- decoding alone: the same workers decode and convert nothing. Detection cannot be faster than this.
+
+Each round runs all variants one after the other, each in a fresh process, so that a machine whose speed drifts treats
+them alike; the table gives medians over the rounds, and the median of the rounds' ratios to the first variant. The
+time of starting workers counts. Core-seconds are the processor time of all processes, imports and start included; they
+depend less on what else the machine does. Memory is the peak of all processes together, taking each worker for the
+largest.
+"""
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import yaml
+
+from dfdc.demo.encoding import draw_sound, write_video
+from dfdc.demo.people import load_background
+from dfdc.demo.sources import fetch_sources
+from dfdc.detection import DetectionSettings, build_detector, detect_faces
+from dfdc.draws import generator
+from dfdc.parallel import map_in_order
+from dfdc.video import open_video, read_frames
+
+ROOT = Path(__file__).resolve().parents[1]
+PEOPLE = ("woman", "man")
+FPS = 29.97
+
+
+def film(source: Path, count: int, size: tuple[int, int], rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """A video of a person enlarged to ``size``, with a camera that sways and the noise of a sensor."""
+    width, height = size
+    take = load_background(source, count)
+    grain = cv2.GaussianBlur(rng.standard_normal((height + 64, width + 64), np.float32), (0, 0), 0.8)[..., None] * 6
+    for index in range(count):
+        place = index % max(2 * len(take) - 2, 1)  # forwards, then backwards
+        frame = take[min(place, 2 * len(take) - 2 - place)]
+        frame = cv2.resize(frame, (round(width * 1.06), round(height * 1.06)), interpolation=cv2.INTER_CUBIC)
+        x, y = (round(0.03 * side * (1 + np.sin(index / pace))) for side, pace in ((width, 40), (height, 55)))
+        left, top = rng.integers(0, 64, 2)
+        noisy = frame[y : y + height, x : x + width] + grain[top : top + height, left : left + width]
+        yield np.clip(noisy, 0, 255).astype(np.uint8)
+
+
+def make_part(folder: Path, videos: int, frames: int, side: int) -> None:
+    folder.mkdir()
+    sources = fetch_sources()
+    size = (side, round(side * 9 / 32) * 2)
+    for number in range(videos):
+        path, first = folder / f"{number:03}.mp4", folder / f"{number % len(PEOPLE):03}.mp4"
+        if path != first:
+            shutil.copyfile(first, path)
+            continue
+        rng = generator(0, "benchmark", number)
+        pictures = film(sources[PEOPLE[number]], frames, size, rng)
+        write_video(path, pictures, FPS, draw_sound(frames / FPS, rng), crf=26)
+
+
+def demo_settings() -> DetectionSettings:
+    settings = yaml.safe_load((ROOT / "config.yaml").read_text())["detection"]["train"]
+    settings |= yaml.safe_load((ROOT / "profiles/demo/settings.yaml").read_text())["detection"]["train"]
+    return DetectionSettings(**settings)
+
+
+Found = list[tuple[str, int, list[float], float]]
+
+
+def all_frames(path: Path, threads: int) -> list[np.ndarray]:
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        stream.thread_type, stream.thread_count = ("SLICE", 1) if threads == 1 else ("AUTO", threads)
+        return [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)]
+
+
+def video_in_memory(folder: Path, threads: int) -> Found:
+    settings, found = demo_settings(), []
+    detector = build_detector(settings, "cpu", 1)
+    for path in sorted(folder.iterdir()):
+        frames = all_frames(path, threads)
+        for index in range(0, len(frames), settings.every):
+            for *box, score in detector.detect([detector.prepare(frames[index])])[0].tolist():
+                found.append((path.name, index, box, score))
+        del frames  # before those of the next video are read
+    return found
+
+
+def one_thread(folder: Path, _: int) -> Found:
+    cv2.setNumThreads(1)
+    return video_in_memory(folder, 1)
+
+
+def default_threads(folder: Path, _: int) -> Found:
+    return video_in_memory(folder, 0)
+
+
+def ours(folder: Path, workers: int) -> Found:
+    metadata = {path.name: {"label": "REAL"} for path in folder.iterdir()}
+    rows, _ = detect_faces(folder, metadata, demo_settings(), 0.0, workers=workers)
+    return [(row["video"], row["frame"], row["box"], row["score"]) for row in rows]
+
+
+@dataclass(frozen=True)
+class Decoder:
+    def prepare(self) -> Callable[[Path], int]:
+        return lambda path: sum(1 for _ in read_frames(open_video(path), wanted=lambda _: False))
+
+
+def decoding_alone(folder: Path, workers: int) -> Found:
+    list(map_in_order(Decoder().prepare, sorted(folder.iterdir()), workers, None, lambda path, reason: 0))
+    return []
+
+
+VARIANTS = {
+    "video in memory, one thread": one_thread,
+    "video in memory, default threads": default_threads,
+    "ours": ours,
+    "decoding alone": decoding_alone,
+}
+
+
+def measure(variant: str, folder: Path, workers: int) -> None:
+    """Run a variant in this process and print what it took and found."""
+    start = time.perf_counter()
+    found = VARIANTS[variant](folder, workers)
+    seconds = time.perf_counter() - start
+    own, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    core_seconds = sum(usage.ru_utime + usage.ru_stime for usage in (own, children))
+    memory = (own.ru_maxrss + workers * children.ru_maxrss) / 1e6  # ru_maxrss is in kilobytes
+    print(json.dumps({"seconds": seconds, "core_seconds": core_seconds, "memory": memory, "found": found}))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--videos", type=int, default=4)
+    parser.add_argument("--frames", type=int, default=300, help="in a video")
+    parser.add_argument("--side", type=int, default=1920, help="the frames' longer side in pixels")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="default: one for each core")
+    parser.add_argument("--measure", choices=VARIANTS, help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.measure:
+        measure(options.measure, options.folder, options.workers)
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) / "part"
+        # In a process of its own: a process starts with the peak of the one that starts it.
+        making = get_context("spawn").Process(
+            target=make_part, args=(folder, options.videos, options.frames, options.side)
+        )
+        making.start()
+        making.join()
+        size = sum(path.stat().st_size for path in folder.iterdir()) / 1e6
+        print(f"{options.videos} videos of {options.frames} frames, longer side {options.side}, {size:.1f} MB in all")
+        print(f"{options.workers} workers on {os.cpu_count()} cores; medians of {options.rounds} rounds\n")
+        rounds: list[dict[str, dict]] = []
+        for _ in range(options.rounds):
+            rounds.append({})
+            for variant in VARIANTS:
+                command = [sys.executable, __file__, "--measure", variant, "--folder", str(folder)]
+                command += ["--workers", str(options.workers)]
+                done = subprocess.run(command, check=True, capture_output=True, text=True)
+                rounds[-1][variant] = json.loads(done.stdout)
+            if rounds[-1]["ours"]["found"] != rounds[-1]["video in memory, one thread"]["found"]:
+                raise SystemExit("The variants found other faces: their times cannot be compared.")
+    print("| variant | videos/s | ratio | core-seconds a video | memory, GB |\n|---|---|---|---|---|")
+    first = next(iter(VARIANTS))
+    for variant in VARIANTS:
+        seconds, cores, memory = (
+            statistics.median(row[variant][key] for row in rounds) for key in ("seconds", "core_seconds", "memory")
+        )
+        ratio = statistics.median(row[first]["seconds"] / row[variant]["seconds"] for row in rounds)
+        rate, cores = options.videos / seconds, cores / options.videos
+        print(f"| {variant} | {rate:.2f} | {ratio:.2f} | {cores:.2f} | {memory:.2f} |")
+
+
+if __name__ == "__main__":
+    main()

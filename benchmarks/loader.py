@@ -1,0 +1,258 @@
+"""How many training pairs a core-second of a loader makes: ours against the published way of doing the same work.
+
+    python benchmarks/loader.py [--pairs 24] [--rounds 5] [--backend pyav]
+
+Both make the input of the model `large_crop` at full size: 8 frames of a pair of clips of 50, half of the pairs
+recompressed with the published ranges, resized, padded, flipped, cropped, half of the frames through AutoAugment.
+Clips are made from real faces of the demo, boxes of 207x251 to 318x401 pixels. Each pair of a round goes through all
+ways one after the other, with the same draws, so that a machine whose speed drifts treats them alike. Core-seconds
+are the user and system time of the process and of the programs that it starts; everything lies in the page cache.
+
+The published way keeps a clip as a folder of PNG files (written by OpenCV's imwrite) and works on Pillow's images, one
+by one: read, resize, pad, mirror, crop, AutoAugment, to a normalised tensor. Where a pair is recompressed all 50
+frames of both clips are encoded by an ffmpeg process with its default number of threads, and decoded by a second one
+that gives raw frames. There are two renderings of it: frames that Pillow reads and that go raw through a pipe, and
+frames that ffmpeg reads from the folder itself. Where a pair is not recompressed both read only the frames that the
+model takes.
+
+Ours is `PairDataset`, in one process. It gives uint8; normalising is left to where the network runs, so there is a row
+with normalising on this CPU, too. The second table says where our time goes.
+"""
+
+import argparse
+import platform
+import resource
+import statistics
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import cv2
+import ffmpeg
+import imageio_ffmpeg
+import numpy as np
+import torch
+from faces import FPS, FRAMES, Clip, make_pairs
+from PIL import Image
+
+from dfdc.augment import AugmentSettings, CropPolicy, TransformDraw, draw_transform, normalise, transform_pair
+from dfdc.augment.autoaugment import OPERATIONS
+from dfdc.augment.device import MEAN, STD
+from dfdc.dataset import PairDataset, Place, SampleSettings
+from dfdc.draws import generator
+from dfdc.recompression import (
+    BACKENDS,
+    Recompression,
+    RecompressionSettings,
+    draw_recompression,
+    frame_index,
+    kept_frames,
+    scaled_size,
+)
+from dfdc.store import Store, encode_png, write_store
+
+TAKEN = (9, 13, 17, 21, 25, 29, 33, 37)
+POLICY = CropPolicy(192, pad=True, height=224, width=192)
+AUGMENT = AugmentSettings()
+SEED = 30
+FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
+
+
+def core_seconds() -> float:
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(each.ru_utime + each.ru_stime for each in used)
+
+
+class Published:
+    """Folders of PNG files, ffmpeg processes, Pillow. ``read_by_ffmpeg``: of a clip to be encoded."""
+
+    def __init__(self, folders: list[tuple[Path, Path]], settings: RecompressionSettings, read_by_ffmpeg: bool) -> None:
+        self.folders, self.settings, self.read_by_ffmpeg = folders, settings, read_by_ffmpeg
+
+    def __call__(self, place: Place) -> torch.Tensor:
+        rng = generator(SEED, "recompression", place.iteration, place.slot)
+        recompression = draw_recompression(rng, self.settings)
+        faces = []
+        for folder in self.folders[place.pair]:
+            for number, image in enumerate(self._images(folder, recompression)):
+                topic = (SEED, "image transform", place.iteration, place.slot, number)
+                faces.append(to_tensor(augmented(image, draw_transform(generator(*topic), AUGMENT))))
+        return torch.stack(faces)
+
+    def _images(self, folder: Path, recompression: Recompression | None) -> list[Image.Image]:
+        paths = sorted(folder.iterdir())
+        if recompression is None:
+            return [Image.open(paths[index]).convert("RGB") for index in TAKEN]
+        decoded = self._recompressed(folder, paths, recompression)
+        return [Image.fromarray(decoded[frame_index(index, len(paths), len(decoded))]) for index in TAKEN]
+
+    def _recompressed(self, folder: Path, paths: list[Path], draw: Recompression) -> np.ndarray:
+        if self.read_by_ffmpeg:
+            size = Image.open(paths[0]).size
+            source, raw = ffmpeg.input(str(folder / "%04d.png"), framerate=FPS, start_number=0), None
+        else:
+            frames = [Image.open(path).convert("RGB") for path in paths]
+            size, raw = frames[0].size, b"".join(frame.tobytes() for frame in frames)
+            about = {"format": "rawvideo", "pix_fmt": "rgb24", "s": f"{size[0]}x{size[1]}"}
+            source = ffmpeg.input("pipe:", framerate=FPS, **about)
+        width, height = (max(2, int(side * draw.scale) // 2 * 2) for side in size)
+        options = {"vcodec": "libx264", "preset": self.settings.preset, "crf": draw.crf, "tune": draw.tune}
+        scaled = source.filter("fps", draw.fps).filter("scale", width, height, flags="bicubic")
+        encoder = scaled.output("pipe:", format="h264", pix_fmt=self.settings.pixel_format, **options)
+        decoder = ffmpeg.input("pipe:", format="h264").output("pipe:", format="rawvideo", pix_fmt="rgb24")
+        pixels = run_ffmpeg(decoder.global_args("-fps_mode", "passthrough"), run_ffmpeg(encoder, raw))
+        return np.frombuffer(pixels, np.uint8).reshape(-1, height, width, 3)
+
+
+def run_ffmpeg(stream: ffmpeg.nodes.OutputStream, data: bytes | None) -> bytes:
+    quiet = stream.global_args("-v", "error")
+    return ffmpeg.run(quiet, cmd=FFMPEG, input=data, capture_stdout=True, capture_stderr=True)[0]
+
+
+def augmented(image: Image.Image, draw: TransformDraw) -> Image.Image:
+    factor = POLICY.smaller_side / min(image.size)
+    image = image.resize([round(side * factor) for side in image.size], Image.Resampling.BILINEAR)
+    rows, columns = max(POLICY.height - image.height, 0), max(POLICY.width - image.width, 0)
+    if rows or columns:
+        borders = ((rows // 2, rows - rows // 2), (columns // 2, columns - columns // 2), (0, 0))
+        image = Image.fromarray(np.pad(np.asarray(image), borders, mode="reflect"))
+    if draw.flip:
+        image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    left = int(draw.left * (image.width - POLICY.width + 1))
+    top = int(draw.top * (image.height - POLICY.height + 1))
+    image = image.crop((left, top, left + POLICY.width, top + POLICY.height))
+    for operation in draw.operations:
+        image = OPERATIONS[operation.name](image, operation)
+    return image
+
+
+def to_tensor(image: Image.Image) -> torch.Tensor:
+    pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (MEAN, STD))
+    return pixels.float().div_(255).sub_(mean).div_(std)
+
+
+def write_folders(root: Path, pairs: list[tuple[Clip, Clip]]) -> list[tuple[Path, Path]]:
+    folders = []
+    for number, clips in enumerate(pairs):
+        of_pair = tuple(root / f"{number:04d}_{label}" for label in ("real", "fake"))
+        for folder, frames in zip(of_pair, clips, strict=True):
+            folder.mkdir()
+            for index, frame in enumerate(frames):
+                cv2.imwrite(str(folder / f"{index:04d}.png"), frame[..., ::-1])
+        folders.append(of_pair)
+    return folders
+
+
+def write_clips(path: Path, pairs: list[tuple[Clip, Clip]]) -> list[dict]:
+    write_store(path, ([encode_png(frame) for frame in clip] for pair in pairs for clip in pair))
+    about = {"part": "part", "real": "", "fake": "", "frames": FRAMES, "real_sha256": "", "fake_sha256": ""}
+    return [about | {"real_clip": 2 * number, "fake_clip": 2 * number + 1} for number in range(len(pairs))]
+
+
+def our_loader(rows: list[dict], store: Path, recompression: RecompressionSettings, whole_clip: bool) -> PairDataset:
+    settings = SampleSettings("frame", TAKEN, whole_clip, POLICY, AUGMENT, recompression, mixup_alpha=0.5, seed=SEED)
+    return PairDataset(rows, {"part": store}, settings)
+
+
+def with_normalising(dataset: PairDataset) -> Callable[[Place], list[torch.Tensor]]:
+    def load(place: Place) -> list[torch.Tensor]:
+        sample = dataset[place]
+        return [normalise(torch.from_numpy(faces)) for faces in (sample.real, sample.fake)]
+
+    return load
+
+
+def stages(
+    store: Store, settings: RecompressionSettings, places: Iterable[Place], whole_clip: bool
+) -> dict[str, float]:
+    """Core-seconds of the steps of our loader, over all places."""
+    spent: dict[str, float] = defaultdict(float)
+
+    def step(name: str, work: Callable):
+        start = core_seconds()
+        result = work()
+        spent[name] += core_seconds() - start
+        return result
+
+    backend = BACKENDS[settings.backend]
+    length = FRAMES if whole_clip else max(TAKEN) + 1
+    for place in places:
+        draw = draw_recompression(generator(SEED, "recompression", place.iteration, place.slot), settings)
+        wanted = TAKEN if draw is None else kept_frames(length, draw.fps)
+        faces = []
+        for clip in (2 * place.pair, 2 * place.pair + 1):
+            frames = step("read and decode PNG", lambda clip=clip, wanted=wanted: store.read(clip, wanted))
+            if draw is not None:
+                stream = step("scale, encode", lambda frames=frames, draw=draw: backend.encode(frames, draw, settings))
+                moments = [frame_index(index, length, len(frames)) for index in TAKEN]
+                size = scaled_size(frames[0], draw.scale)
+                frames = step(
+                    "decode", lambda stream=stream, size=size, moments=moments: backend.decode(stream, size, moments)
+                )
+            faces.append(frames)
+        where = (SEED, place.iteration, place.slot)
+        step("transform", lambda faces=faces, where=where: transform_pair(*faces, "frame", POLICY, AUGMENT, *where))
+    return spent
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pairs", type=int, default=24, help="pairs of clips in a round")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--backend", choices=sorted(BACKENDS), default="pyav", help="of our recompression")
+    options = parser.parse_args()
+    cv2.setNumThreads(1)  # as in a worker of a loader
+    torch.set_num_threads(1)
+    recompression = RecompressionSettings(backend=options.backend)
+
+    with tempfile.TemporaryDirectory() as temporary:
+        root = Path(temporary)
+        pairs = list(make_pairs(options.pairs))
+        folders, rows = write_folders(root, pairs), write_clips(root / "part.arrow", pairs)
+        del pairs
+        whole, cut = (our_loader(rows, root / "part.arrow", recompression, whole) for whole in (True, False))
+        ways: dict[str, Callable[[Place], object]] = {
+            "published: Pillow reads, raw frames through pipes": Published(folders, recompression, False),
+            "published: ffmpeg reads the folder": Published(folders, recompression, True),
+            "ours": whole.__getitem__,
+            "ours, normalised on the CPU": with_normalising(whole),
+            "ours, whole_clip: false": cut.__getitem__,
+            "ours, whole_clip: false, normalised on the CPU": with_normalising(cut),
+        }
+        rounds = []
+        begin = time.perf_counter()
+        for number in range(options.rounds + 1):
+            spent = dict.fromkeys(ways, 0.0)
+            # The first round warms up, on a few pairs.
+            for slot in range(options.pairs if number else min(options.pairs, 4)):
+                for name, load in ways.items():
+                    start = core_seconds()
+                    load(Place(number, slot, slot))
+                    spent[name] += core_seconds() - start
+            if number:
+                rounds.append(spent)
+        wall = time.perf_counter() - begin
+        places = [Place(1, slot, slot) for slot in range(options.pairs)]
+        store = Store(root / "part.arrow")
+        parts = [stages(store, recompression, places, whole) for whole in (True, False)]
+
+    first, second = list(ways)[:2]
+    print(
+        f"{platform.processor() or platform.machine()}, Python {platform.python_version()}, torch {torch.__version__}"
+    )
+    print(f"medians of {options.rounds} rounds of {options.pairs} pairs, backend {options.backend}, {wall:.0f} s\n")
+    print("| way | pairs per core-second | ratio to the first | ratio to the second |\n|---|---|---|---|")
+    for name in ways:
+        rate = statistics.median(options.pairs / spent[name] for spent in rounds)
+        ratios = [statistics.median(spent[base] / spent[name] for spent in rounds) for base in (first, second)]
+        print(f"| {name} | {rate:.2f} | {ratios[0]:.2f} | {ratios[1]:.2f} |")
+    print("\n| step of ours | ms per pair | with whole_clip: false |\n|---|---|---|")
+    for name in parts[0]:
+        print(f"| {name} | " + " | ".join(f"{1e3 * each[name] / options.pairs:.1f}" for each in parts) + " |")
+
+
+if __name__ == "__main__":
+    main()

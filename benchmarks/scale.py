@@ -1,0 +1,172 @@
+"""Whether the data half of the workflow grows in proportion to the data, and how large its plan is at full size.
+
+    python benchmarks/scale.py [--folder scale] [--shares 1 2 4] [--cores all]
+
+Makes a data set with as many videos as DFDC has, 119,154 in 50 parts with a metadata.json each, whose videos are hard
+links to 36 tiny ones (48 x 48 pixels, at which YuNet still finds the face; 60 frames, H.264): counts, names and tables
+are as large as in earnest, decoding and clips are not. Then it
+
+- plans a whole run on all of it (a dry run): seconds, memory, jobs;
+- runs the workflow up to results/pairs.parquet on some percent of the videos, in parts of 2,384 (1 % is half a part,
+  4 % are two), and prints for each stage seconds on the processors, peak memory, and for 1,000 videos bytes and files.
+
+What it writes into the folder is removed before the next run.
+"""
+
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from csv import DictReader
+from pathlib import Path
+
+import cv2
+import numpy as np
+import yaml
+from faces import TAKES
+
+from dfdc.demo.encoding import write_video
+from dfdc.demo.fakes import draw_recipe, fake_frames
+from dfdc.demo.motion import Shot
+from dfdc.demo.people import load_footage, transform
+from dfdc.demo.sources import fetch_sources
+from dfdc.draws import generator
+
+ROOT = Path(__file__).resolve().parents[1]
+VIDEOS, PARTS, FAKES = 119_154, 50, 5
+PART = VIDEOS // PARTS + 1  # videos of a full part
+SIDE, FRAMES, FPS, CRF = 48, 60, 30.0, 28
+STAGES = ("detect_faces", "build_tracks", "align_tracks", "extract_clips", "pair_clips")
+
+
+def make_families(folder: Path) -> list[list[Path]]:
+    """Tiny videos: for each of some people a real one and its fakes."""
+    files, families = fetch_sources(), []
+    folder.mkdir(parents=True)
+    for number, take in enumerate(TAKES):
+        rng = generator(0, "tiny video", number)
+        footage = load_footage(take, files)
+        low, high = footage.landmarks[0, 0].min(0), footage.landmarks[0, 0].max(0)
+        middle, scale = (low + high) / 2, SIDE / (3.0 * float((high - low).max()))
+        frames, landmarks = [], []
+        for index in range(FRAMES):
+            matrix = cv2.getRotationMatrix2D(tuple(map(float, middle)), 0.0, scale)
+            matrix[:, 2] += SIDE / 2 - middle + np.sin((index / 8, index / 9))
+            step, size = index % len(footage.frames), (SIDE, SIDE)
+            view = cv2.warpAffine(
+                footage.frames[step], matrix, size, flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REFLECT
+            )
+            frames.append(view)
+            landmarks.append(transform(footage.landmarks[step], matrix))
+        shot = Shot(frames, np.stack(landmarks), FPS)
+        pictures = [frames]
+        for _ in range(FAKES):
+            pictures.append(fake_frames(shot, [None], [draw_recipe("self-blend", rng)], rng))
+        family = [folder / f"{number}_{index}.mp4" for index in range(len(pictures))]
+        for path, content in zip(family, pictures, strict=True):
+            write_video(path, content, FPS, np.zeros(0, np.float32), CRF)
+        families.append(family)
+    return families
+
+
+def make_data(root: Path, families: list[list[Path]], videos: int) -> None:
+    """A data set of so many training videos in parts as large as DFDC's, and one test video."""
+    names = (f"{number:010}.mp4" for number in range(videos))
+    left, part = videos, 0
+    while left:
+        folder, metadata = root / f"dfdc_train_part_{part}", {}
+        folder.mkdir(parents=True)
+        of_part = min(left, PART)
+        for number in range(of_part):
+            kind = number % (FAKES + 1)
+            name = next(names)
+            os.link(families[number // (FAKES + 1) % len(families)][kind], folder / name)
+            if kind == 0:
+                original = name
+                metadata[name] = {"label": "REAL", "split": "train"}
+            else:
+                metadata[name] = {"label": "FAKE", "split": "train", "original": original}
+        (folder / "metadata.json").write_text(json.dumps(metadata))
+        left, part = left - of_part, part + 1
+    (root / "test_videos").mkdir()
+    os.link(families[0][0], root / "test_videos" / "test.mp4")
+
+
+def snakemake(work: Path, data: Path, *arguments: str) -> tuple[str, float, float]:
+    """Run it in a folder of its own; what it printed, the seconds, and the peak memory of the process in MB."""
+    work.mkdir(parents=True)
+    own = work / "own.yaml"
+    own.write_text(yaml.safe_dump({"data": {"root": str(data.resolve())}}))
+    files = [str(ROOT / "benchmarks" / "scale.yaml"), str(own.resolve())]
+    command = [sys.executable, "-m", "snakemake", "--directory", str(work), *arguments, "--configfile", *files]
+    start = time.monotonic()
+    with (work / "printed.txt").open("w") as printed:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=printed, stderr=subprocess.STDOUT)
+        _, status, usage = os.wait4(process.pid, 0)
+    seconds, text = time.monotonic() - start, (work / "printed.txt").read_text()
+    if status:
+        sys.exit(text)
+    return text, seconds, usage.ru_maxrss / 1024
+
+
+def print_plan(folder: Path, data: Path) -> None:
+    """The plan of a whole run: every job from the videos to the submission."""
+    text, seconds, megabytes = snakemake(folder / "plan", data, "submission.csv", "--dry-run", "--quiet", "rules")
+    jobs = re.search(r"^total +(\d+)$", text, re.MULTILINE)[1]
+    print(
+        f"The plan for {VIDEOS} videos in {PARTS} parts: {jobs} jobs, {seconds:.1f} s, {megabytes:.0f} MB", flush=True
+    )
+
+
+def measure(work: Path, data: Path, cores: str) -> tuple[float, dict[str, tuple[float, float]], float, int]:
+    """Run the data half; seconds, for each stage core-seconds and peak MB of a job, and bytes and files written."""
+    _, seconds, _ = snakemake(work, data, "results/pairs.parquet", "--cores", cores, "--quiet", "all")
+    stages = {}
+    for stage in STAGES:
+        paths = [*(work / "benchmark" / stage).glob("*.tsv"), *(work / "benchmark").glob(f"{stage}.tsv")]
+        rows = [next(DictReader(path.open(), delimiter="\t")) for path in paths]
+        stages[stage] = (sum(float(row["cpu_time"]) for row in rows), max(float(row["max_rss"]) for row in rows))
+    written = [path for path in work.rglob("*") if path.is_file()]
+    return seconds, stages, sum(path.stat().st_size for path in written), len(written)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--folder", type=Path, default=Path("scale"))
+    parser.add_argument("--shares", type=float, nargs="*", default=[1, 2, 4], help="percent of the videos")
+    parser.add_argument("--cores", default="all")
+    options = parser.parse_args()
+    shutil.rmtree(options.folder, ignore_errors=True)
+    families = make_families(options.folder / "families")
+    sizes = [path.stat().st_size for family in families for path in family]
+    print(f"{len(sizes)} tiny videos of {min(sizes)} to {max(sizes)} bytes", flush=True)
+    make_data(options.folder / "full", families, VIDEOS)
+    print_plan(options.folder, options.folder / "full")
+
+    core_seconds = defaultdict(dict)
+    print("\n| videos | stage | core-s | core-s per 1,000 videos | growth | peak MB |\n|---|---|---|---|---|---|")
+    for share in options.shares:
+        videos = round(VIDEOS * share / 100 / (FAKES + 1)) * (FAKES + 1)
+        data = options.folder / f"data_{videos}"
+        make_data(data, families, videos)
+        seconds, stages, size, count = measure(options.folder / f"run_{videos}", data, options.cores)
+        for stage, (cores, megabytes) in stages.items():
+            rate = cores / videos * 1000
+            core_seconds[stage][videos] = rate
+            growth = rate / next(iter(core_seconds[stage].values()))
+            print(f"| {videos} | {stage} | {cores:.1f} | {rate:.2f} | {growth:.2f} | {megabytes:.0f} |")
+        per = 1000 / videos
+        print(
+            f"| {videos} | the run | {seconds:.0f} s | {videos / seconds:.1f} videos/s | "
+            f"{size * per / 1e6:.1f} MB, {count * per:.0f} files per 1,000 videos | |",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+"""How long the tracks and the alignment of a training part of 2,400 videos take on one core.
+
+    python benchmarks/tracks.py [--rounds 3] [--videos 2400]
+
+The part is made up: 5 fakes for each real video, 50 sampled frames each, one or two faces that wander and tremble, some
+frames in which a face is not found, and now and then a box where there is none. Timed is what the two jobs do, from
+reading their tables to writing them; the medians of the rounds are printed, and how they divide.
+"""
+
+import argparse
+import platform
+import statistics
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pyarrow as pa
+
+from dfdc.alignment import AlignmentSettings, align_tracks
+from dfdc.tables import read_table, write_table
+from dfdc.tracking import TrackerSettings, build_tracks
+
+FAKES = 5  # of each real video
+SAMPLED = 50  # frames in which faces are looked for
+EVERY = 6
+SIZE = (1920, 1080)
+MISSED = 0.03  # of the faces
+INVENTED = 0.02  # boxes a frame
+
+
+def make_part(folder: Path, videos: int, seed: int = 0) -> int:
+    """Write the tables of detections and of videos; give the number of faces."""
+    rng = np.random.default_rng(seed)
+    rows, detections = [], []
+    about = {"status": "ok", "reason": "", "frames": SAMPLED * EVERY, "width": SIZE[0], "height": SIZE[1], "fps": 29.97}
+    for number in range(videos // (FAKES + 1)):
+        real = f"video{number:05}_real.mp4"
+        rows.append({"video": real, "label": "REAL", "original": "", **about})
+        paths = [_path(rng) for _ in range(1 if rng.random() < 0.8 else 2)]
+        detections += _detections(real, paths, rng)
+        for fake in range(FAKES):
+            name = f"video{number:05}_fake{fake}.mp4"
+            rows.append({"video": name, "label": "FAKE", "original": real, **about})
+            detections += _detections(name, paths, rng)
+    write_table(folder / "videos.parquet", "videos", rows)
+    write_table(folder / "detections.parquet", "detections", detections)
+    return len(detections)
+
+
+def _path(rng: np.random.Generator) -> np.ndarray:
+    """The box of a face in each sampled frame, that wanders by a few pixels a frame."""
+    height = rng.uniform(120, 400)
+    centre = rng.uniform((300, 250), (SIZE[0] - 300, SIZE[1] - 250)) + np.cumsum(rng.normal(0, 6, (SAMPLED, 2)), 0)
+    half = np.array((0.38, 0.5)) * height
+    return np.concatenate([centre - half, centre + half], axis=1)
+
+
+def _detections(video: str, paths: list[np.ndarray], rng: np.random.Generator) -> Iterator[dict]:
+    """The rows of a video: the faces on their paths, as a detector sees them."""
+    for sampled in range(SAMPLED):
+        faces = [(path[sampled] + rng.normal(0, 3, 4), rng.uniform(0.85, 1)) for path in paths if rng.random() > MISSED]
+        if rng.random() < INVENTED:
+            corner = rng.uniform((0, 0), SIZE)
+            faces.append((np.concatenate([corner, corner + 60]), rng.uniform(0.3, 0.6)))
+        for box, score in sorted(faces, key=lambda face: -face[1]):
+            yield {"video": video, "frame": sampled * EVERY, "box": box.tolist(), "score": float(score)}
+
+
+class Stopwatch:
+    """Core-seconds of named steps."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, step: str) -> Iterator[None]:
+        start = time.process_time()
+        yield
+        self.seconds[step] = time.process_time() - start
+
+
+def run(folder: Path) -> dict[str, float]:
+    """What the jobs build_tracks and align_tracks do, timed."""
+    timed = Stopwatch()
+    with timed("read detections"):
+        detections = read_table(folder / "detections.parquet", "detections")
+        frames = {row["video"]: row["frames"] for row in read_table(folder / "videos.parquet", "videos").to_pylist()}
+    with timed("build_tracks"):
+        tracks = build_tracks(detections, frames, dict.fromkeys(frames, EVERY), TrackerSettings())
+    with timed("write tracks"):
+        write_table(folder / "tracks.parquet", "tracks", tracks)
+    with timed("read tracks"):
+        table = read_table(folder / "tracks.parquet", "tracks")
+        videos = read_table(folder / "videos.parquet", "videos")
+    with timed("align_tracks"):
+        aligned = align_tracks(table, videos, AlignmentSettings())
+    with timed("write aligned"):
+        write_table(folder / "aligned.parquet", "aligned", aligned)
+    return timed.seconds
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--videos", type=int, default=2400)
+    options = parser.parse_args()
+    pa.set_cpu_count(1)
+    pa.set_io_thread_count(1)
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        faces = make_part(folder, options.videos)
+        print(f"{options.videos} videos, {faces} faces; Python {platform.python_version()}, pyarrow {pa.__version__}")
+        rounds = [run(folder) for _ in range(options.rounds)]
+        tracks = read_table(folder / "tracks.parquet", "tracks")
+        aligned = read_table(folder / "aligned.parquet", "aligned")
+        print(f"{tracks.num_rows} boxes in tracks, {aligned.num_rows} aligned tracks")
+    print("\n| step | core-seconds |\n|---|---|")
+    for step in rounds[0]:
+        print(f"| {step} | {statistics.median(seconds[step] for seconds in rounds):.2f} |")
+    print(f"| all | {statistics.median(sum(seconds.values()) for seconds in rounds):.2f} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+"""What `make why` says of a plan."""
+
+
+def test_nothing_to_do(project):
+    assert project.why() == "Nothing would run: everything is there and up to date.\n"
+
+
+def test_a_setting(project):
+    said = project.why(settings={"alignment": {"min_iou": 0.4}, "prediction": {"fps": 10}})
+    assert "align_tracks\n  the setting min_iou has changed: 0.5 → 0.4 (dfdc_train_part_0, dfdc_train_part_1)\n" in said
+    assert "detect_test_faces\n  a setting has changed: 15 → 10 (0, 1)\n" in said
+    assert "pair_clips\n  follows on extract_clips\n" in said
+    assert "build_tracks" not in said
+
+
+def test_code(project):
+    path = "lib/dfdc/alignment.py"
+    project.write(path, (project.folder / path).read_bytes() + b"\nADDED = 1\n")
+    project.replace("workflow/scripts/submission.py", "videos scored", "videos were scored")
+    said = project.why()
+    assert "align_tracks\n  lib/dfdc/alignment.py has changed (dfdc_train_part_0, dfdc_train_part_1)\n" in said
+    project.restore()
+    project.replace("workflow/scripts/submission.py", "videos scored", "videos were scored")
+    assert project.why() == ("1 job would run.\n\nsubmission\n  workflow/scripts/submission.py has changed\n")
+
+
+def test_files(project):
+    path = "demo/data/dfdc_train_part_0/metadata.json"
+    project.write(path, (project.folder / path).read_bytes() + b"\n")
+    project.write("demo/data/test_videos/new.mp4", b"something")
+    project.remove("demo/results/models/re/weights.safetensors")
+    said = project.why(own_data=True)
+    assert f"updated input files: {path.removeprefix('demo/')} (dfdc_train_part_0)" in said
+    assert "  the videos have changed (" in said
+    assert "export_weights" in said
+    assert "Traceback" not in said
+
+
+def test_a_job_that_failed(project):
+    project.write("demo/.snakemake/unfinished/build_tracks/dfdc_train_part_1", b"1")
+    said = project.why()
+    assert "build_tracks\n  it failed or was stopped the last time (dfdc_train_part_1)\n" in said
+
+
+def test_what_snakemake_refuses_is_shown(project):
+    said = project.why(settings={"alignment": {"min_iuo": 0.4}}, status=1)
+    assert "alignment: unknown key 'min_iuo'" in said
+    assert "Traceback" not in said

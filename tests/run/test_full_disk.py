@@ -1,0 +1,114 @@
+"""A disk without room: a message that helps, nothing half-written, and a run that goes on when there is room again."""
+
+import hashlib
+import logging
+import shutil
+import subprocess
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from dfdc.errors import UserError
+from dfdc.files import atomic_path
+from dfdc.log import rule_log
+from dfdc.store import write_store
+from dfdc.tables import write_table
+
+STORE = "results/clips/dfdc_train_part_0.arrow"
+
+
+def run(*command):
+    return subprocess.run(command, text=True, capture_output=True, check=False)
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """Gives a function that mounts a disk of a size at a folder; a second call for the same folder changes its size."""
+    mounted = []
+
+    def mount(folder, size):
+        folder.mkdir(parents=True, exist_ok=True)
+        options = f"remount,size={size}" if folder in mounted else f"size={size}"
+        done = run("mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder))
+        if done.returncode:
+            pytest.skip(f"a small disk cannot be mounted here: {done.stderr.strip()}")
+        mounted.append(folder)
+        return folder
+
+    yield mount
+    for folder in set(mounted):
+        run("umount", "--lazy", str(folder))
+
+
+@pytest.fixture
+def full(disk, tmp_path):
+    """A folder on a disk of 1 MB that has no room for another byte."""
+    folder = disk(tmp_path / "full", "1m")
+    run("dd", "if=/dev/zero", f"of={folder / 'filler'}")
+    assert shutil.disk_usage(folder).free == 0
+    return folder
+
+
+def with_table(path):
+    rows = [{"video": f"{number}.mp4", "track": 0, "frame": number, "probability": 0.5} for number in range(1000)]
+    write_table(path, "scores", rows)
+
+
+def with_store(path):
+    write_store(path, [[bytes(100_000)]])
+
+
+def with_safetensors(path):
+    with atomic_path(path) as temporary:
+        save_file({"weights": torch.zeros(10_000)}, temporary)
+
+
+def with_bytes(path):
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(bytes(100_000))
+
+
+@pytest.mark.parametrize("write", [with_table, with_store, with_safetensors, with_bytes])
+def test_what_is_written_says_so(full, write):
+    with pytest.raises(UserError, match="disk is full") as told:
+        write(full / "file")
+    assert str(full / "file") in str(told.value)
+    assert "run again" in str(told.value)
+    assert [path.name for path in full.iterdir()] == ["filler"]
+
+
+def test_a_job_whose_log_finds_no_room(full, monkeypatch, capfd):
+    monkeypatch.chdir(full)
+    root = logging.getLogger()
+    before = root.handlers, root.level, logging.raiseExceptions
+    try:
+        with pytest.raises(SystemExit) as ended, rule_log("logs/score.log", "score"):
+            logging.getLogger("dfdc.somewhere").info("never reached")
+    finally:
+        root.handlers, root.level, logging.raiseExceptions = before
+        logging.captureWarnings(False)
+    assert ended.value.code == 1
+    said = capfd.readouterr().err
+    assert said.startswith("[score] The disk is full")
+    assert said.count("\n") == 1
+
+
+def test_a_run_goes_on_when_there_is_room(finished_run, disk, tmp_path):
+    project = type(finished_run).fresh(tmp_path / "copy", finished_run.folder)
+    disk(project.demo, "4m")
+    data = {"root": str(finished_run.demo / "data"), "parts": ["dfdc_train_part_0"]}
+    options = {"settings": {"data": data}, "own_data": True}
+    done = project.snakemake(STORE, **options)
+    assert done.returncode == 1
+    assert "The disk is full" in done.stdout
+    assert str(project.demo / STORE) in done.stdout
+    assert "Traceback" not in done.stdout
+    assert not [path for path in project.demo.rglob("*") if path.suffix in (".part", ".arrow")]
+
+    disk(project.demo, "64m")
+    done = project.snakemake(STORE, **options)
+    assert done.returncode == 0, done.stdout
+    assert "rule detect_faces" not in done.stdout
+    made, expected = ((folder / STORE).read_bytes() for folder in (project.demo, finished_run.demo))
+    assert hashlib.sha256(made).hexdigest() == hashlib.sha256(expected).hexdigest()

@@ -1,0 +1,223 @@
+"""Leaving out groups of pictures changes nothing: every test compares with decoding from the start."""
+
+import subprocess
+from itertools import count
+from pathlib import Path
+
+import av
+import imageio_ffmpeg
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from samples import moving, overwritten, truncated
+
+from dfdc.draws import generator
+from dfdc.errors import VideoError
+from dfdc.gops import MAX_WAITING, Doubt, decode_wanted_groups
+from dfdc.video import open_video, read_frames
+
+FRAMES = 40
+# Name: file's ending, encoder, its options.
+KINDS = {
+    "h264, no B-frames": ("mp4", "libx264", {"g": "7", "bf": "0"}),
+    "h264, B-frames": ("mp4", "libx264", {"g": "9", "bf": "3"}),
+    "h264, pyramid": ("mp4", "libx264", {"g": "12", "bf": "5", "b-pyramid": "normal", "refs": "4"}),
+    "h264, every frame a key": ("mp4", "libx264", {"g": "1"}),
+    "h264, one group": ("mp4", "libx264", {"g": "250", "bf": "2"}),
+    "h264, uneven groups": ("mp4", "libx264", {"g": "250", "bf": "2", "forced-idr": "1"}),
+    "h264, open groups": ("mp4", "libx264", {"g": "8", "bf": "3", "x264-params": "open-gop=1"}),
+    "h264, slices": ("mp4", "libx264", {"g": "10", "bf": "2", "x264-params": "slices=4"}),
+    "h264, fields": ("mp4", "libx264", {"g": "10", "bf": "2", "x264-params": "interlaced=1"}),
+    "h264, intra refresh": ("mp4", "libx264", {"g": "10", "intra-refresh": "1"}),
+    "h264, mov": ("mov", "libx264", {"g": "9", "bf": "3"}),
+    "h264, mkv": ("mkv", "libx264", {"g": "9", "bf": "3"}),
+    "h264, ts": ("ts", "libx264", {"g": "9", "bf": "3"}),
+    "h264, avi": ("avi", "libx264", {"g": "9", "bf": "3"}),
+    "hevc": ("mp4", "libx265", {"g": "9", "x265-params": "log-level=none:pools=none:frame-threads=1"}),
+    "mpeg4": ("mp4", "mpeg4", {"g": "9", "bf": "2"}),
+    "mpeg2": ("mp4", "mpeg2video", {"g": "9", "bf": "2"}),
+    "mjpeg": ("mov", "mjpeg", {}),
+    "vp8": ("webm", "libvpx", {"g": "9", "deadline": "realtime", "cpu-used": "8"}),
+    "vp9": ("mp4", "libvpx-vp9", {"g": "9", "deadline": "realtime", "cpu-used": "8"}),
+}
+CERTAIN = ["no B-frames", "B-frames", "pyramid", "every frame a key", "uneven groups", "slices", "mov"]
+
+
+def write(path, encoder, options, frames=FRAMES, size=(64, 48), times=None):
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(encoder, rate=25)
+        stream.width, stream.height = size
+        stream.pix_fmt = "yuvj420p" if encoder == "mjpeg" else "yuv420p"
+        stream.thread_count = 1
+        stream.options = {"preset": "ultrafast", **options} if encoder.startswith("libx26") else options
+        for index, picture in enumerate(moving(frames, size[1], size[0])):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            if "forced-idr" in options and index in (3, 4, 19):
+                frame.pict_type = av.video.frame.PictureType.I
+            if times:
+                frame.pts = times[index]
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def ffmpeg(*arguments):
+    subprocess.run([imageio_ffmpeg.get_ffmpeg_exe(), "-loglevel", "error", "-y", *arguments], check=True)
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("gops")
+    made = {
+        kind: write(folder / f"{number}.{ending}", encoder, options)
+        for number, (kind, (ending, encoder, options)) in enumerate(KINDS.items())
+    }
+    plain = made["h264, B-frames"]
+    times = np.cumsum(generator(0, "times").integers(1, 9, FRAMES)).tolist()
+    made["variable rate"] = write(folder / "vfr.mp4", *KINDS["h264, B-frames"][1:], times=times)
+    for kind, arguments in {
+        "rotated": ["-display_rotation", "90", "-i", plain, "-c", "copy"],
+        "edit list": ["-ss", "0.5", "-i", plain, "-c", "copy"],
+        "fragments": ["-i", plain, "-c", "copy", "-movflags", "frag_keyframe+empty_moov"],
+        "parameters in band": ["-i", plain, "-c", "copy", "-bsf:v", "dump_extra=freq=k"],
+        "index first": ["-i", plain, "-c", "copy", "-movflags", "faststart"],
+        "lost reordering": ["-i", plain, "-c", "copy", "-bsf:v", "setts=pts=DTS"],
+    }.items():
+        made[kind] = folder / f"{kind}.mp4"
+        ffmpeg(*arguments, made[kind])
+    joined = folder / "joined.mp4"  # the second half has another size and other parameters
+    other = write(folder / "other.mp4", *KINDS["h264, B-frames"][1:], size=(96, 80))
+    listed = folder / "list.txt"
+    listed.write_text(f"file '{plain}'\nfile '{other}'\n")
+    ffmpeg("-f", "concat", "-safe", "0", "-i", listed, "-c", "copy", joined)
+    made["two sizes"] = joined
+    first = made["index first"]
+    for number in range(14):
+        draw = generator(number, "damage")
+        content = bytearray(first.read_bytes())
+        start = content.find(b"mdat")
+        for place in draw.integers(start, len(content), draw.integers(1, 6)):
+            content[place] ^= 1 << draw.integers(8)
+        made[f"damaged {number}"] = folder / f"d{number}.mp4"
+        made[f"damaged {number}"].write_bytes(content)
+    for number, share in enumerate((0.4, 0.6, 0.95)):
+        made[f"truncated {number}"] = folder / f"t{number}.mp4"
+        made[f"truncated {number}"].write_bytes(truncated(first, share))
+    made["hole"] = folder / "hole.mp4"
+    made["hole"].write_bytes(overwritten(plain, 0.5, 300))
+    return made
+
+
+@pytest.fixture(scope="module")
+def known(videos):
+    """The number of frames that decoding from the start gives, None where anything is damaged."""
+    found = {}
+    for kind, path in videos.items():
+        video = open_video(path)
+        try:
+            frames = len(list(read_frames(video)))
+            found[kind] = None if video.damage or video.spoilt else frames
+        except VideoError:
+            found[kind] = None
+    return found
+
+
+def read(path, wanted, end, counted):
+    video = open_video(path)
+    try:
+        pictures = list(read_frames(video, wanted, end, counted))
+    except VideoError as error:
+        return str(error)
+    about = video.width, video.height, video.frames_read, video.damage
+    return [(index, picture.tobytes()) for index, picture in pictures], about
+
+
+NAMES = [
+    *KINDS,
+    *("variable rate", "rotated", "edit list", "fragments", "parameters in band", "index first", "lost reordering"),
+    *("two sizes", "hole", *(f"damaged {n}" for n in range(14)), *(f"truncated {n}" for n in range(3))),
+]
+
+
+@pytest.mark.parametrize("kind", NAMES)
+@settings(max_examples=8)
+@given(
+    chosen=st.sets(st.integers(0, FRAMES + 3)),
+    window=st.tuples(st.integers(0, FRAMES), st.integers(0, 12)),
+    end=st.none() | st.integers(0, FRAMES + 5),
+)
+def test_nothing_changes(videos, known, kind, chosen, window, end):
+    counted = known[kind]
+    for wanted in (chosen.__contains__, set(range(window[0], sum(window))).__contains__):
+        assert read(videos[kind], wanted, end, counted) == read(videos[kind], wanted, end, None)
+
+
+def decoded(path, wanted, counted, end=FRAMES):
+    """Which frames were decoded, and whether that came to its end."""
+    with av.open(str(path)) as container:
+        indices = []
+        try:
+            for index, _ in decode_wanted_groups(container, container.streams.video[0], wanted, end, counted):
+                indices.append(index)
+        except Doubt:
+            return indices, False
+        return indices, True
+
+
+@pytest.mark.parametrize("kind", [f"h264, {kind}" if kind != "variable rate" else kind for kind in CERTAIN])
+def test_groups_without_a_wanted_frame_are_left_out(videos, known, kind):
+    assert known[kind] == FRAMES
+    assert decoded(videos[kind], lambda _: False, FRAMES) == ([0], True)
+    for index in (5, 25, FRAMES - 1):
+        indices, ended = decoded(videos[kind], {index}.__contains__, FRAMES)
+        assert ended
+        assert index in indices
+        assert indices == sorted(indices)
+        assert len(indices) < FRAMES * 0.6
+    assert decoded(videos[kind], lambda _: True, FRAMES) == (list(range(FRAMES)), True)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["h264, mkv", "h264, ts", "hevc", "mpeg4", "vp9", "fragments", "parameters in band", "two sizes"],
+)
+def test_in_doubt_all_is_decoded(videos, known, kind):
+    indices, ended = decoded(videos[kind], {FRAMES - 1}.__contains__, known[kind])
+    assert not ended
+    assert indices in ([], [0])
+
+
+def test_another_count_is_a_doubt(videos):
+    for counted in (0, FRAMES - 1, FRAMES + 1, 2 * FRAMES):
+        assert decoded(videos["h264, B-frames"], {30}.__contains__, counted) == ([], False)
+
+
+def test_what_comes_after_the_end_is_not_read(tmp_path, videos):
+    content = bytearray(videos["index first"].read_bytes())
+    content[len(content) * 3 // 4 :] = bytes(len(content) - len(content) * 3 // 4)
+    (tmp_path / "cut.mp4").write_bytes(content)
+    wanted = {12}.__contains__
+    for counted in (None, FRAMES):
+        assert read(tmp_path / "cut.mp4", wanted, 13, counted) == read(videos["index first"], wanted, 13, None)
+
+
+def test_a_doubt_on_the_way_goes_on_after_what_was_given(videos, known):
+    """The count is a lie: damage is met in a group that is wanted, after others were given."""
+    met = 0
+    for kind in (f"damaged {n}" for n in range(14)):
+        path = videos[kind]
+        indices, ended = decoded(path, lambda _: True, FRAMES)
+        met += not ended and len(indices) > 1
+        assert read(path, lambda _: True, None, FRAMES) == read(path, lambda _: True, None, None)
+    assert met
+
+
+def test_few_packets_wait(videos, monkeypatch):
+    assert MAX_WAITING < 100_000_000
+    monkeypatch.setattr("dfdc.gops.MAX_WAITING", 200)
+    indices, ended = decoded(videos["h264, one group"], {FRAMES - 1}.__contains__, FRAMES)
+    assert ended
+    assert indices == list(range(FRAMES))
+    calls = count()
+    assert decoded(videos["h264, B-frames"], lambda _: next(calls) < 0, FRAMES)[1]

@@ -1,0 +1,159 @@
+"""Say why jobs would run, in words: which file, setting or code has changed, and what merely follows on that.
+
+    python workflow/why.py [what one would give to snakemake]
+
+It asks Snakemake for a dry run and puts what that says in short. Where a job would run for several reasons, Snakemake
+may name but the first of them.
+"""
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+BLOCK = re.compile(r"^(?:local)?(?:rule|checkpoint) (\w+):$")
+BY_ANOTHER = "Input files updated by another job: "
+PARAMS = "Params have changed since last execution: "
+
+
+@dataclass
+class Job:
+    """A job of a dry run: its rule, the values of its wildcards, its output files and the reasons to run it."""
+
+    rule: str
+    about: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """What tells it from other jobs of its rule."""
+        pairs = (pair.split("=", 1) for pair in self.about.get("wildcards", "").split(", ") if pair)
+        return " ".join(value for _, value in pairs)
+
+    @property
+    def output(self) -> list[str]:
+        """The files that it writes."""
+        return self.about.get("output", "").split(", ")
+
+
+def main() -> None:
+    """Print the reasons, rule by rule, in the order of the plan."""
+    done = subprocess.run(
+        ["snakemake", *sys.argv[1:], "--dry-run"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    if done.returncode != 0:
+        sys.exit(done.stdout.strip())
+    jobs = [job for job in parse_jobs(done.stdout) if job.rule != "all"]  # that one only asks for the others
+    if not jobs:
+        print("Nothing would run: everything is there and up to date.")
+        return
+    print(f"{len(jobs)} job{'s' * (len(jobs) > 1)} would run.")
+    rule_of = {path: job.rule for job in jobs for path in job.output}
+    jobs_of: dict[str, dict[str, list[str]]] = {}
+    for job in jobs:
+        for reason in explain(job.about.get("reason", ""), rule_of):
+            jobs_of.setdefault(job.rule, {}).setdefault(reason, []).append(job.name)
+    for rule, reasons in jobs_of.items():
+        print(f"\n{rule}")
+        for reason, names in reasons.items():
+            known = sorted(filter(None, names))
+            listed = ", ".join(known[:4]) + (f" and {len(known) - 4} more" if len(known) > 4 else "")
+            print(f"  {reason}" + (f" ({listed})" if listed else ""))
+
+
+def parse_jobs(text: str) -> Iterator[Job]:
+    """The jobs in the output of a dry run."""
+    job = None
+    for line in text.splitlines():
+        if found := BLOCK.match(line):
+            job = Job(found[1])
+        elif job and (found := re.match(r"    (\w+): (.*)", line)):
+            job.about[found[1]] = found[2]
+        elif job:
+            yield job
+            job = None
+    if job:
+        yield job
+
+
+def explain(reason: str, rule_of: Mapping[str, str]) -> Iterator[str]:
+    """The reasons of one job in words. ``rule_of``: which rule writes a file that will be written."""
+    for part in re.split(r"; (?=[A-Z])", reason):
+        if part.startswith(BY_ANOTHER):
+            rules = sorted({rule_of.get(path, path) for path in part.removeprefix(BY_ANOTHER).split(", ")})
+            yield f"follows on {', '.join(rules)}"
+        elif part.startswith(PARAMS):
+            yield from _explain_params(part)
+        elif part.startswith("Missing output files"):
+            yield "its output is not there"
+        elif part.strip():
+            yield part[0].lower() + part[1:].strip()
+
+
+def _explain_params(text: str) -> Iterator[str]:
+    found = re.search(r"before: (.*) now: (.*)", text, re.DOTALL)
+    before, now = ([] if side.startswith("<nothing") else _values(side) for side in found.groups())
+    mappings = [value for value in now if isinstance(value, dict)]
+    for old in [value for value in before if isinstance(value, dict)]:
+        # The one that has most of its keys is the same parameter.
+        new = max(mappings, key=lambda value: len(set(value) & set(old)), default={})
+        if new:
+            mappings.remove(new)
+        yield from _differences(old, new)
+    for new in mappings:
+        yield from _differences({}, new)
+    yield from _explain_single(
+        [value for value in before if not isinstance(value, dict)],
+        [value for value in now if not isinstance(value, dict)],
+    )
+
+
+def _explain_single(before: list[Any], now: list[Any]) -> Iterator[str]:
+    if any("unfinished attempts" in str(value) for value in (*before, *now)):
+        yield "it failed or was stopped the last time"
+    pairs = [[value for value in side if "unfinished attempts" not in str(value)] for side in (before, now)]
+    if not any(pairs):
+        return
+    hashes = [[value for value in side if re.fullmatch(r"[0-9a-f]{16,}", str(value))] for side in pairs]
+    if any(hashes):
+        yield "the videos have changed"
+    old, new = (
+        ", ".join(str(value) for value in side if value not in of_side)
+        for side, of_side in zip(pairs, hashes, strict=True)
+    )
+    if old or new:
+        yield f"a setting has changed: {old or 'nothing'} → {new or 'nothing'}"
+
+
+def _differences(old: Mapping[str, Any], new: Mapping[str, Any], path: str = "") -> Iterator[str]:
+    """What has changed between two parameters: code, or settings key by key."""
+    for key in [*old, *(key for key in new if key not in old)]:
+        before, after = old.get(key), new.get(key)
+        if before == after:
+            continue
+        if key.endswith(".py"):
+            yield f"workflow/scripts/{key} has changed"
+        elif key == "dfdc" or key.startswith("dfdc."):
+            word = "has changed" if before and after else "is used now" if after else "is used no more"
+            path = Path("lib", *key.split("."))
+            yield f"{path / '__init__' if (ROOT / path).is_dir() else path}.py {word}"
+        elif isinstance(before, dict) and isinstance(after, dict):
+            yield from _differences(before, after, f"{path}{key}.")
+        else:
+            yield f"the setting {path}{key} has changed: {before} → {after}"
+
+
+def _values(text: str) -> list[Any]:
+    """What a list of Python literals without its brackets holds; all of it as one word if it is none."""
+    try:
+        return list(ast.literal_eval(f"[{text}]"))
+    except (SyntaxError, ValueError):
+        return [text.strip()]
+
+
+if __name__ == "__main__":
+    main()
