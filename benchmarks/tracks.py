@@ -116,7 +116,8 @@ def main() -> None:
         rounds = [run(folder) for _ in range(options.rounds)]
         tracks = read_table(folder / "tracks.parquet", "tracks")
         aligned = read_table(folder / "aligned.parquet", "aligned")
-        print(f"{tracks.num_rows} boxes in tracks, {aligned.num_rows} aligned tracks")
+        megabytes = sum(path.stat().st_size for path in folder.iterdir()) / 1e6
+        print(f"{tracks.num_rows} boxes in tracks, {aligned.num_rows} aligned tracks; {megabytes:.1f} MB of tables")
     print("\n| step | core-seconds |\n|---|---|")
     for step in rounds[0]:
         print(f"| {step} | {statistics.median(seconds[step] for seconds in rounds):.2f} |")
