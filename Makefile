@@ -1,7 +1,9 @@
+# make install the packages, into .venv
 # make demo    the whole workflow at small size, from nothing to demo/submission.csv
 # make test    all tests
 # make smoke   the demo at its smallest, in demo-smallest
 # make test-convert   the conversion of TensorFlow's checkpoints, with TensorFlow
+# make test-slurm     the demo on a SLURM cluster of one pretended node, which it installs and starts (needs root)
 # make test-kills     runs that are killed, at more moments than in make test
 # make why     what would run and why, in words; make why ARGS="--profile profiles/demo" for the demo
 # make bench   how fast things are, each against another way of doing the same, in one run
@@ -18,8 +20,10 @@ CORES ?= all
 BIN := .venv/bin
 ACTIVE := . $(BIN)/activate &&
 
-.PHONY: demo smoke test test-convert test-kills why bench ablation scale lint clean
+.PHONY: install demo smoke test test-convert test-kills test-slurm why bench ablation scale lint clean
 .DELETE_ON_ERROR:
+
+install: .venv/installed
 
 # The longest training first: the others then fill the cores beside it.
 demo: .venv/installed
@@ -44,6 +48,10 @@ test-convert: .venv-convert/installed
 	.venv-convert/bin/pip install --quiet --disable-pip-version-check --requirement requirements.txt \
 		"$$(sed -n 's/^convert = \["\(.*\)"\]/\1/p' pyproject.toml)"
 	@touch $@
+
+# In Debian and what is made of it; elsewhere, and without root, it says why not and skips the tests.
+test-slurm: .venv/installed
+	$(BIN)/python -m pytest tests/slurm -rs
 
 test-kills: .venv/installed
 	DFDC_KILLS=20 $(BIN)/python -m pytest tests/run/test_kills.py

@@ -2,7 +2,7 @@
 
 from functools import cache
 
-from dfdc.log import unfinished_attempts
+from dfdc.log import unfinished_at_start
 from dfdc.provenance import code_of
 from dfdc.runs import RUN, begin_run
 from dfdc.settings import canonical
@@ -29,8 +29,7 @@ if config["data"]["parts"] == "auto":
 else:
     PARTS = config["data"]["parts"]
 
-# Read once: within one run of Snakemake the numbers do not change.
-UNFINISHED = unfinished_attempts()
+UNFINISHED = unfinished_at_start(workflow.is_main_process)
 
 # Where the answers are known, how good the scores are belongs to what is made.
 EVALUATION = ["results/evaluation.json"] if TEST_LABELS else []
@@ -56,6 +55,16 @@ def unfinished(rule_name, wildcards):
     was made of the old output is still there, it would hold that for up to date, and never run the job again.
     """
     return f"{UNFINISHED.get('/'.join([rule_name, *wildcards]), 0)} unfinished attempts"
+
+
+def growing(amount):
+    """Memory or time of a job, as a resource: so much more each time that it is tried again (``--retries``)."""
+    return lambda wildcards, attempt: amount * attempt
+
+
+def gpus(used=True):
+    """The GPUs of a job that can make use of one, as a resource; ``--set-resources`` gives it more."""
+    return int(used and config["speed"]["device"] != "cpu")
 
 
 def settings(*path):

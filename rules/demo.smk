@@ -14,8 +14,8 @@ rule make_demo_data:
         "../envs/dfdc.yaml"
     threads: 8
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=growing(4000),
+        runtime=growing(30),
     params:
         settings=settings("demo"),
         code=lambda wildcards: code("make_demo_data"),

@@ -16,9 +16,9 @@ rule detect_faces:
         "../envs/dfdc.yaml"
     threads: 8
     resources:
-        gpu=0 if config["detection"]["train"]["detector"] == "yunet" else 1,
-        mem_mb=16000,
-        runtime=720,
+        gpu=gpus(config["detection"]["train"]["detector"] != "yunet"),
+        mem_mb=growing(16000),
+        runtime=growing(720),
     params:
         settings=settings("detection", "train"),
         videos=videos_of_part,
@@ -42,8 +42,8 @@ rule build_tracks:
     conda:
         "../envs/dfdc.yaml"
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=growing(4000),
+        runtime=growing(30),
     params:
         settings=settings("tracking", "train"),
         every=settings("detection", "train", "every"),
@@ -66,8 +66,8 @@ rule align_tracks:
     conda:
         "../envs/dfdc.yaml"
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=growing(4000),
+        runtime=growing(30),
     params:
         settings=settings("alignment"),
         code=lambda wildcards: code("align_tracks"),
@@ -92,8 +92,8 @@ rule extract_clips:
         "../envs/dfdc.yaml"
     threads: 8
     resources:
-        mem_mb=16000,
-        runtime=720,
+        mem_mb=growing(16000),
+        runtime=growing(720),
     params:
         settings=settings("clips"),
         every=settings("detection", "train", "every"),

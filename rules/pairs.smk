@@ -13,8 +13,8 @@ rule pair_clips:
     conda:
         "../envs/dfdc.yaml"
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=growing(4000),
+        runtime=growing(30),
     params:
         settings=settings("pairs"),
         # The rest of the section is the trainings'.

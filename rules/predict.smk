@@ -18,9 +18,9 @@ rule detect_test_faces:
         "../envs/dfdc.yaml"
     threads: 8
     resources:
-        gpu=0 if config["detection"]["test"]["detector"] == "yunet" else 1,
-        mem_mb=16000,
-        runtime=240,
+        gpu=gpus(config["detection"]["test"]["detector"] != "yunet"),
+        mem_mb=growing(16000),
+        runtime=growing(240),
     params:
         settings=settings("detection", "test"),
         fps=settings("prediction", "fps"),
@@ -46,8 +46,8 @@ rule track_test_faces:
     conda:
         "../envs/dfdc.yaml"
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=growing(4000),
+        runtime=growing(30),
     params:
         settings=settings("tracking", "test"),
         every=settings("detection", "test", "every"),
@@ -73,8 +73,8 @@ rule crop_test_faces:
         "../envs/dfdc.yaml"
     threads: 8
     resources:
-        mem_mb=16000,
-        runtime=240,
+        mem_mb=growing(16000),
+        runtime=growing(240),
     params:
         settings={
             key: config["prediction"][key] for key in ("enlarge", "frame_every", "sequence_every", "sequence_length")
@@ -103,9 +103,9 @@ rule score:
         "../envs/dfdc.yaml"
     threads: 8
     resources:
-        gpu=1,
-        mem_mb=16000,
-        runtime=240,
+        gpu=gpus(),
+        mem_mb=growing(16000),
+        runtime=growing(240),
     params:
         take=lambda wildcards: settings("models", wildcards.model, "score"),
         torch_threads=settings("torch_threads"),
@@ -131,8 +131,8 @@ rule submission:
     conda:
         "../envs/dfdc.yaml"
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=growing(4000),
+        runtime=growing(30),
     params:
         settings=settings("ensemble"),
         code=lambda wildcards: code("submission"),

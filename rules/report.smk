@@ -15,8 +15,8 @@ rule evaluate:
     conda:
         "../envs/dfdc.yaml"
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=growing(4000),
+        runtime=growing(30),
     params:
         settings=settings("ensemble"),
         models=MODELS,

@@ -13,8 +13,8 @@ rule convert_pretrained:
     conda:
         "../envs/convert.yaml"
     resources:
-        mem_mb=8000,
-        runtime=30,
+        mem_mb=growing(8000),
+        runtime=growing(30),
     params:
         source=lambda wildcards: config["pretrained"][wildcards.architecture],
         code=lambda wildcards: code("convert_pretrained"),
@@ -41,9 +41,9 @@ rule train:
         "../envs/dfdc.yaml"
     threads: 16
     resources:
-        gpu=1,
-        mem_mb=64000,
-        runtime=4320,
+        gpu=gpus(),
+        mem_mb=growing(64000),
+        runtime=growing(4320),
     params:
         model=lambda wildcards: model_settings(wildcards.model, *MODEL_KEYS),
         training=settings("training"),
@@ -67,8 +67,8 @@ rule export_weights:
     conda:
         "../envs/dfdc.yaml"
     resources:
-        mem_mb=8000,
-        runtime=30,
+        mem_mb=growing(8000),
+        runtime=growing(30),
     params:
         model=lambda wildcards: model_settings(wildcards.model, *MODEL_KEYS),
         code=lambda wildcards: code("export_weights"),
@@ -89,8 +89,8 @@ rule export_pth:
     conda:
         "../envs/dfdc.yaml"
     resources:
-        mem_mb=8000,
-        runtime=30,
+        mem_mb=growing(8000),
+        runtime=growing(30),
     params:
         code=lambda wildcards: code("export_pth"),
         unfinished=lambda wildcards: unfinished("export_pth", wildcards),

@@ -1,7 +1,9 @@
 """Logging of a rule: to its log file, and in short to the terminal."""
 
 import contextlib
+import json
 import logging
+import os
 import signal
 import sys
 import time
@@ -21,6 +23,8 @@ logger = logging.getLogger("dfdc")
 # How often the job of each log file was begun and did not come to its end, for whatever reason. It lies beside what
 # Snakemake knows of finished jobs, so that both go together.
 ATTEMPTS = Path(".snakemake/unfinished")
+# The counts above 0 as they were when a run of Snakemake began, for its jobs.
+AT_START = "DFDC_UNFINISHED"
 
 
 def unfinished_attempts() -> dict[str, int]:
@@ -29,11 +33,23 @@ def unfinished_attempts() -> dict[str, int]:
     return {str(path.relative_to(ATTEMPTS)): int(path.read_text()) for path in files}
 
 
+def unfinished_at_start(beginning: bool) -> dict[str, int]:
+    """The unfinished attempts as they were when this run of Snakemake began; ``beginning`` if this process begins it.
+
+    Snakemake remembers them as they were then. A job that did not end well, but was tried again in the same run and
+    then did, must count as it counted then, or it would run once more the next time.
+    """
+    if beginning:
+        os.environ[AT_START] = json.dumps({job: count for job, count in unfinished_attempts().items() if count})
+    return json.loads(os.environ[AT_START])
+
+
 @contextlib.contextmanager
 def rule_log(path: str | Path, name: str) -> Iterator[None]:
     """Send what happens in the block to the log file and to stderr, each line there headed by ``name``.
 
-    The log file lies below the folder ``logs``. Until the block ends well, the job counts as unfinished.
+    The log file lies below the folder ``logs``. Until the block ends well, the job counts as unfinished; then it
+    counts again as in ``unfinished_at_start``.
 
     A UserError ends the process with status 1 and its message alone, and so does a full disk; any other exception
     leaves its traceback in the log file and ends it with status 1 too. SIGTERM, and the end of the Snakemake that
@@ -51,13 +67,14 @@ def rule_log(path: str | Path, name: str) -> Iterator[None]:
     root.handlers = [to_file, to_terminal]
     logging.captureWarnings(True)
     signal.signal(signal.SIGTERM, _stop)
-    attempts = ATTEMPTS / Path(path).with_suffix("").relative_to("logs")
-    before = int(attempts.read_text()) if attempts.exists() else 0
+    job = Path(path).with_suffix("").relative_to("logs")
+    before = int((ATTEMPTS / job).read_text()) if (ATTEMPTS / job).exists() else 0
+    at_start = unfinished_at_start(False).get(str(job), 0) if AT_START in os.environ else before
     try:
         begin_job()
-        write_text(attempts, str(before + 1))
+        write_text(ATTEMPTS / job, str(before + 1))
         yield
-        write_text(attempts, str(before))
+        write_text(ATTEMPTS / job, str(at_start))
     except KeyboardInterrupt:
         logger.error("stopped")
         sys.exit(130)

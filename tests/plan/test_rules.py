@@ -36,8 +36,8 @@ def test_directives(rule, graph):
     assert directive(rule, "benchmark") == f'"benchmark/{places}.tsv"'
     assert f'code=lambda wildcards: code("{rule}")' in directive(rule, "params")
     assert "speed" not in directive(rule, "params")
-    assert re.search(r"mem_mb=\d+", directive(rule, "resources"))
-    assert re.search(r"runtime=\d+", directive(rule, "resources"))
+    assert re.search(r"mem_mb=growing\(\d+\)", directive(rule, "resources"))
+    assert re.search(r"runtime=growing\(\d+\)", directive(rule, "resources"))
     assert directive(rule, "conda")
     assert not re.search(r"^    (run|shell):|touch\(|temp\(", RULES[rule], re.MULTILINE)
 

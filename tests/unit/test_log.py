@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from dfdc.errors import UserError
-from dfdc.log import duration, progress, rule_log, unfinished_attempts
+from dfdc.log import AT_START, duration, progress, rule_log, unfinished_at_start, unfinished_attempts
 
 
 @pytest.fixture(autouse=True)
@@ -88,3 +88,21 @@ def test_what_does_not_end_well_is_counted():
     with rule_log("logs/train/re.log", "train re"):
         pass
     assert unfinished_attempts() == {"train/re": 2}
+
+
+def test_a_job_that_was_tried_again_in_the_same_run_counts_as_it_did_when_the_run_began(monkeypatch):
+    monkeypatch.setenv(AT_START, "")  # so that it is taken back
+    for at_start in (0, 2):
+        assert unfinished_at_start(beginning=True).get("train/re", 0) == at_start
+        for _ in range(2):
+            with pytest.raises(SystemExit), rule_log("logs/train/re.log", "train re"):
+                raise KeyboardInterrupt
+        assert unfinished_attempts() == {"train/re": at_start + 2}
+        assert unfinished_at_start(beginning=False).get("train/re", 0) == at_start
+        with rule_log("logs/train/re.log", "train re"):
+            pass
+        assert unfinished_attempts() == {"train/re": at_start}
+        with pytest.raises(SystemExit), rule_log("logs/train/re.log", "train re"):
+            raise KeyboardInterrupt
+        with pytest.raises(SystemExit), rule_log("logs/train/re.log", "train re"):
+            raise KeyboardInterrupt

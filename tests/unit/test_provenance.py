@@ -150,7 +150,7 @@ NEEDED = {
     "convert_pretrained": {"weights", "weights.tensorflow_checkpoint", "weights.timm_names", "models"},
     "train": {
         *("training", "dataset", "checkpoint", "models", "recompression", "store", "weights", "draws", "settings"),
-        *("validation", "metrics", "records", "distributed", "gpus"),
+        *("validation", "metrics", "records", "distributed", "gpus", "leases"),
         *("augment", "augment.pair", "augment.autoaugment", "augment.erasing", "augment.transform", "augment.device"),
     },
     "export_pth": {"weights", "weights.files", "models"},
@@ -158,7 +158,7 @@ NEEDED = {
     "detect_test_faces": {"detection", "detection.yunet", "detection.dsfd.detector", "video", "layout"},
     "track_test_faces": {"tracking", "tables"},
     "crop_test_faces": {"crops", "clips", "video", "gops", "store", "tracking"},
-    "score": {"inference", "models", "weights", "augment.transform", "augment.device", "store"},
+    "score": {"gpus", "leases", "inference", "models", "weights", "augment.transform", "augment.device", "store"},
     "submission": {"ensemble", "tables"},
     "evaluate": {"evaluation", "metrics", "ensemble", "layout"},
 }

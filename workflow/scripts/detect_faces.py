@@ -9,17 +9,14 @@ from dfdc.parallel import worker_count
 from dfdc.tables import write_table
 
 
-def main() -> None:
-    # Not above: worker processes import this script, too, and those that need no torch save 200 MB and seconds each.
-    from dfdc.gpus import choose_device
-
+def main(device: str) -> None:
     metadata, speed = Path(snakemake.input.metadata), snakemake.config["speed"]
     detections, videos = detect_faces(
         metadata.parent,
         read_metadata(metadata),
         DetectionSettings(**snakemake.params.settings),
         snakemake.config["data"]["max_unreadable"],  # it decides whether the job fails, and not what it writes
-        device=str(choose_device(speed["device"], snakemake.resources.gpu)),
+        device=device,
         workers=worker_count(speed["workers"], snakemake.threads),
         batch_size=speed["batch_size"],
         video_timeout=snakemake.params.video_timeout,
@@ -29,5 +26,11 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with rule_log(snakemake.log[0], f"detect_faces {snakemake.wildcards.part}"):
-        main()
+    # Not above: worker processes import this script, too, and those that need no torch save 200 MB and seconds each.
+    from dfdc.gpus import job_device
+
+    with (
+        rule_log(snakemake.log[0], f"detect_faces {snakemake.wildcards.part}"),
+        job_device(snakemake.config["speed"]["device"], snakemake.resources.gpu) as device,
+    ):
+        main(str(device))

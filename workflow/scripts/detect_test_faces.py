@@ -7,16 +7,13 @@ from dfdc.parallel import worker_count
 from dfdc.tables import write_table
 
 
-def main() -> None:
-    # Not above: worker processes import this script, too, and those that need no torch save 200 MB and seconds each.
-    from dfdc.gpus import choose_device
-
+def main(device: str) -> None:
     params, speed = snakemake.params, snakemake.config["speed"]
     detections, videos = detect_test_faces(
         shard_videos(snakemake.input.videos, int(snakemake.wildcards.shard), params.shards),
         DetectionSettings(**params.settings),
         params.fps,
-        device=str(choose_device(speed["device"], snakemake.resources.gpu)),
+        device=device,
         workers=worker_count(speed["workers"], snakemake.threads),
         batch_size=speed["batch_size"],
         video_timeout=params.video_timeout,
@@ -26,5 +23,11 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with rule_log(snakemake.log[0], f"detect_test_faces {snakemake.wildcards.shard}"):
-        main()
+    # Not above: worker processes import this script, too, and those that need no torch save 200 MB and seconds each.
+    from dfdc.gpus import job_device
+
+    with (
+        rule_log(snakemake.log[0], f"detect_test_faces {snakemake.wildcards.shard}"),
+        job_device(snakemake.config["speed"]["device"], snakemake.resources.gpu) as device,
+    ):
+        main(str(device))

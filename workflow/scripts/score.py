@@ -2,15 +2,16 @@
 
 from pathlib import Path
 
-from dfdc.gpus import choose_device, set_threads
+import torch
+
+from dfdc.gpus import job_device, set_threads
 from dfdc.inference import Scorer, score
 from dfdc.log import rule_log
 from dfdc.store import Store
 from dfdc.tables import read_table, write_table
 
 
-def main() -> None:
-    device = choose_device(snakemake.config["speed"]["device"], snakemake.resources.gpu)
+def main(device: torch.device) -> None:
     set_threads(device, snakemake.params.torch_threads)
     rows = score(
         read_table(snakemake.input.crops, "crops").to_pylist(),
@@ -22,5 +23,8 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with rule_log(snakemake.log[0], f"score {snakemake.wildcards.model} {snakemake.wildcards.shard}"):
-        main()
+    with (
+        rule_log(snakemake.log[0], f"score {snakemake.wildcards.model} {snakemake.wildcards.shard}"),
+        job_device(snakemake.config["speed"]["device"], snakemake.resources.gpu) as device,
+    ):
+        main(device)

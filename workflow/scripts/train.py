@@ -8,7 +8,7 @@ from dfdc.augment import AugmentSettings, CropPolicy
 from dfdc.checkpoint import remove_checkpoints
 from dfdc.dataset import SampleSettings
 from dfdc.files import sha256
-from dfdc.gpus import choose_devices, set_threads
+from dfdc.gpus import job_devices, set_threads
 from dfdc.log import logger, rule_log
 from dfdc.parallel import worker_count
 from dfdc.recompression import RecompressionSettings
@@ -33,10 +33,9 @@ STEPS = (
 )
 
 
-def main() -> None:
+def main(devices: list[torch.device]) -> None:
     params, speed, name = snakemake.params, snakemake.config["speed"], snakemake.wildcards.model
     model, training, validation = params.model, params.training, params.validation
-    devices = choose_devices(speed["device"], snakemake.resources.gpu)
     set_threads(devices[0], params.torch_threads)
 
     recompression = dict(training["recompression"])
@@ -91,5 +90,8 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with rule_log(snakemake.log[0], f"train {snakemake.wildcards.model}"):
-        main()
+    with (
+        rule_log(snakemake.log[0], f"train {snakemake.wildcards.model}"),
+        job_devices(snakemake.config["speed"]["device"], snakemake.resources.gpu) as devices,
+    ):
+        main(devices)

@@ -1,0 +1,137 @@
+"""Where jobs are run, with what, and how often they are tried: no reason to run anything again. And limits hold."""
+
+import re
+
+import pytest
+import yaml
+
+TINY = ("--directory", "demo", "--configfile", "profiles/demo/settings.yaml", "tests/tiny.yaml")
+WEIGHTS = [f"results/models/{model}/weights.safetensors" for model in ("large_crop", "re", "seq")]
+# A script that fails at its first attempt.
+FAILS_ONCE = """    import pathlib
+
+    if not pathlib.Path("failed").exists():
+        pathlib.Path("failed").touch()
+        raise ValueError("not yet")
+"""
+# A training that says how many there are beside it, and with WAIT ends only when there are three.
+COUNTS = """
+import os, time
+from pathlib import Path
+
+marks, mark = Path("marks"), Path("marks", snakemake.wildcards.model)
+marks.mkdir(exist_ok=True)
+mark.touch()
+end = time.monotonic() + 120
+while len(list(marks.iterdir())) < 3 and time.monotonic() < end if "WAIT" in os.environ else False:
+    time.sleep(0.1)
+time.sleep(1)
+with Path("counts").open("a") as counts:
+    print(len(list(marks.iterdir())), snakemake.threads, snakemake.resources.gpu, file=counts)
+if "WAIT" not in os.environ:
+    mark.unlink()
+for output in snakemake.output:
+    Path(output).touch()
+"""
+
+
+def settings_of(project, profile):
+    return yaml.safe_load((project.folder / f"profiles/{profile}/profile.yaml").read_text())
+
+
+@pytest.mark.parametrize("arguments", [("--attempt", "3"), ("--retries", "5"), ("--resources", "gpu=1", "mem_mb=9000")])
+def test_attempts_and_limits(project, arguments):
+    assert project.plan(*arguments) == []
+
+
+@pytest.mark.parametrize("profile", ["dgx", "slurm"])
+def test_another_profile(project, profile):
+    assert project.bare_plan("submission.csv", "--profile", f"profiles/{profile}", *TINY) == []
+
+
+def test_other_resources_and_threads(project):
+    arguments = ("--set-resources", "train:gpu=2", "train:runtime=9", "--set-threads", "train=2", "--cores", "2")
+    assert project.bare_plan("submission.csv", *arguments, *TINY) == []
+
+
+def test_more_at_each_attempt_up_to_the_limits(project):
+    """Memory and time as SLURM would be asked for."""
+
+    def wanted(*arguments):
+        printed = project.bare_snakemake(
+            *("results/models/re/weights.safetensors", "--dry-run", "--profile", "profiles/slurm"),
+            *("--forcerun", "train", "--quiet", "progress", *arguments, *TINY),
+        ).stdout
+        (training,) = re.findall(r"^rule train:\n(?: {4}.*\n)*? {4}resources: (.*)$", printed, re.MULTILINE)
+        return dict(pair.split("=", 1) for pair in training.split(", "))
+
+    site = settings_of(project, "slurm")["__variables__"]
+    for attempt in (1, 2, 3):
+        asked = wanted("--attempt", str(attempt))
+        assert int(asked["mem_mb"]) == 64000 * attempt
+        assert int(asked["runtime"]) == min(4320 * attempt, site["longest"])
+        assert asked["gpu"] == "1"
+        assert asked["slurm_partition"] == site["gpu_partition"]
+    assert int(wanted("--attempt", "9")["mem_mb"]) == site["largest"]
+    project.replace("profiles/slurm/profile.yaml", "account: null", "account: faces")
+    project.replace("profiles/slurm/profile.yaml", "gpu_model: null", "gpu_model: a100")
+    project.replace("profiles/slurm/profile.yaml", "training_gpus: 1", "training_gpus: 2")
+    asked = wanted()
+    assert (asked["slurm_account"], asked["gpu_model"], asked["gpu"]) == ("faces", "a100", "2")
+
+
+def test_jobs_ask_for_no_gpu_if_none_is_to_be_used(project):
+    arguments = ("submission.csv", "--forceall", "--dry-run", "--cores", "2", *TINY)
+    assert project.bare_snakemake(*arguments).stdout.count("gpu=1") == 9
+    project.write("cpu.yaml", b"speed: {device: cpu}\n")
+    printed = project.bare_snakemake(*arguments, "cpu.yaml").stdout
+    assert "gpu=0" in printed
+    assert "gpu=1" not in printed
+
+
+def test_a_job_that_was_tried_again_is_up_to_date(finished_run, tmp_path):
+    project = finished_run.copy(tmp_path / "copy")
+    targets = [f"results/tracks/dfdc_train_part_{part}.parquet" for part in (0, 1)]
+    project.replace("workflow/scripts/build_tracks.py", "def main() -> None:\n", f"def main() -> None:\n{FAILS_ONCE}")
+    done = project.snakemake(*targets, "--retries", "1")
+    assert done.returncode == 0, done.stdout
+    assert "Trying to restart job" in done.stdout
+    assert project.plan(*targets) == []
+
+
+@pytest.fixture
+def counting(finished_run, tmp_path, monkeypatch):
+    """A project whose trainings count each other."""
+    project = finished_run.copy(tmp_path / "copy")
+    project.write("workflow/scripts/train.py", COUNTS.encode())
+    return project
+
+
+def counts(project):
+    return [line.split() for line in (project.demo / "counts").read_text().splitlines()]
+
+
+def test_on_a_dgx_three_trainings_run_side_by_side(counting, monkeypatch):
+    monkeypatch.setenv("WAIT", "yes")
+    done = counting.bare_snakemake(*WEIGHTS, "--profile", "profiles/dgx", *TINY)
+    assert done.returncode == 0, done.stdout
+    assert counts(counting) == [["3", "13", "1"]] * 3
+
+
+def test_no_more_trainings_than_gpus(counting):
+    done = counting.bare_snakemake(*WEIGHTS, "--profile", "profiles/dgx", "--resources", "gpu=1", *TINY)
+    assert done.returncode == 0, done.stdout
+    assert counts(counting) == [["1", "13", "1"]] * 3
+
+
+def test_a_dgx_is_used_as_far_as_it_goes(project):
+    """By as many jobs of a kind as the profile says."""
+    profile = settings_of(project, "dgx")
+    cores = profile["cores"]
+    limits = dict(limit.split("=") for limit in profile["resources"])
+    threads = {rule: int(number) for rule, number in (pair.split("=") for pair in profile["set-threads"])}
+    assert 3 * threads["train"] <= cores == 40
+    assert 3 * 64000 <= int(limits["mem_mb"]) < 512000
+    for rule in ("detect_faces", "detect_test_faces", "score", "extract_clips", "crop_test_faces"):
+        assert int(limits["gpu"]) * threads[rule] <= cores
+        assert int(limits["gpu"]) * 16000 <= int(limits["mem_mb"])

@@ -1,0 +1,90 @@
+#!/usr/bin/env bash
+# A SLURM cluster of one pretended node, for tests: 64 cores, 8 GPUs and 512 GB, whatever the machine has.
+#
+#   cluster.sh install          install SLURM and munge if they are missing (Debian's packages)
+#   cluster.sh start FOLDER     start it; configuration, state and logs are in FOLDER
+#   cluster.sh stop FOLDER
+#
+# It needs root, and touches no SLURM that is there already: configuration, sockets and ports are its own.
+# What wants to use it sets SLURM_CONF=FOLDER/slurm.conf and puts FOLDER/bin into PATH before all else.
+set -euo pipefail
+export PATH=$PATH:/usr/sbin:/sbin
+
+have() { command -v "$1" >/dev/null; }
+complain() { echo "$1" >&2; exit 3; }
+
+install() {
+    [ "$(id -u)" = 0 ] || complain "The tests of SLURM start its daemons, which takes root."
+    have slurmctld && have slurmd && have sbatch && have munged && return
+    have apt-get || complain "SLURM is not installed, and there is no apt-get to install it with."
+    { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends slurm-wlm munge; } \
+        >/dev/null 2>&1 || complain "Installing SLURM (apt-get install slurm-wlm munge) failed."
+}
+
+start() {
+    local folder=$1 host
+    host=$(hostname -s)
+    mkdir -p "$folder"/{bin,state,spool}
+    # Devices that SLURM can count and hand out: character devices, all of them like /dev/null.
+    for number in {0..7}; do mknod "$folder/gpu$number" c 1 3; done
+    echo "AutoDetect=off
+NodeName=$host Name=gpu Type=a100 File=$folder/gpu[0-7]" >"$folder/gres.conf"
+    cat >"$folder/slurm.conf" <<CONF
+ClusterName=pretended
+SlurmctldHost=$host(127.0.0.1)
+SlurmUser=root
+SlurmdUser=root
+SlurmctldPort=26817
+SlurmdPort=26818
+AuthInfo=socket=$folder/munge.socket
+StateSaveLocation=$folder/state
+SlurmdSpoolDir=$folder/spool
+SlurmctldPidFile=$folder/slurmctld.pid
+SlurmdPidFile=$folder/slurmd.pid
+SlurmctldLogFile=$folder/slurmctld.log
+SlurmdLogFile=$folder/slurmd.log
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core_Memory
+GresTypes=gpu
+SlurmdParameters=config_overrides
+AccountingStorageType=accounting_storage/none
+JobAcctGatherType=jobacct_gather/none
+MpiDefault=none
+ReturnToService=2
+MinJobAge=36000
+KillWait=10
+NodeName=$host NodeAddr=127.0.0.1 CPUs=64 Boards=1 SocketsPerBoard=1 CoresPerSocket=64 ThreadsPerCore=1 RealMemory=512000 Gres=gpu:a100:8
+PartitionName=cpu Nodes=ALL Default=YES MaxTime=INFINITE
+PartitionName=gpu Nodes=ALL MaxTime=INFINITE
+CONF
+    # Snakemake's job steps call srun without the variables SLURM_*, of which this is one.
+    printf '#!/bin/sh\nSLURM_CONF=%s exec %s "$@"\n' "$folder/slurm.conf" "$(command -v srun)" >"$folder/bin/srun"
+    chmod +x "$folder/bin/srun"
+    head --bytes 1024 /dev/urandom >"$folder/munge.key"
+    chmod 600 "$folder/munge.key"
+    munged --force --key-file "$folder/munge.key" --socket "$folder/munge.socket" --pid-file "$folder/munged.pid" \
+        --log-file "$folder/munged.log" --seed-file "$folder/munged.seed"
+    export SLURM_CONF=$folder/slurm.conf
+    slurmctld
+    slurmd
+    for _ in {1..60}; do
+        sleep 0.5
+        [ -s "$folder/slurmctld.pid" ] && kill -0 "$(cat "$folder/slurmctld.pid")" || continue
+        [ "$(sinfo --noheader --format=%T --partition=gpu 2>/dev/null)" != idle ] || return 0
+    done
+    complain "SLURM did not start, see $folder/*.log: $(tail -n 3 "$folder"/slurm*.log)"
+}
+
+stop() {
+    local pid
+    for daemon in slurmd slurmctld munged; do
+        [ -s "$1/$daemon.pid" ] || continue
+        pid=$(cat "$1/$daemon.pid")
+        kill "$pid" || continue
+        for _ in {1..40}; do [ -d "/proc/$pid" ] && sleep 0.25 || break; done
+    done
+}
+
+"$@"

@@ -1,0 +1,58 @@
+"""A cluster of one pretended node with SLURM, and the tiny demo on it."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cluster import Cluster
+
+CLUSTER = Path(__file__).with_name("cluster.sh")
+
+
+@pytest.fixture(scope="module")
+def _slurm() -> Iterator[None]:
+    installed = subprocess.run([CLUSTER, "install"], capture_output=True, text=True)
+    if installed.returncode:
+        pytest.skip(installed.stderr.strip())
+    folder = Path(tempfile.mkdtemp(prefix="slurm-"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SLURM_CONF", str(folder / "slurm.conf"))
+        patch.setenv("PATH", f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}")
+        try:
+            subprocess.run([CLUSTER, "start", folder], check=True)
+            yield
+            subprocess.run(["scancel", "--partition=cpu,gpu"], check=False)
+        finally:
+            subprocess.run([CLUSTER, "stop", folder], check=True)
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def finished(_slurm: None, program: Any) -> Iterator[Cluster]:
+    """The cluster after a run of the whole workflow. Not to be changed."""
+    cluster = Cluster(program)
+    # The data first, as if they had always been there: of jobs for a cluster Snakemake remembers parameters as they
+    # were when the run began, and these hash the videos.
+    for target in ("data/test_labels.csv", "submission.csv"):
+        assert cluster.start(target).wait() == 0, cluster.log.read_text()
+    yield cluster
+    cluster.stop()
+
+
+@pytest.fixture(scope="module")
+def slow(finished: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """The same in another folder, where a step of a training takes at least half a second."""
+    project = finished.project.copy(tmp_path_factory.mktemp("slow") / "copy")
+    project.replace(
+        "lib/dfdc/training.py",
+        "        self._enter_phase(warm_up=",
+        "        __import__('time').sleep(0.5)\n        self._enter_phase(warm_up=",
+    )
+    cluster = Cluster(project)
+    yield cluster
+    cluster.stop()
