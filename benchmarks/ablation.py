@@ -1,0 +1,359 @@
+"""Do the ingredients of the published training do what its authors say of them? Trainings with and without each.
+
+    make demo
+    python benchmarks/ablation.py [--demo demo] [--iterations 320] [--seeds 3] [--variants all no-mixup] [--jobs 2]
+
+The published solution says that mixing a real face with its own, aligned fake keeps a network from overfitting, and
+that compressing clips again makes it withstand what happens to videos on their way. Here the demo's model `large_crop`
+(EfficientNet-Lite0 from ImageNet weights) is trained as the demo trains it, and with one thing changed:
+
+- `all`: nothing is changed.
+- `no-mixup`: the targets are 0 or 1, so that each picture is the real or the fake one of an aligned pair.
+- `unaligned`: a real clip is mixed with the fake clip of another pair of its part, the same one all through the
+  training. Each fake clip is still used once. In about one pair of six the two come from the same source video.
+- `no-recompression`: clips are taken as they were cut.
+- `yuv420p`: clips are compressed with halved chroma, as real videos are, and not in yuv444p as published.
+
+Trainings of the same seed start from the same weights and have the same draws in all else. All are measured on the
+same clips, every pair of the parts that are held out (but not those that differ in sound alone): clean, and degraded,
+each pair compressed again by a draw from the published ranges, in yuv420p and with the demo's preset. Two of
+the demo's four parts are held out (--held-out), those that share the fewest people with the others; some they share. A
+clip's probability is the mean over its two frames. A guess of 0.5 has a log loss of 0.6931.
+
+Sixteen times in a training its weights are measured. `last` is the end; `least` is the least log loss over the course,
+on clean and on degraded clips each by itself. It is chosen on the clips that it is a measure of, so it flatters; the
+difference of the two is what was lost by overfitting.
+
+The training loss is the mean over the last tenth of the iterations. Mixed targets keep it from becoming 0: the column
+after it is its distance from the least that the targets allow. The log loss on the clips that were trained on is that
+of the last weights on clean clips, measured as on those that are held out.
+
+Numbers are mean ± standard deviation (n - 1) over the seeds. That is how much trainings differ, not what other people
+or other fakes would change. The last table has the differences to `all` of the same seed, in the same way, and in how
+many seeds the log loss was higher than that of `all`.
+
+Each training writes its rows to the folder (--folder), as JSON, and is passed over if they are there, unless settings,
+data or the library have changed. One that was stopped goes on from its last checkpoint. On a CPU the numbers do not
+depend on --jobs.
+"""
+
+import argparse
+import json
+import shutil
+import statistics
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from snakemake.utils import update_config
+
+from dfdc.augment import AugmentSettings, CropPolicy, draw_targets
+from dfdc.checkpoint import checkpoints
+from dfdc.config import read_yaml
+from dfdc.dataset import SampleSettings
+from dfdc.draws import generator
+from dfdc.errors import UserError
+from dfdc.files import write_text
+from dfdc.models import build_model
+from dfdc.parallel import map_in_order
+from dfdc.provenance import code_of
+from dfdc.recompression import RecompressionSettings
+from dfdc.settings import digest
+from dfdc.tables import read_table
+from dfdc.training import RunSettings, TrainData, TrainSettings, train
+from dfdc.validation import ValidationSet, load_validation, measure
+from dfdc.weights import load_pretrained
+
+ROOT = Path(__file__).resolve().parents[1]
+MODEL = "large_crop"
+# The two other parts show the same footage. Of the nine people whom these show, three are not in it.
+HELD_OUT = ("dfdc_train_part_1", "dfdc_train_part_2")
+MEASUREMENTS = 16  # over a training
+CPU = torch.device("cpu")
+CLIPS = {"plain": "clean clips", "recompressed": "degraded clips"}
+STEPS = ("iterations", "batch_pairs", "warmup_iterations", "learning_rate", "momentum", "weight_decay")
+
+Pair = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What is other than in the published training."""
+
+    samples: Mapping[str, Any] = field(default_factory=dict)
+    recompression: Mapping[str, Any] = field(default_factory=dict)
+    aligned: bool = True
+
+
+AS_IN_VIDEOS = {"pixel_format": "yuv420p"}
+
+VARIANTS = {
+    "all": Variant(),
+    # Of so narrow a Beta no draw lies between 0 and 1.
+    "no-mixup": Variant({"mixup_alpha": 1e-6}),
+    "unaligned": Variant(aligned=False),
+    "no-recompression": Variant(recompression={"probability": 0.0}),
+    "yuv420p": Variant(recompression=AS_IN_VIDEOS),
+}
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """All trainings of one call. ``prepare`` is called in each process."""
+
+    demo: Path
+    folder: Path
+    held_out: Sequence[str]
+    iterations: int
+
+    def prepare(self) -> Callable[[tuple[str, int]], dict[str, Any]]:
+        return Trainings(self).result
+
+
+class Trainings:
+    """The data and settings that the trainings share."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        config = demo_settings()
+        torch.set_num_threads(config["torch_threads"])
+        training, model = config["training"] | {"iterations": experiment.iterations}, config["models"][MODEL]
+        self.folder = experiment.folder
+        self.train_pairs, self.held_pairs, self.stores = read_pairs(experiment.demo, experiment.held_out)
+        self.samples = sample_settings(model, training)
+        self.settings = TrainSettings(model["architecture"], model["kind"], **{key: training[key] for key in STEPS})
+        self.every = max(experiment.iterations // MEASUREMENTS, 1)
+        source = config["pretrained"][model["architecture"]]
+        self.pretrained = load_pretrained(source.removeprefix("package:"), model["architecture"])
+        library = {name: code for name, code in code_of(__file__).items() if name != Path(__file__).name}
+        self.about = (asdict(self.settings), self.train_pairs, self.held_pairs, training, source, library)
+        self._clips: tuple[ValidationSet, ValidationSet] | None = None
+
+    def result(self, which: tuple[str, int]) -> dict[str, Any]:
+        """What a variant gives with a seed, from the folder or by training it."""
+        name, seed = which
+        variant = VARIANTS[name]
+        recompression = replace(self.samples.recompression, **variant.recompression)
+        samples = replace(self.samples, **variant.samples, recompression=recompression, seed=seed)
+        pairs = self.train_pairs if variant.aligned else misaligned(self.train_pairs, seed)
+        stem = f"{name}-{seed}-{digest(asdict(samples), pairs, *self.about)}"
+        path = self.folder / f"{stem}.json"
+        if not path.exists():
+            write_text(path, json.dumps(self._train(name, samples, pairs, self.folder / "work" / stem), indent=1))
+        return json.loads(path.read_text(encoding="utf-8"))
+
+    def _train(self, name: str, samples: SampleSettings, pairs: Sequence[Pair], folder: Path) -> dict[str, Any]:
+        """Train, measure every checkpoint, and remove what was for a restart."""
+        iterations = self.settings.iterations
+        data = TrainData(pairs, [], self.stores, self.pretrained)
+        run = RunSettings(folder, [CPU], checkpoint_every=self.every, checkpoints_kept=iterations)
+        losses = train(data, self.settings, samples, run).metrics["loss"]
+        last = range(iterations - max(iterations // 10, 1), iterations)
+        result = {
+            "variant": name,
+            "seed": samples.seed,
+            "training_loss": float(np.mean([losses[index] for index in last])),
+            "least_training_loss": least_loss(samples, [index + 1 for index in last], self.settings.batch_pairs),
+            **self._measured(folder),
+        }
+        shutil.rmtree(folder)
+        return result
+
+    def _measured(self, folder: Path) -> dict[str, Any]:
+        """How the weights in a folder of checkpoints do, and the last of them on the clips that were trained on."""
+        held, trained = self._load_clips()
+        settings, crop = self.settings, self.samples.crop
+        size = (crop.height, crop.width)
+        network = build_model(settings.architecture, settings.kind, size, len(self.samples.frames))
+        course = []
+        for path in reversed(checkpoints(folder)):
+            iteration = int(path.stem.removeprefix("checkpoint_"))
+            if iteration % self.every == 0 or iteration == settings.iterations:  # not where it was interrupted
+                network.load_state_dict(weights_in(path))
+                course += [{"iteration": iteration, **row} for row in measure(network, held, CPU, "fp32")]
+        on_trained = measure(network, trained, CPU, "fp32")
+        return {"course": course, "training_clips": on_trained[0]["log_loss"]}
+
+    def _load_clips(self) -> tuple[ValidationSet, ValidationSet]:
+        """The clips that are held out, and those that are trained on; the same for all variants."""
+        if self._clips is None:
+            recompression = replace(self.samples.recompression, **AS_IN_VIDEOS)
+            samples = replace(self.samples, recompression=recompression)
+            held, trained = (
+                load_validation(pairs, self.stores, samples, 1) for pairs in (self.held_pairs, self.train_pairs)
+            )
+            self._clips = held, replace(trained, clips={"plain": trained.clips["plain"]})
+        return self._clips
+
+
+def demo_settings() -> dict[str, Any]:
+    config = read_yaml(ROOT / "config.yaml")
+    update_config(config, read_yaml(ROOT / "profiles" / "demo" / "settings.yaml"))
+    return config
+
+
+def sample_settings(model: Mapping[str, Any], training: Mapping[str, Any]) -> SampleSettings:
+    recompression = dict(training["recompression"])
+    return SampleSettings(
+        kind=model["kind"],
+        frames=tuple(model["frames"]),
+        whole_clip=recompression.pop("whole_clip"),
+        crop=CropPolicy(**model["crop"]),
+        augment=AugmentSettings(training["flip"], training["autoaugment"], erasing=model["erasing"]),
+        recompression=RecompressionSettings(**recompression),
+        mixup_alpha=training["mixup_alpha"],
+        seed=0,
+    )
+
+
+def read_pairs(demo: Path, held_out: Sequence[str]) -> tuple[list[Pair], list[Pair], dict[str, Path]]:
+    """The pairs to train on, those that are held out, and the store of each part."""
+    table, stores = demo / "results" / "pairs.parquet", sorted((demo / "results" / "clips").glob("*.arrow"))
+    if not table.exists() or not stores:
+        raise UserError(
+            f"{demo} holds no finished demo: {table} and its clips are missing. Run `make demo`, or name one: --demo."
+        )
+    pairs = read_table(table, "pairs").to_pylist()
+    parts = sorted({pair["part"] for pair in pairs})
+    if not set(held_out) < set(parts):
+        raise UserError(
+            f"--held-out {' '.join(held_out)}: the demo has pairs of {', '.join(parts)}; name one or more, but not all."
+        )
+    held = [pair for pair in pairs if pair["part"] in held_out and pair["real_sha256"] != pair["fake_sha256"]]
+    rest = [pair for pair in pairs if pair["part"] not in held_out]
+    return rest, held, {path.stem: path for path in stores}
+
+
+def misaligned(pairs: Sequence[Pair], seed: int) -> list[Pair]:
+    """The same real clips, each with the fake clip of another pair of its part: the next one in a random ring."""
+    partner = {}
+    for part in sorted({pair["part"] for pair in pairs}):
+        of_part = [number for number, pair in enumerate(pairs) if pair["part"] == part]
+        if len(of_part) == 1:
+            raise UserError(f"{part} has but one pair to train on, with which no other can be mixed. Hold it out.")
+        ring = generator(seed, "misaligned", part).permutation(of_part).tolist()
+        partner |= dict(zip(ring, ring[1:] + ring[:1], strict=True))
+    mixed = []
+    for number, pair in enumerate(pairs):
+        other = pairs[partner[number]]
+        fake = {key: other[key] for key in ("fake", "fake_clip", "fake_sha256")}
+        mixed.append({**pair, **fake, "frames": min(pair["frames"], other["frames"]), "difference": None})
+    return mixed
+
+
+def weights_in(checkpoint: Path) -> dict[str, torch.Tensor]:
+    tensors = load_file(checkpoint)
+    return {key.removeprefix("model."): tensor for key, tensor in tensors.items() if key.startswith("model.")}
+
+
+def least_loss(samples: SampleSettings, iterations: Sequence[int], batch_pairs: int) -> float:
+    """The mean entropy of the targets of some iterations, in nats: no network's loss can be less."""
+    places = [(iteration, slot) for iteration in iterations for slot in range(batch_pairs)]
+    drawn = [
+        draw_targets(samples.kind, len(samples.frames), samples.mixup_alpha, samples.seed, *place) for place in places
+    ]
+    shares = np.concatenate(drawn).astype(np.float64)
+    shares = np.stack([shares, 1 - shares])
+    return float(-np.sum(shares * np.log(np.where(shares > 0, shares, 1)), axis=0).mean())
+
+
+def values_of(result: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """The numbers of a training by the table that shows them."""
+    tables = {}
+    for clips, title in CLIPS.items():
+        course = [row for row in result["course"] if row["clips"] == clips]
+        last, least = course[-1], min(course, key=lambda row: row["log_loss"])
+        tables[title] = {
+            "log loss, last": last["log_loss"],
+            "log loss, least": least["log_loss"],
+            "least after iteration": least["iteration"],
+            "AUC, last": last["auc"],
+            "AUC at the least": least["auc"],
+        }
+    tables["in training"] = {
+        "training loss": result["training_loss"],
+        "above the least possible": result["training_loss"] - result["least_training_loss"],
+        "log loss on clips that were trained on": result["training_clips"],
+    }
+    return tables
+
+
+def print_tables(results: Sequence[Mapping[str, Any]], variants: Sequence[str]) -> None:
+    of_variant = {name: [values_of(row) for row in results if row["variant"] == name] for name in variants}
+    for title, columns in of_variant[variants[0]][0].items():
+        rows = {
+            name: [
+                spread([seed[title][column] for seed in seeds], 0 if "iteration" in column else 3) for column in columns
+            ]
+            for name, seeds in of_variant.items()
+        }
+        print_table(title, list(columns), rows)
+
+    published = of_variant.pop("all", None)
+    if published and of_variant:
+        compared = [(title, f"log loss, {when}") for title in CLIPS.values() for when in ("last", "least")]
+        rows = {
+            name: [difference(seeds, published, title, column) for title, column in compared]
+            for name, seeds in of_variant.items()
+        }
+        print_table("less `all`, seed by seed", [f"{title}: {column}" for title, column in compared], rows)
+
+
+def spread(values: Sequence[float], digits: int = 3, sign: str = "") -> str:
+    mean = f"{statistics.mean(values):{sign}.{digits}f}"
+    return f"{mean} ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else mean
+
+
+def difference(seeds: Sequence[Mapping], published: Sequence[Mapping], title: str, column: str) -> str:
+    each = [one[title][column] - other[title][column] for one, other in zip(seeds, published, strict=True)]
+    return f"{spread(each, sign='+')} ({sum(value > 0 for value in each)} of {len(each)})"
+
+
+def print_table(title: str, columns: Sequence[str], rows: Mapping[str, Sequence[str]]) -> None:
+    print(f"\n| {title} | {' | '.join(columns)} |\n|---{'|---' * len(columns)}|")
+    for name, cells in rows.items():
+        print(f"| `{name}` | {' | '.join(cells)} |")
+
+
+def given_up(which: tuple[str, int], reason: str) -> NoReturn:
+    raise UserError(f"The training of {which[0]} with the seed {which[1]} failed: {reason}. Run again to go on.")
+
+
+def positive(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--demo", type=Path, default=Path("demo"), help="the folder of a finished demo")
+    parser.add_argument("--folder", type=Path, default=Path("ablation"), help="where results are kept")
+    parser.add_argument("--held-out", nargs="+", default=HELD_OUT, metavar="PART", help="parts to measure on")
+    parser.add_argument("--iterations", type=positive, default=320)
+    parser.add_argument("--seeds", type=positive, default=3, help="trainings of each variant")
+    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
+    parser.add_argument("--jobs", type=positive, default=2, help="trainings at the same time, one thread each")
+    options = parser.parse_args()
+    experiment = Experiment(options.demo, options.folder, tuple(options.held_out), options.iterations)
+    variants = list(dict.fromkeys(options.variants))
+    which = [(variant, seed) for seed in range(options.seeds) for variant in variants]
+    try:
+        trained, held, _ = read_pairs(options.demo, options.held_out)
+        print(f"{len(trained)} pairs to train on, {len(held)} held out ({', '.join(options.held_out)})")
+        print(f"{options.iterations} iterations, seeds 0 to {options.seeds - 1}; torch {torch.__version__}", flush=True)
+        results = []
+        for result in map_in_order(experiment.prepare, which, options.jobs, None, given_up):
+            results.append(result)
+            print(f"{len(results)} of {len(which)}: {result['variant']}, seed {result['seed']}", file=sys.stderr)
+        print_tables(results, variants)
+    except UserError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()
