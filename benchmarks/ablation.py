@@ -16,9 +16,9 @@ that compressing clips again makes it withstand what happens to videos on their 
 
 Trainings of the same seed start from the same weights and have the same draws in all else. All are measured on the
 same clips, every pair of the parts that are held out (but not those that differ in sound alone): clean, and degraded,
-each pair compressed again by a draw from the published ranges, in yuv420p and with the demo's preset. Two of
-the demo's four parts are held out (--held-out), those that share the fewest people with the others; some they share. A
-clip's probability is the mean over its two frames. A guess of 0.5 has a log loss of 0.6931.
+each pair compressed again by a draw from the published ranges, in yuv420p and with the demo's preset. Of the
+four parts that the demo trains on two are held out (--held-out), those that share the fewest people with the others;
+some they share. A clip's probability is the mean over its two frames. A guess of 0.5 has a log loss of 0.6931.
 
 Sixteen times in a training its weights are measured. `last` is the end; `least` is the least log loss over the course,
 on clean and on degraded clips each by itself. It is chosen on the clips that it is a measure of, so it flatters; the
@@ -71,7 +71,7 @@ from dfdc.weights import load_pretrained
 
 ROOT = Path(__file__).resolve().parents[1]
 MODEL = "large_crop"
-# The two other parts show the same footage. Of the nine people whom these show, three are not in it.
+# The two other parts show the same footage. Of the nine people whom these show, four are not in it.
 HELD_OUT = ("dfdc_train_part_1", "dfdc_train_part_2")
 MEASUREMENTS = 16  # over a training
 CPU = torch.device("cpu")
@@ -217,7 +217,7 @@ def read_pairs(demo: Path, held_out: Sequence[str]) -> tuple[list[Pair], list[Pa
         raise UserError(
             f"{demo} holds no finished demo: {table} and its clips are missing. Run `make demo`, or name one: --demo."
         )
-    pairs = read_table(table, "pairs").to_pylist()
+    pairs = [pair for pair in read_table(table, "pairs").to_pylist() if pair["split"] == "train"]
     parts = sorted({pair["part"] for pair in pairs})
     if not set(held_out) < set(parts):
         raise UserError(

@@ -3,8 +3,10 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
 from functools import reduce
 from pathlib import Path
@@ -14,6 +16,10 @@ import pytest
 import yaml
 from filelock import FileLock
 from hypothesis import settings
+
+# A shell that starts something in the background lets it ignore Ctrl-C, and that is inherited. Not by the tests.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same examples in every run, so that a run that passed passes again; others are looked for with
 # `pytest --hypothesis-profile=search`.
