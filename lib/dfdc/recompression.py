@@ -150,7 +150,8 @@ def encode_pyav(frames: Frames, draw: Recompression, settings: RecompressionSett
         converter = VideoReformatter()
         packets = []
         for index, pixels in enumerate(frames):
-            picture = av.VideoFrame.from_numpy_buffer(np.ascontiguousarray(pixels), format="rgb24")
+            # A copy, because the scaler reads a few bytes beyond a picture: FFmpeg's own memory has room for that.
+            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
             scaled = converter.reformat(
                 picture, width, height, settings.pixel_format, interpolation=Interpolation.BICUBIC, threads=1
             )

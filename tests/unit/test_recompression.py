@@ -262,6 +262,50 @@ def test_the_result_does_not_depend_on_what_memory_held():
     assert len(results) == 1
 
 
+# Pictures at the very end of readable memory.
+AT_THE_END = """
+import ctypes, mmap
+import numpy as np
+from dfdc.recompression import Recompression, RecompressionSettings, recompress
+
+libc = ctypes.CDLL(None)
+libc.mmap.restype = ctypes.c_void_p
+libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t] + 3 * [ctypes.c_int] + [ctypes.c_long]
+libc.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+
+def at_the_end(picture):
+    pages = -(-picture.nbytes // mmap.PAGESIZE) * mmap.PAGESIZE
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+    start = libc.mmap(None, pages + mmap.PAGESIZE, mmap.PROT_READ | mmap.PROT_WRITE, flags, -1, 0)
+    assert libc.mprotect(start + pages, mmap.PAGESIZE, 0) == 0
+    memory = (ctypes.c_uint8 * picture.nbytes).from_address(start + pages - picture.nbytes)
+    moved = np.frombuffer(memory, np.uint8).reshape(picture.shape)
+    moved[:] = picture
+    return moved
+
+rng = np.random.default_rng(0)
+for _ in range(20):
+    height, width = rng.integers(20, 300, 2)
+    clip = [at_the_end(rng.integers(0, 256, (height, width, 3), np.uint8)) for _ in range(4)]
+    draw = Recompression(30, float(rng.uniform(0.25, 1)), 30, "film")
+    recompress(clip, draw, RecompressionSettings(preset="ultrafast"))
+print("done")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for memory")
+def test_nothing_beyond_a_picture_is_read():
+    done = subprocess.run(
+        [sys.executable, "-c", AT_THE_END],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done
+    assert done.stdout == "done\n"
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_the_same_draw_gives_the_same_bytes(backend):
     first, second = (recompress(CLIP[:20], DRAWS[4], SETTINGS[backend]) for _ in range(2))
