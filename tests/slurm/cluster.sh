@@ -17,8 +17,9 @@ install() {
     [ "$(id -u)" = 0 ] || complain "The tests of SLURM start its daemons, which takes root."
     have slurmctld && have slurmd && have sbatch && have munged && return
     have apt-get || complain "SLURM is not installed, and there is no apt-get to install it with."
-    { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends slurm-wlm munge; } \
-        >/dev/null 2>&1 || complain "Installing SLURM (apt-get install slurm-wlm munge) failed."
+    local said
+    said=$({ apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends \
+        slurm-wlm munge; } 2>&1) || complain "Installing SLURM (apt-get install slurm-wlm munge) failed: ${said##*$'\n'}"
 }
 
 start() {
