@@ -1,0 +1,7 @@
+"""``python -m dfdc.cli``: the command ``dfdc`` where it is not installed."""
+
+import sys
+
+from dfdc.cli import main
+
+sys.exit(main())
