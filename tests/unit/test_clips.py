@@ -189,7 +189,10 @@ def test_how_much_fakes_differ(folder, tmp_path):
     store = Store(tmp_path / "s.arrow")
 
     def coarse(clip):
-        return np.array([cv2.resize(picture, (16, 16), interpolation=cv2.INTER_AREA) for picture in store.read(clip)])
+        pictures = np.array(store.read(clip), float)
+        height, width = (side // 16 for side in pictures.shape[1:3])
+        cells = pictures[:, : height * 16, : width * 16].reshape(-1, 16, height, 16, width, 3)
+        return np.round(cells.mean((2, 4)))
 
     assert [row["difference"] for row in rows if row["label"] == "REAL"] == [None] * 5
     found = {row["fake"]: row for row in rows if row["label"] == "FAKE" and row["frames"]}
@@ -198,7 +201,7 @@ def test_how_much_fakes_differ(folder, tmp_path):
     for name, row in found.items():
         (twin,) = (other for other in rows if (other["label"], other["fake"]) == ("REAL", name))
         real, fake = coarse(twin["clip"])[: row["frames"]].astype(float), coarse(row["clip"])
-        assert row["difference"] == pytest.approx(np.abs(real - fake).mean())
+        assert row["difference"] == pytest.approx(np.abs(real - fake).mean(), abs=0.01)
     assert min(found[name]["difference"] for name in ("f.mp4", "short.mp4")) > 10
     (missing,) = (row for row in rows if row["video"] == "missing.mp4")
     assert missing["difference"] is None
