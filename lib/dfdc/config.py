@@ -130,6 +130,13 @@ def _contradictions(config: Mapping[str, Any]) -> Iterable[str]:
         if config["data"]["parts"] != made:
             yield f"data.parts: must be {made}, the parts that the demo makes (demo.parts)"
     yield from _faults_of_validation(config)
+    calibration, validation = config["ensemble"]["calibration"], config["validation"]
+    trained = any(not model["weights"] for model in config["models"].values())
+    if calibration != "published" and not (trained and (validation["parts"] or validation["share"] > 0)):
+        why = (
+            "validation keeps nothing out of training" if trained else "with weights for all models nothing is trained"
+        )
+        yield f"ensemble.calibration: {calibration} is fitted on pairs kept out of training, but {why}; set published"
     if config["training"]["warmup_iterations"] >= config["training"]["iterations"]:
         yield "training.warmup_iterations: must be less than training.iterations"
 
