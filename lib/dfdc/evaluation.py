@@ -64,8 +64,9 @@ def evaluate(
     """How good each model, each pair of models and all together are on test videos: the numbers, and the scores.
 
     ``videos`` are rows of the tables of test videos, ``tracks`` the tables of their tracks, ``scores_of`` the tables
-    of scores of each model; ``calibration`` names that of the settings. The scores are rows of the table ``evaluated``. Groups of videos are measured for all
-    models together; a group of fakes made by one method has all real videos beside it.
+    of scores of each model; ``calibration`` names that of the settings. The scores are rows of the table
+    ``evaluated``. Groups of videos are measured for all models together; a group of fakes made by one method has all
+    real videos beside it.
     """
     about = {video["video"]: video for video in videos}
     names = sorted(set(about) & set(labels))

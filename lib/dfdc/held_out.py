@@ -1,7 +1,6 @@
 """What a model with finished weights says of clips that were kept out of training, also when they are compressed."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 

@@ -28,9 +28,8 @@ def main() -> None:
     write_text(snakemake.output.calibration, json.dumps(calibration, indent=2) + "\n")
     write_table(snakemake.output.scores, "evaluated", rows)
     plain = result["conditions"][PLAIN]["ensemble"]
-    logger.info(
-        f"{plain['clips']} clips of {plain['sources']} videos: log loss {plain['log_loss']}, AUC {plain['auc']}"
-    )
+    counts = f"{plain['clips']} clips of {plain['sources']} real videos and their fakes"
+    logger.info(f"{counts}: log loss {plain['log_loss']}, AUC {plain['auc']}")
 
 
 if __name__ == "__main__":

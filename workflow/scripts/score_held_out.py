@@ -1,4 +1,4 @@
-"""Score clips that were kept out of training with one model: pairs, clips and weights → a probability for each frame."""
+"""Score clips that were kept out of training with one model: pairs, clips, weights → a probability for each frame."""
 
 from pathlib import Path
 
