@@ -161,4 +161,4 @@ def _faults_of_calibration(config: Mapping[str, Any]) -> Iterable[str]:
         fault = "validation.parts and validation.share keep nothing out"
     else:
         return
-    yield f"ensemble.calibration: {calibration} is fitted on pairs kept out of training, but {fault}; set it to published"
+    yield f"ensemble.calibration: {calibration} is fitted on pairs kept out of training, but {fault}; set published"

@@ -25,9 +25,10 @@ def read_details(path: str | Path) -> dict[str, Label]:
     """
     labels = read_labels(path)
     with Path(path).open(newline="", encoding="utf-8-sig") as file:
-        known = (
-            json.load(file) if Path(path).suffix == ".json" else {row["filename"]: row for row in csv.DictReader(file)}
-        )
+        if Path(path).suffix == ".json":
+            known = json.load(file)
+        else:
+            known = {row["filename"]: row for row in csv.DictReader(file)}
     return {
         name: Label(fake, str(known[name].get("original") or name), str(known[name].get("method") or ""))
         for name, fake in labels.items()

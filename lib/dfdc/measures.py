@@ -29,7 +29,8 @@ def measure(labels: np.ndarray, scores: np.ndarray) -> dict[str, float | None]:
       scores are one step.
     - ``calibration_error``: the expected calibration error, the mean over 10 bins of equal width of
       |mean score - share of fakes|, each bin weighted by what is in it (Guo et al., "On Calibration of Modern Neural
-      Networks", ICML 2017, section 2, for the probability of being fake).
+      Networks", ICML 2017, section 2, for the probability of being fake). Of few scores it is above 0 by chance, and
+      more so in the replicates of ``intervals``.
     - ``brier``: the mean of (score - label)².
     - ``accuracy``: the share on the right side of 0.5, which itself counts as real.
 

@@ -87,8 +87,8 @@ def test_labels_corrected(project, world):
     """The submission waits for the evaluation, so it is written again, with the same content."""
     path = "demo/data/test_labels.csv"
     head, first, *rest = (project.folder / path).read_text().splitlines()
-    name, label = first.split(",")
-    project.write(path, "\n".join([head, f"{name},{1 - int(label)}", *rest, ""]).encode())
+    name, label, method = first.split(",")
+    project.write(path, "\n".join([head, f"{name},{1 - int(label)},{method}", *rest, ""]).encode())
     assert project.plan(own_data=True) == world.after("evaluate")
 
 
