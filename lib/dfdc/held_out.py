@@ -45,7 +45,7 @@ def score_held_out(
             f"These weights are for windows of {scorer.sequence_length} frames, but the model's `frames` in the config "
             f"are {len(frames)}. Give it {scorer.sequence_length} frames."
         )
-    dataset = _Clips(pairs, stores, tuple(frames), tuple(conditions(recompression).items()))
+    dataset = Clips(pairs, stores, tuple(frames), tuple(conditions(recompression).items()))
     rows: list[dict[str, Any]] = []
     loaded = progress(load_in_order(dataset, workers if workers > 1 else 0), len(dataset), "clips")
     for number, (height, of_conditions) in enumerate(loaded):
@@ -68,9 +68,8 @@ def score_held_out(
     return rows
 
 
-class _Clips(Dataset):
-    """Both clips of each pair, the real one first: the height of their pictures, and their frames as they are under
-    each condition."""
+class Clips(Dataset):
+    """Both clips of each pair, the real one first. Goes to other processes as the rows of the pairs."""
 
     def __init__(
         self,
@@ -79,10 +78,12 @@ class _Clips(Dataset):
         frames: tuple[int, ...],
         wanted: tuple[tuple[str, Recompression | None], ...],
     ) -> None:
+        """Map the stores. Raises UserError if one is missing or is not a store."""
         self._pairs, self._frames, self._wanted = pairs, frames, wanted
         self._stores = {part: Store(stores[part]) for part in sorted({pair["part"] for pair in pairs})}
 
     def __len__(self) -> int:
+        """The number of clips."""
         return 2 * len(self._pairs)
 
     def clip(self, index: int) -> tuple[Mapping[str, Any], str]:
@@ -90,6 +91,7 @@ class _Clips(Dataset):
         return self._pairs[index // 2], ("REAL", "FAKE")[index % 2]
 
     def __getitem__(self, index: int) -> tuple[int, dict[str, list[np.ndarray]]]:
+        """The height of a clip's pictures, and for each condition the frames that are wanted."""
         pair, label = self.clip(index)
         # Where one clip is shorter than its twin, both are read as far as both go, as in training.
         pictures = self._stores[pair["part"]].read(pair[f"{label.lower()}_clip"], range(pair["frames"]))
