@@ -27,12 +27,12 @@ class EnsembleSettings:
     temperature: float | None = None
 
 
-def ensemble_settings(section: Mapping[str, Any], calibration: str | Path | None) -> EnsembleSettings:
+def ensemble_settings(section: Mapping[str, Any], calibration: str | Path) -> EnsembleSettings:
     """The section ``ensemble`` of the config with the number that it asks for.
 
     With ``calibration: published`` that is its own exponent. With ``exponent`` or ``temperature`` it is the one fitted
-    on validation data, from the file ``calibration`` (results/held_out/calibration.json). Raises UserError if that
-    holds none.
+    on validation data, from the file ``calibration`` (results/held_out/calibration.json), which else is not read.
+    Raises UserError if it holds none.
     """
     rest = {key: value for key, value in section.items() if key != "calibration"}
     wanted = section["calibration"]

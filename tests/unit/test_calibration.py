@@ -71,7 +71,7 @@ def test_the_number_that_the_config_asks_for(tmp_path):
     section = {"exponent": 0.65, "clip": [0.02, 0.98], "weight_offset": 0.0001, "unknown": 0.5}
     path = tmp_path / "calibration.json"
     path.write_text(json.dumps({"exponent": {"exponent": 0.8}, "temperature": {"temperature": None}}))
-    published = ensemble_settings(section | {"calibration": "published"}, None)
+    published = ensemble_settings(section | {"calibration": "published"}, "")
     assert (published.exponent, published.clip, published.temperature) == (0.65, [0.02, 0.98], None)
     assert ensemble_settings(section | {"calibration": "exponent"}, path).exponent == 0.8
     with pytest.raises(UserError, match="there are no validation pairs to fit it on"):

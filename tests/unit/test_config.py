@@ -14,6 +14,8 @@ ROOT = Path(__file__).parents[2]
 SCHEMA = read_yaml(ROOT / "workflow" / "schemas" / "config.schema.yaml")
 CONFIG = read_yaml(ROOT / "config.yaml")
 ONLY_IN_THE_DEMO = {"demo"}
+# Changes, see `changed`: finished weights for every model.
+GIVEN = {f"models__{name}__weights": "weights" for name in CONFIG["models"]}
 
 
 def resolved(schema):
@@ -298,11 +300,9 @@ def test_all_faults_are_told_at_once():
             "validation.share keep nothing out; set published",
         ),
         (
-            changed(
-                ensemble__calibration="temperature", **{f"models__{name}__weights": "w" for name in CONFIG["models"]}
-            ),
-            "ensemble.calibration: temperature is fitted on pairs kept out of training, but with weights for all models "
-            "nothing is trained; set published",
+            changed(ensemble__calibration="temperature", **GIVEN),
+            "ensemble.calibration: temperature is fitted on pairs kept out of training, but with weights for all "
+            "models nothing is trained; set published",
         ),
         (changed(ensemble__clip=[0.9, 0.1]), "ensemble.clip: the first number (0.9) must not be more than"),
     ],

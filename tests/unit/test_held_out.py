@@ -67,7 +67,8 @@ def test_what_is_read_in_another_process_is_the_same(stores):
     for number in range(len(clips)):
         (height, seen), (other_height, others) = clips[number], elsewhere[number]
         assert height == other_height
-        assert all(np.array_equal(one, other) for name in seen for one, other in zip(seen[name], others[name]))
+        for name in seen:
+            np.testing.assert_array_equal(seen[name], others[name])
 
 
 def test_without_pairs(stores, scorers):

@@ -22,7 +22,7 @@ def main() -> None:
         videos,
         [read_table(path, "tracks") for path in snakemake.input.tracks],
         scores_of,
-        ensemble_settings(snakemake.params.settings, snakemake.input.get("calibration")),
+        ensemble_settings(snakemake.params.settings, snakemake.input.calibration),
         snakemake.params.settings["calibration"],
     )
     write_text(snakemake.output.evaluation, json.dumps(result, indent=2) + "\n")

@@ -11,7 +11,7 @@ def main() -> None:
         video for path in snakemake.input.videos for video in read_table(path, "test_videos")["video"].to_pylist()
     ]
     scores = [read_table(path, "scores") for path in snakemake.input.scores]
-    settings = ensemble_settings(snakemake.params.settings, snakemake.input.get("calibration"))
+    settings = ensemble_settings(snakemake.params.settings, snakemake.input.calibration)
     write_text(snakemake.output[0], submission_csv(video_scores(videos, scores, settings)))
     logger.info(f"{len(videos)} videos scored")
 
