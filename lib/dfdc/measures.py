@@ -16,7 +16,7 @@ MEASURES = ("log_loss", "balanced_log_loss", "auc", "average_precision", "calibr
 BINS = 10  # of equal width, from 0 to 1
 REPLICATES = 1000
 LEVEL = 0.95
-BLOCK = 4_000_000  # so many weights are held at a time
+BLOCK = 1_000_000  # weights that are held at a time
 
 
 def measure(labels: np.ndarray, scores: np.ndarray) -> dict[str, float | None]:
@@ -36,7 +36,8 @@ def measure(labels: np.ndarray, scores: np.ndarray) -> dict[str, float | None]:
 
     Without scores none is defined; without one of the labels balanced log loss, AUC and average precision are not.
     """
-    values = _weighted(np.asarray(labels), np.asarray(scores, np.float64), np.ones((1, len(scores))))
+    _, (labels, scores) = _sorted(labels, scores)
+    values = _weighted(labels, scores, np.ones((1, len(scores))))
     return {name: None if np.isnan(values[name][0]) else float(values[name][0]) for name in MEASURES}
 
 
@@ -53,13 +54,15 @@ def intervals(
     names, source = np.unique(np.asarray(sources, dtype=str), return_inverse=True)
     if len(names) < 2:
         return dict.fromkeys(MEASURES)
-    labels, scores = np.asarray(labels), np.asarray(scores, np.float64)
+    order, (labels, scores) = _sorted(labels, scores)
+    source = source[order]
     rng = generator(0, "bootstrap")
     size = max(BLOCK // len(scores), 1)
     found = []
     for first in range(0, replicates, size):
-        draws = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), min(size, replicates - first))
-        found.append(_weighted(labels, scores, draws[:, source].astype(np.float64)))
+        draws = rng.integers(len(names), size=(min(size, replicates - first), len(names)))
+        counts = np.stack([np.bincount(drawn, minlength=len(names)) for drawn in draws])
+        found.append(_weighted(labels, scores, counts[:, source].astype(np.float64)))
     return {name: _interval(np.concatenate([block[name] for block in found])) for name in MEASURES}
 
 
@@ -101,54 +104,55 @@ def reliability_bins(labels: np.ndarray, scores: np.ndarray, bins: int = BINS) -
     return rows
 
 
+def _sorted(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
+    """The order from the highest score to the lowest, and labels and scores in it."""
+    labels, scores = np.asarray(labels), np.asarray(scores, np.float64)
+    order = np.argsort(-scores, kind="stable")
+    return order, (labels[order], scores[order])
+
+
 def _weighted(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
-    """Each measure for every row of R x N weights, as if score n was there weights[r, n] times; nan if undefined."""
-    # Sums by einsum, not by @: BLAS adds in another order with another number of cores.
+    """Each measure for every row of R x N weights, as if score n was there weights[r, n] times; nan if undefined.
+
+    The scores are sorted, the highest first.
+    """
+    if len(scores) == 0:
+        return {name: np.full(len(weights), np.nan) for name in MEASURES}
     fake = labels == 1
     clipped = np.clip(scores, LOG_LOSS_CLIP, 1 - LOG_LOSS_CLIP)
     losses = -np.where(fake, np.log(clipped), np.log1p(-clipped))
-    right = (scores > 0.5) == fake
     total, fakes = weights.sum(1), _sums(weights, fake)
+    loss, loss_of_fakes = _sums(weights, losses), _sums(weights, losses * fake)
+    # Scores are equal, or in one bin, from each of these places to the next.
+    steps = np.flatnonzero(np.diff(scores, prepend=np.inf))
+    bins = np.flatnonzero(np.diff(_bins(scores, BINS), prepend=BINS))
     with np.errstate(divide="ignore", invalid="ignore"):
-        of_both = _sums(weights, losses * fake) / fakes, _sums(weights, losses * ~fake) / (total - fakes)
-        auc, average_precision = _ranked(fake, scores, weights)
+        auc, average_precision = _ranked(*(_totals(values, steps) for values in (weights, weights * fake)))
         return {
-            "log_loss": _sums(weights, losses) / total,
-            "balanced_log_loss": (of_both[0] + of_both[1]) / 2,
+            "log_loss": loss / total,
+            "balanced_log_loss": (loss_of_fakes / fakes + (loss - loss_of_fakes) / (total - fakes)) / 2,
             "auc": auc,
             "average_precision": average_precision,
-            "calibration_error": _calibration_error(fake, scores, weights),
+            "calibration_error": np.abs(_totals(weights * (scores - fake), bins)).sum(1) / total,
             "brier": _sums(weights, (scores - fake) ** 2) / total,
-            "accuracy": _sums(weights, right) / total,
+            "accuracy": _sums(weights, (scores > 0.5) == fake) / total,
         }
 
 
-def _ranked(fake: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """AUC and average precision, for every row of weights."""
-    if len(scores) == 0:
-        return np.full(len(weights), np.nan), np.full(len(weights), np.nan)
-    order = np.argsort(-scores, kind="stable")
-    steps = np.flatnonzero(np.diff(scores[order], prepend=np.inf))  # where the scores are lower than before
-    ordered = weights[:, order]
-    both = np.add.reduceat(ordered, steps, axis=1)
-    fakes = np.add.reduceat(ordered * fake[order], steps, axis=1)
+def _ranked(both: np.ndarray, fakes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """AUC and average precision, for every row of what there is at each score, from the highest, and of its fakes."""
     reals = both - fakes
-    fakes_above, reals_above = fakes.cumsum(1), reals.cumsum(1)
-    all_fakes, all_reals = fakes_above[:, -1], reals_above[:, -1]
-    wins = (fakes * (all_reals[:, None] - reals_above + reals / 2)).sum(1)
-    seen = fakes_above + reals_above
-    precision = np.divide(fakes_above, seen, out=np.zeros_like(seen), where=seen > 0)
-    precision_sum = np.where(all_reals > 0, (fakes * precision).sum(1), np.nan)
-    return wins / (all_fakes * all_reals), precision_sum / all_fakes
+    above, fakes_above = both.cumsum(1), fakes.cumsum(1)
+    all_fakes, all_reals = fakes_above[:, -1], above[:, -1] - fakes_above[:, -1]
+    wins = (fakes * (all_reals[:, None] - (above - fakes_above) + reals / 2)).sum(1)
+    precision = np.divide(fakes_above, above, out=np.zeros_like(above), where=above > 0)
+    gained = np.where(all_reals > 0, (fakes * precision).sum(1), np.nan)
+    return wins / (all_fakes * all_reals), gained / all_fakes
 
 
-def _calibration_error(fake: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    bin_of = _bins(scores, BINS)
-    gaps = np.zeros(len(weights))
-    for number in np.unique(bin_of):
-        inside = bin_of == number
-        gaps += np.abs(_sums(weights[:, inside], (scores - fake)[inside]))
-    return gaps / weights.sum(1)
+def _totals(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """The sums of each row from each start to the next."""
+    return values if len(starts) == values.shape[1] else np.add.reduceat(values, starts, axis=1)
 
 
 def _bins(scores: np.ndarray, bins: int) -> np.ndarray:
@@ -156,6 +160,7 @@ def _bins(scores: np.ndarray, bins: int) -> np.ndarray:
 
 
 def _sums(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
+    # Not by @: BLAS adds in another order with another number of cores.
     return np.einsum("rn,n->r", weights, values.astype(np.float64))
 
 

@@ -83,7 +83,8 @@ def test_a_weight_counts_as_so_many_copies(labelled, seed):
     scores = scores / 10
     weights = np.random.default_rng(seed).integers(0, 4, len(labels))
     if weights.sum():
-        found = measures._weighted(labels, scores, weights[None].astype(float))
+        order = np.argsort(-scores)
+        found = measures._weighted(labels[order], scores[order], weights[None, order].astype(float))
         repeated = measure(np.repeat(labels, weights), np.repeat(scores, weights))
         for name in MEASURES:
             value = None if np.isnan(found[name][0]) else found[name][0]
