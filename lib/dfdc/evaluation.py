@@ -1,7 +1,7 @@
 """How good the scores of videos, or of clips, are when the labels are known."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -126,12 +126,13 @@ def compare(answers: Answers, settings: EnsembleSettings, things: str) -> tuple[
         "models": {model: [model] for model in models},
         "pairs": {" + ".join(pair): list(pair) for pair in combinations(models, 2)},
     }
-    scores = {"ensemble": answers.scores(models, settings)}
-    result = {"ensemble": report(answers.labels, scores["ensemble"], answers.sources, things)}
+    ensemble = answers.scores(models, settings)
+    result = {"ensemble": report(answers.labels, ensemble, answers.sources, things)}
+    scores: dict[str, np.ndarray] = {}
     for kind, combined in wanted.items():
         scores |= {name: answers.scores(together, settings) for name, together in combined.items()}
         result[kind] = {name: report(answers.labels, scores[name], answers.sources, things) for name in combined}
-    return result, scores
+    return result, scores | {"ensemble": ensemble}  # last: a model may have that name
 
 
 def report(labels: np.ndarray, scores: np.ndarray, sources: Sequence[str], things: str) -> dict[str, Any]:
@@ -177,7 +178,7 @@ def between(value: float | None, limits: Sequence[float], unit: str) -> str:
     return f"{limits[place - 1]} to {limits[place]} {unit}"
 
 
-def _natural(group: str) -> Iterator[Any]:
+def _natural(group: str) -> tuple[int, int, str]:
     """Groups in the order of the numbers that they begin with, "below" first and "unknown" last."""
     digits = "".join(character for character in group.split(" ")[0] if character.isdigit())
     rank = 0 if group.startswith("below") else 2 if group == "unknown" else 1

@@ -1,6 +1,6 @@
 """How good the models are on clips that were kept out of training, and what calibration these ask for."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -30,50 +30,55 @@ def evaluate_held_out(
     A clip counts as a video does in prediction, but for the frames: here each model looks at those that it takes from a
     clip in training, so that the share of each model in an ensemble is that of its frames.
     """
-    frames = pd.concat([table.to_pandas().assign(model=model) for model, table in sorted(scores_of.items())])
-    result: dict[str, Any] = {"conditions": {}}
-    rows: list[dict[str, Any]] = []
-    calibration: dict[str, Any] = {}
+    models = sorted(scores_of)
+    frames = pd.concat([scores_of[model].to_pandas().assign(model=model) for model in models])
+    conditions, rows = {}, []
     for condition in dict.fromkeys([PLAIN, *frames["condition"]]):
-        clips, answers = _answers(frames[frames["condition"] == condition], sorted(scores_of))
-        found, scores = compare(answers, settings, "clips")
-        of_clips = [methods.get((clip.part, clip.fake), "") * (clip.label == "FAKE") for clip in clips.itertuples()]
-        result["conditions"][condition] = found
-        calibrated = {(models, "published"): of_models for models, of_models in scores.items()}
-        if condition == PLAIN:
-            heights = [between(height / enlarge, FACE_HEIGHTS, "pixels") for height in clips["height"]]
-            result["groups"] = groups(
-                answers, scores["ensemble"], {"face_height": heights, "method": of_clips}, "clips"
-            )
-            numbers, probabilities = answers.faces_of(sorted(scores_of))
-            calibration = calibrate(probabilities, numbers, answers.labels, answers.sources, settings)
-            for kind in LIMITS:
-                if calibration[kind][kind] is not None:
-                    fitted = with_value(settings, kind, calibration[kind][kind])
-                    calibrated["ensemble", kind] = answers.scores(sorted(scores_of), fitted)
-        rows += (
-            {
-                "part": clip.part,
-                "video": clip.real if clip.label == "REAL" else clip.fake,
-                "clip": clip.clip,
-                "source": f"{clip.part}/{clip.real}",
-                "method": method,
-                "label": int(clip.label == "FAKE"),
-                "condition": condition,
-                "models": models,
-                "calibration": kind,
-                "score": score,
-            }
-            for (models, kind), of_models in calibrated.items()
-            for clip, method, score in zip(clips.itertuples(), of_clips, of_models.tolist(), strict=True)
-        )
-    return {**result, **ABOUT}, calibration, rows
+        clips, answers = _answers(frames[frames["condition"] == condition], models, methods)
+        conditions[condition], scores = compare(answers, settings, "clips")
+        rows += (row for name in scores for row in _rows(clips, condition, name, "published", scores[name]))
+
+    clips, answers = _answers(frames[frames["condition"] == PLAIN], models, methods)
+    heights = [between(height / enlarge, FACE_HEIGHTS, "pixels") for height in clips["height"]]
+    keys = {"face_height": heights, "method": list(clips["method"])}
+    numbers, probabilities = answers.faces_of(models)
+    calibration = calibrate(probabilities, numbers, answers.labels, answers.sources, settings)
+    for kind in LIMITS:
+        if calibration[kind][kind] is not None:
+            fitted = with_value(settings, kind, calibration[kind][kind])
+            rows += _rows(clips, PLAIN, "ensemble", kind, answers.scores(models, fitted))
+    of_groups = groups(answers, answers.scores(models, settings), keys, "clips")
+    return {"conditions": conditions, "groups": of_groups, **ABOUT}, calibration, rows
 
 
-def _answers(frames: pd.DataFrame, models: list[str]) -> tuple[pd.DataFrame, Answers]:
+def _rows(
+    clips: pd.DataFrame, condition: str, models: str, calibration: str, scores: np.ndarray
+) -> Iterator[dict[str, Any]]:
+    """Rows of the table ``evaluated``, one for each clip."""
+    for clip, score in zip(clips.itertuples(), scores.tolist(), strict=True):
+        yield {
+            "part": clip.part,
+            "video": clip.real if clip.label == "REAL" else clip.fake,
+            "clip": clip.clip,
+            "source": f"{clip.part}/{clip.real}",
+            "method": clip.method,
+            "label": int(clip.label == "FAKE"),
+            "condition": condition,
+            "models": models,
+            "calibration": calibration,
+            "score": score,
+        }
+
+
+def _answers(
+    frames: pd.DataFrame, models: list[str], methods: Mapping[tuple[str, str], str]
+) -> tuple[pd.DataFrame, Answers]:
     """The clips that some frames are of, sorted, and what the models say of them."""
     key = ["part", "real", "fake", "label", "clip"]
     clips = frames.drop_duplicates(key)[[*key, "height"]].sort_values(key, ignore_index=True)
+    clips["method"] = [
+        methods.get((clip.part, clip.fake), "") if clip.label == "FAKE" else "" for clip in clips.itertuples()
+    ]
     number_of = pd.MultiIndex.from_frame(clips[["part", "clip"]])
     faces = {}
     for model in models:
