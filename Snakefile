@@ -36,12 +36,13 @@ include: "rules/common.smk"
 include: "rules/faces.smk"
 include: "rules/pairs.smk"
 include: "rules/train.smk"
+include: "rules/held_out.smk"
 include: "rules/predict.smk"
 
 
 if TEST_LABELS:
 
-    include: "rules/report.smk"
+    include: "rules/evaluate.smk"
 
 
 if "demo" in config:
@@ -56,5 +57,4 @@ localrules:
 rule all:
     default_target: True
     input:
-        "submission.csv",
-        EVALUATION,
+        ALL,

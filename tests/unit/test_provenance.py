@@ -160,7 +160,9 @@ NEEDED = {
     "crop_test_faces": {"crops", "clips", "video", "selective", "store", "tracking"},
     "score": {"gpus", "leases", "inference", "models", "weights", "augment.transform", "augment.device", "store"},
     "submission": {"ensemble", "tables"},
-    "evaluate": {"evaluation", "metrics", "ensemble", "layout"},
+    "evaluate": {"evaluation", "measures", "metrics", "ensemble", "labels", "layout"},
+    "score_held_out": {"held_out", "inference", "recompression", "validation", "store", "dataset", "gpus", "models"},
+    "evaluate_held_out": {"held_out_evaluation", "evaluation", "calibration", "measures", "ensemble", "layout"},
 }
 
 
