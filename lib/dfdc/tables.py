@@ -90,6 +90,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             _column("first_frame", pa.int32(), "frame number of the clip's first frame"),
             _column("box", pa.list_(pa.int32(), 4), "the pixels that were cut"),
             _column("frames", pa.int32(), "frames in the clip"),
+            _column("bytes", pa.int64(), "size of the clip's PNG files in the store; 0 if it is not there"),
             _column(
                 "status",
                 pa.string(),

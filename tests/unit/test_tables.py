@@ -9,6 +9,7 @@ from dfdc.tables import SCHEMAS, boxes_of, read_table, write_table
 VALUES = {
     pa.string(): "text",
     pa.int32(): 7,
+    pa.int64(): 2**40,
     pa.float32(): 0.5,
     pa.bool_(): True,
     pa.float64(): 0.1,
