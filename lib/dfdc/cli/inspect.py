@@ -14,7 +14,7 @@ import json
 import shutil
 import textwrap
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -82,9 +82,10 @@ def kind_of(path: Path) -> str:
         return "weights"
     if start.lstrip().startswith(b"{"):
         return "evaluation"
+    look = f"begins with {start[:12]!r}" if start else "is empty"
     raise UserError(
         f"{path} is nothing that a stage writes: neither a table (.parquet), a store (.arrow), weights (.safetensors, "
-        f".pth), submission.csv nor evaluation.json. {'It is empty.' if not start else f'It begins with {start[:12]!r}.'}"
+        f".pth), submission.csv nor evaluation.json. It {look}."
     )
 
 
@@ -290,8 +291,8 @@ def _nested(values: Mapping[str, Any], depth: int = 0) -> Iterator[str]:
             yield head.rstrip()
             yield from _nested(value, depth + 1)
         else:
-            text = _number(value) if isinstance(value, float) else value if isinstance(value, str) else json.dumps(value)
-            yield from _wrapped(text, head + "  ")
+            text = value if isinstance(value, str) else json.dumps(value)
+            yield from _wrapped(_number(value) if isinstance(value, float) else text, head + "  ")
 
 
 def _wrapped(text: str, head: str) -> list[str]:
