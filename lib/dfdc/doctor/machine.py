@@ -223,7 +223,7 @@ def _disk(config: Mapping[str, Any], amounts: Amounts) -> Iterator[Finding]:
     )
     if free < needed:
         remedy = "Make room, or let results be a link to a folder on a larger disk."
-        yield Finding("stops", "disk", f"{what}, {in_units(clips)} in all for clips (faces of 250 pixels)", remedy)
+        yield Finding("stops", "disk", f"{what} (all clips {in_units(clips)}, if faces are 250 pixels high)", remedy)
     else:
         yield Finding("ok", "disk", what)
     if (kind := disk_kind(results)) in NETWORK_DISKS:
