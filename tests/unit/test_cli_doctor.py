@@ -194,10 +194,12 @@ def test_a_part_in_figures(tmp_path):
     (folder / "a.mp4").unlink()
     (folder / "a.mp4").symlink_to("nothing")
     (folder / "b.mp4").write_bytes(b"")
+    (folder / "c.mp4").unlink()
+    (folder / "c.mp4").mkdir()
     (folder / "more.MP4").write_bytes(b"12345")
     found = look_at_part(folder)
-    assert (found.videos, found.fakes, found.missing, found.empty) == (3, 2, 1, 1)
-    assert (found.without_original, found.unnamed, found.bytes) == (2, 1, 10)
+    assert (found.videos, found.fakes, found.missing, found.empty) == (3, 2, 2, 1)
+    assert (found.without_original, found.unnamed, found.bytes) == (2, 1, 5)
 
 
 def test_finished_weights_need_no_parts(place):
