@@ -12,7 +12,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from samples import moving
+from samples import VALUES_OF_TYPES, moving
 
 from dfdc.cli import main
 from dfdc.cli.inspect import summary
@@ -87,25 +87,12 @@ def test_a_narrow_terminal(clips, capsys, monkeypatch):
     assert max(map(len, told(capsys, clips).splitlines()[1:])) <= 72
 
 
-VALUES = {
-    pa.string(): "text",
-    pa.int32(): 7,
-    pa.int64(): 2**40,
-    pa.float32(): 0.5,
-    pa.float64(): 0.1,
-    pa.list_(pa.float32(), 4): [1.5, 2.0, 3.0, 4.0],
-    pa.list_(pa.int32(), 4): [1, 2, 3, 4],
-    pa.list_(pa.int32()): list(range(40)),
-    pa.list_(pa.list_(pa.float32(), 4)): [[1.0, 2.0, 3.0, 4.0]] * 40,
-}
-
-
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_every_table_empty_or_full_or_null(name, tmp_path, capsys):
     path = tmp_path / "t"
     write_table(path, name, [])
     assert f"table {name}, 0 rows" in told(capsys, path)
-    full = {field.name: VALUES[field.type] for field in SCHEMAS[name]}
+    full = {field.name: VALUES_OF_TYPES[field.type] for field in SCHEMAS[name]}
     write_table(path, name, [full, dict.fromkeys(SCHEMAS[name].names)])
     assert told(capsys, path).count("; 1 null") == len(SCHEMAS[name])
 
@@ -120,6 +107,21 @@ def test_the_summary_of_numbers(values):
         )
     nulls = len(values) - len(numbers)
     assert said.endswith(f"; {nulls} null" if nulls and numbers else "all null" if nulls else said)
+
+
+def test_long_lists_are_abbreviated(tmp_path, capsys):
+    row = {field.name: VALUES_OF_TYPES[field.type] for field in SCHEMAS["aligned"]}
+    write_table(
+        tmp_path / "t", "aligned", [row | {"frames": list(range(40)), "real_boxes": [[1.5, 2.0, 3.0, 4.0]] * 40}]
+    )
+    said = told(capsys, tmp_path / "t")
+    assert "[0, 1, … 40]" in said
+    assert "[[1.5, 2, 3, 4], [1.5, 2, 3, 4], … 40]" in said
+    assert "lengths all 40; values 0 to 39, median 19.5" in said
+
+
+def test_the_summary_of_truth_values():
+    assert summary(pa.chunked_array([[True, False, None, True]], pa.bool_())) == "true 2, false 1; 1 null"
 
 
 @given(st.lists(st.sampled_from(["REAL", "FAKE", "", "ok"]), min_size=1, max_size=30))

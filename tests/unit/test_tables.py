@@ -7,26 +7,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from samples import VALUES_OF_TYPES
 
 from dfdc.errors import UserError
 from dfdc.tables import SCHEMAS, boxes_of, read_table, type_in_words, write_table
 
-VALUES = {
-    pa.string(): "text",
-    pa.int32(): 7,
-    pa.int64(): 2**40,
-    pa.float32(): 0.5,
-    pa.bool_(): True,
-    pa.float64(): 0.1,
-    pa.list_(pa.float32(), 4): [1.5, 2.0, 3.0, 4.0],
-    pa.list_(pa.int32(), 4): [1, 2, 3, 4],
-    pa.list_(pa.int32()): [1, 2, 3],
-    pa.list_(pa.list_(pa.float32(), 4)): [[1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0]],
-}
-
 
 def row(name):
-    return {field.name: VALUES[field.type] for field in SCHEMAS[name]}
+    return {field.name: VALUES_OF_TYPES[field.type] for field in SCHEMAS[name]}
 
 
 @pytest.mark.parametrize("name", SCHEMAS)

@@ -26,7 +26,7 @@ import pyarrow.parquet as pq
 
 from dfdc.errors import UserError
 from dfdc.files import atomic_path
-from dfdc.store import SCHEMA, Store
+from dfdc.store import PNG_SIGNATURE, SCHEMA, Store
 from dfdc.tables import type_in_words
 
 WIDEST = 100  # columns of the terminal that are used
@@ -121,8 +121,8 @@ def summary(column: pa.ChunkedArray) -> str:
     values = column.drop_null()
     if len(values) == 0:
         return "all null" if nulls else "nothing"
-    if pa.types.is_string(values.type):
-        said = _words(values)
+    if pa.types.is_string(values.type) or pa.types.is_boolean(values.type):
+        said = _words(values.cast(pa.string()))
     elif pa.types.is_nested(values.type):
         inner, lengths = values.type.value_type, pc.list_value_length(values)
         said = "" if pa.types.is_fixed_size_list(values.type) else f"lengths {_range(lengths)}"
@@ -220,7 +220,7 @@ def _clips(path: Path) -> list[pa.BinaryArray]:
 
 def _size_of_picture(png: bytes, path: Path) -> tuple[int, int]:
     """Width and height, which every PNG file says after its first 16 bytes."""
-    if not png.startswith(b"\x89PNG\r\n\x1a\n") or len(png) < 24:
+    if not png.startswith(PNG_SIGNATURE) or len(png) < 24:
         raise UserError(f"{path} is damaged: a picture in it is no PNG file. Delete it and run snakemake again.")
     return int.from_bytes(png[16:20], "big"), int.from_bytes(png[20:24], "big")
 
