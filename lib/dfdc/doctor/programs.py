@@ -1,5 +1,7 @@
 """The programs: are the packages those that were tested, and can they encode H.264?"""
 
+import pkgutil
+import re
 import subprocess
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -12,6 +14,7 @@ from packaging.requirements import Requirement
 
 from dfdc.doctor.finding import Finding, some, untrained
 
+PLUGIN = re.compile("snakemake_(executor|storage)_plugin_")
 SLURM = "snakemake-executor-plugin-slurm"
 
 
@@ -42,11 +45,9 @@ def _packages(checkout: Path) -> Iterator[Finding]:
 
 
 def _snakemake() -> Iterator[Finding]:
-    plugins = sorted(
-        f"{package.name.removeprefix('snakemake-')} {package.version}"
-        for package in metadata.distributions()
-        if package.name.startswith(("snakemake-executor-plugin", "snakemake-storage-plugin"))
-    )
+    # Snakemake, too, finds them by the names of their modules.
+    modules = sorted(module.name.replace("_", "-") for module in pkgutil.iter_modules() if PLUGIN.match(module.name))
+    plugins = [f"{name.removeprefix('snakemake-')} {_version(name)}" for name in modules]
     said = ", ".join([f"snakemake {_version('snakemake')}", *plugins])
     if which("sbatch") and not _version(SLURM):
         yield Finding("note", "snakemake", f"{said}; this is a SLURM cluster, and {SLURM} is missing.", "make install")
