@@ -2,6 +2,7 @@ import fcntl
 import json
 import os
 import shutil
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from snakemake.utils import update_config
 
 from dfdc.cli import doctor, main
-from dfdc.config import merged, read_config
+from dfdc.config import drop_removed_models, merged, read_config
 from dfdc.doctor import examine, machine
 from dfdc.doctor.data import look_at_part
 from dfdc.errors import UserError
@@ -57,9 +58,19 @@ def write_part(folder):
         (folder / name).write_bytes(b"video")
 
 
+@cache
+def defaults():
+    return read_config(ROOT)
+
+
+def config(**changes):
+    whole = merged(merged(defaults(), SETTINGS), changes)
+    drop_removed_models(whole)
+    return whole
+
+
 def findings(**changes):
-    Path("my.yaml").write_text(yaml.safe_dump(merged(SETTINGS, changes)))
-    return examine(read_config(ROOT, ["my.yaml"]), ROOT)
+    return examine(config(**changes), ROOT)
 
 
 def told(level, words, **changes):
@@ -124,7 +135,7 @@ def test_the_demo_makes_its_data_itself(place):
 def test_what_a_run_can_do_without(place, fault, level, words):
     fault()
     told(level, words)
-    check_inputs(read_config(ROOT, ["my.yaml"]))
+    check_inputs(config())
 
 
 @pytest.mark.parametrize(
@@ -144,7 +155,7 @@ def test_what_stops_a_run_before_it_begins(place, fault, words):
     fault()
     told("stops", words)
     with pytest.raises(UserError):
-        check_inputs(read_config(ROOT, ["my.yaml"]))
+        check_inputs(config())
 
 
 @pytest.mark.parametrize(
@@ -152,25 +163,33 @@ def test_what_stops_a_run_before_it_begins(place, fault, words):
     [
         ({"data": {"parts": ["dfdc_train_part_0", "other"]}}, "data/other (data.parts in the config) is not a folder"),
         ({"models": {"re": {"weights": "no.pth"}}}, "no.pth (models.re.weights in the config) do not exist"),
-        ({"models": {"re": {"weights": "my.yaml"}}}, "models.re.weights: my.yaml: the weights cannot be read"),
+        ({"models": {"re": {"weights": "no.weights"}}}, "models.re.weights: no.weights: the weights cannot be read"),
         ({"models": {"re": {"architecture": "efficientnet-b1"}}}, "add the key pretrained.efficientnet-b1"),
     ],
 )
 def test_settings_that_stop_a_run_before_it_begins(place, settings, words):
+    Path("no.weights").touch()
     told("stops", words, **settings)
     with pytest.raises(UserError):
-        check_inputs(read_config(ROOT, ["my.yaml"]))
+        check_inputs(config(**settings))
 
 
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"detection": {"test": {"weights": "my.yaml"}}}, "detection.test.weights: my.yaml cannot be used as YuNet"),
-        ({"pretrained": {"efficientnet-lite0": "my.yaml"}}, "pretrained.efficientnet-lite0: my.yaml: the weights"),
+        (
+            {"detection": {"test": {"weights": "no.weights"}}},
+            "detection.test.weights: no.weights cannot be used as YuNet",
+        ),
+        (
+            {"pretrained": {"efficientnet-lite0": "no.weights"}},
+            "pretrained.efficientnet-lite0: no.weights: the weights",
+        ),
         ({"pretrained": {"efficientnet-lite0": "data"}}, "data is a TensorFlow checkpoint, and TensorFlow"),
     ],
 )
 def test_weights_that_would_stop_a_job(place, settings, words):
+    Path("no.weights").write_text("text")
     told("stops", words, **settings)
 
 
@@ -221,10 +240,9 @@ def test_packages(place, tmp_path):
     def levels(old, new):
         assert old in text
         (checkout / "pyproject.toml").write_text(text.replace(old, new))
-        found = examine(read_config(ROOT, ["my.yaml"]), checkout)
+        found = examine(config(), checkout)
         return [(finding.level, finding.what) for finding in found if finding.about == "packages"]
 
-    findings()
     assert levels('"numpy==', '"no-such-package==1.0", "numpy==') == [("stops", "Not installed: no-such-package==1.0.")]
     ((level, what),) = levels('"filelock==', '"filelock<1",#')
     assert (level, what.split(" ")[:6]) == ("note", ["Other", "versions", "than", "were", "tested:", "filelock"])
