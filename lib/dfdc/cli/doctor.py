@@ -22,6 +22,7 @@ from dfdc.errors import UserError
 from dfdc.provenance import LIBRARY
 
 WIDEST = 100  # columns of the terminal that are used
+WHOLE_WORDS = {"break_long_words": False, "break_on_hyphens": False}
 HEAD = 6 + 13  # columns of the level and of what it is about
 NEEDED = ("Snakefile", "config.yaml", "pyproject.toml", "workflow/schemas/config.schema.yaml")
 
@@ -65,11 +66,15 @@ def page(findings: Sequence[Finding]) -> Iterator[str]:
     """The findings, a line or a few for each, and how many there are of which kind."""
     width = min(shutil.get_terminal_size((WIDEST, 0)).columns, WIDEST)
     indent = " " * HEAD
+
+    def lines(text: str, head: str, below: str) -> list[str]:
+        # A path stays in one piece, to be copied.
+        return textwrap.wrap(text, width, initial_indent=head, subsequent_indent=below, **WHOLE_WORDS)
+
     for finding in findings:
-        text = f"{finding.level:6}{finding.about:13}{finding.what}"
-        yield from textwrap.wrap(text, width, subsequent_indent=indent, break_on_hyphens=False)
+        yield from lines(finding.what, f"{finding.level:6}{finding.about:13}", indent)
         for line in finding.remedy.splitlines():
-            yield from textwrap.wrap(line, width, initial_indent=f"{indent}> ", subsequent_indent=f"{indent}  ")
+            yield from lines(line, f"{indent}> ", f"{indent}  ")
     counts = Counter(finding.level for finding in findings)
     yield ""
     if counts["stops"]:

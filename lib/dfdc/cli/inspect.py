@@ -297,7 +297,8 @@ def _nested(values: Mapping[str, Any], depth: int = 0) -> Iterator[str]:
 
 def _wrapped(text: str, head: str) -> list[str]:
     """A text behind a head, in lines that fit the terminal, the later ones indented as far as the first."""
-    wrapped = textwrap.wrap(text, _width(), initial_indent=head, subsequent_indent=" " * len(head))
+    indent = " " * len(head)
+    wrapped = textwrap.wrap(text, _width(), initial_indent=head, subsequent_indent=indent, break_on_hyphens=False)
     return wrapped or [head.rstrip()]
 
 
