@@ -206,6 +206,7 @@ def extract_clips(
                 status = "ok" if not clip.reason else "short" if clip.pictures else "failed"
                 row |= {
                     "frames": len(clip.pictures),
+                    "bytes": sum(map(len, clip.pictures)),
                     "status": status,
                     "reason": clip.reason,
                     "sha256": clip.sha256,
@@ -247,7 +248,7 @@ _READABLE = {"ok": "ok", "short": "ok", "failed": "unreadable"}
 
 def _row_without_clip(part: str, about: Mapping[str, Any], length: int, needed: int) -> dict[str, Any]:
     """The row of an aligned track that is too short for a clip."""
-    empty = {"clip": None, "first_frame": None, "box": None, "frames": 0, "sha256": "", "difference": None}
+    empty = {"clip": None, "first_frame": None, "box": None, "frames": 0, "bytes": 0, "sha256": "", "difference": None}
     reason = f"the aligned track has {length} sampled frames, a clip needs {needed}"
     what = {"part": part, "label": "FAKE", "video": about["fake"], "status": "failed", "reason": reason}
     return {**what, **about, **empty}

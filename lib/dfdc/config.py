@@ -2,7 +2,7 @@
 
 import difflib
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,35 @@ def read_yaml(path: str | Path) -> Any:
         return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
         raise UserError(f"{path} is not valid YAML: {error}") from error
+
+
+def read_config(checkout: str | Path, files: Sequence[str | Path] = ()) -> dict[str, Any]:
+    """The settings of a run: config.yaml of the checkout, and what the user's files say otherwise, the last one first.
+
+    Raises UserError if a file is missing or the settings are not valid.
+    """
+    checkout = Path(checkout)
+    config: dict[str, Any] = {}
+    for path in (checkout / "config.yaml", *files):
+        try:
+            changes = read_yaml(path)
+        except OSError as error:
+            raise UserError(f"The settings {path} cannot be read: {error.strerror}. Correct the path.") from error
+        if not isinstance(changes, Mapping):
+            raise UserError(f"The settings {path} must be keys with values, as config.yaml is.")
+        config = merged(config, changes)
+    drop_removed_models(config)
+    check_config(config, read_yaml(checkout / "workflow/schemas/config.schema.yaml"))
+    return config
+
+
+def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with others written over them, key by key, as Snakemake does it with --configfile."""
+    result = dict(base)
+    for key, value in changes.items():
+        both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
+        result[key] = merged(result[key], value) if both else value
+    return result
 
 
 def drop_removed_models(config: dict[str, Any]) -> None:
