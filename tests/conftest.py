@@ -181,8 +181,8 @@ class Project:
         """Take all changes back."""
         for file, before in self._kept.items():
             if before is None:
-                file.unlink()
-                if not any(file.parent.iterdir()):
+                file.unlink(missing_ok=True)
+                if file.parent.is_dir() and not any(file.parent.iterdir()):
                     file.parent.rmdir()
             else:
                 file.write_bytes(before[0])
