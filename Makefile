@@ -4,7 +4,7 @@
 # make smoke   the demo at its smallest, in demo-smallest
 # make test-convert   the conversion of TensorFlow's checkpoints, with TensorFlow
 # make test-slurm     the demo on a SLURM cluster of one pretended node, which it installs and starts (needs root)
-# make test-kills     runs that are killed, at more moments than in make test
+# make test-kills     runs that are killed, at more moments than in make test, and one in as many pieces as stages
 # make why     what would run and why, in words; make why ARGS="--profile profiles/demo" for the demo
 # make bench   how fast things are, each against another way of doing the same, in one run
 # make ablation   trainings of the demo without one ingredient each, three seeds
@@ -54,7 +54,7 @@ test-slurm: .venv/installed
 	$(BIN)/python -m pytest tests/slurm -rs
 
 test-kills: .venv/installed
-	DFDC_KILLS=20 $(BIN)/python -m pytest tests/run/test_kills.py
+	DFDC_KILLS=20 $(BIN)/python -m pytest tests/run/test_kills.py tests/stages
 
 why: .venv/installed
 	@$(ACTIVE) python workflow/why.py $(ARGS)
