@@ -33,6 +33,46 @@ def read_yaml(path: str | Path) -> Any:
         raise UserError(f"{path} is not valid YAML: {error}") from error
 
 
+# The folder of the checkout, which has the settings and their schema. The package alone has neither.
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+def read_config(files: Iterable[str | Path]) -> dict[str, Any]:
+    """The checked settings of config.yaml with those of some files over them, key by key, as Snakemake merges them.
+
+    Raises UserError if a file is missing or not valid, or if the package is not used from its checkout.
+    """
+    config: dict[str, Any] = {}
+    for path in (CHECKOUT / "config.yaml", *map(Path, files)):
+        if not path.is_file():
+            raise UserError(
+                f"The settings {path} do not exist. "
+                + (
+                    "They are part of the checkout: install the package from it with pip install --editable."
+                    if path.parent == CHECKOUT
+                    else "Correct the path."
+                )
+            )
+        content = read_yaml(path)
+        if not isinstance(content, dict):
+            raise UserError(f"The settings {path} must be a mapping of keys to values.")
+        config = _merged(config, content)
+    drop_removed_models(config)
+    check_config(config, read_yaml(CHECKOUT / "workflow/schemas/config.schema.yaml"))
+    return config
+
+
+def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with others over them: of mappings key by key, all else as a whole."""
+    result = dict(base)
+    for key, value in changes.items():
+        inner = base.get(key)
+        if isinstance(value, Mapping):
+            value = _merged(inner if isinstance(inner, Mapping) else {}, value)
+        result[key] = value
+    return result
+
+
 def drop_removed_models(config: dict[str, Any]) -> None:
     """Take the models out that a settings file of the user's sets to null."""
     if isinstance(config.get("models"), dict):
