@@ -15,7 +15,7 @@ from dfdc.errors import VideoError
 from dfdc.files import atomic_path
 from dfdc.parallel import map_in_order
 from dfdc.scoring import BIN, VideoScore
-from dfdc.video import open_video, read_frames
+from dfdc.video import FORMATS, open_video, read_frames
 
 # Of the palette of Okabe and Ito, which colour-blind people can tell apart. The labels say the same in numbers.
 REAL, FAKE = (0, 114, 178), (213, 94, 0)
@@ -74,13 +74,17 @@ def _write(wanted: _Annotation) -> str:
     try:
         with (
             atomic_path(wanted.target) as temporary,
-            av.open(str(wanted.source), metadata_errors="ignore") as source,
+            _open(wanted.source) as source,
             av.open(str(temporary), "w", format="mp4") as target,
         ):
             _write_frames(wanted, source, target)
-    except (VideoError, av.FFmpegError) as error:
+    except (VideoError, av.FFmpegError, ValueError, cv2.error) as error:
         return str(error)
     return ""
+
+
+def _open(path: Path) -> av.container.InputContainer:
+    return av.open(str(path), metadata_errors="ignore", options={"format_whitelist": FORMATS})
 
 
 def _write_frames(
@@ -107,7 +111,7 @@ def _write_frames(
 
 def _times(path: Path) -> tuple[list[int], Fraction] | None:
     """When the frames of a video are shown, in order, and the unit of that; None if the file does not clearly say."""
-    with av.open(str(path), metadata_errors="ignore") as container:
+    with _open(path) as container:
         stream = container.streams.video[0]
         stamps = [packet.pts for packet in container.demux(stream) if packet.size]
         if None in stamps or len(set(stamps)) < len(stamps) or len(stamps) != stream.frames:
@@ -145,7 +149,7 @@ def _draw(picture: np.ndarray, index: int, wanted: _Annotation) -> np.ndarray:
     height, width = (side - side % 2 for side in picture.shape[:2])
     drawn = np.ascontiguousarray(picture[:height, :width])
     thickness = max(1, round(min(height, width) / 240))
-    second = int(index / wanted.fps / BIN) if wanted.fps else 0
+    second = int(index / wanted.fps / BIN)
     for track in wanted.tracks:
         if track.frames[0] <= index <= track.frames[-1]:
             box = [round(float(np.interp(index, track.frames, side))) for side in track.boxes.T]

@@ -49,8 +49,8 @@ def find_members(places: Sequence[Path], models: Mapping[str, Mapping[str, Any]]
     if not found:
         seen = ", ".join(map(str, files[:5])) or "no .safetensors or .pth file"
         raise UserError(
-            f"No weights of a model in {', '.join(map(str, places))}: there is {seen}. Expected is the folder of a run, "
-            f"exported weights ({EXPORTED}), or files named after the models of the settings: {', '.join(models)}."
+            f"No weights of a model in {', '.join(map(str, places))}: there is {seen}. Expected is the folder of a "
+            f"run, exported weights ({EXPORTED}), or files named after the models of the settings: {', '.join(models)}."
         )
     return [found[name] for name in sorted(found)]
 

@@ -23,7 +23,7 @@ DPI = 120
 
 
 def draw_timeline(path: Path, video: VideoScore, settings: EnsembleSettings, name: str) -> None:
-    """Draw the scores of a video that has tracks to a file, of the format that its suffix says (.png, .pdf, .svg).
+    """Draw the scores of a video that has tracks to a PNG file.
 
     Each track has a row: some of its faces at their times, what each model says of each face, and what they say
     together of each second. Of more than eight tracks the longest are drawn. Needs ``video.store``.
@@ -33,10 +33,11 @@ def draw_timeline(path: Path, video: VideoScore, settings: EnsembleSettings, nam
     figure = Figure(figsize=(10, 1.1 + 2.6 * len(shown)), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     left_out = f" (the longest {len(shown)} of {len(video.tracks)} tracks)" if len(shown) < len(video.tracks) else ""
-    figure.suptitle(f"{name}: {video.probability:.2f}{left_out}", fontsize=12, fontweight="bold")
+    figure.suptitle(f"{name}: probability of fake {video.probability:.2f}{left_out}", fontsize=12, fontweight="bold")
     rows = figure.subplots(2 * len(shown), 1, sharex=True, squeeze=False, height_ratios=[2, 3] * len(shown))[:, 0]
     fps, seconds = video.row["fps"], video.row["frames"] / video.row["fps"]
-    models = {model: style for style, model in zip(_styles(), sorted(_models(shown)), strict=False)}
+    names = sorted({model for track in shown for model in track.scores})
+    models = {model: MODELS[number % len(MODELS)] for number, model in enumerate(names)}
     for track, faces, scores in zip(shown, rows[::2], rows[1::2], strict=True):
         _draw_faces(faces, video, track, seconds)
         faces.set_title(
@@ -52,15 +53,7 @@ def draw_timeline(path: Path, video: VideoScore, settings: EnsembleSettings, nam
         *rows[1].get_legend_handles_labels(), loc="outside lower center", ncols=len(models) + 1, frameon=False
     )
     with atomic_path(path) as temporary:
-        figure.savefig(temporary, format=path.suffix.removeprefix("."), metadata={})
-
-
-def _styles():
-    return (MODELS[number % len(MODELS)] for number in range(1000))
-
-
-def _models(tracks: list[TrackScores]) -> set[str]:
-    return {model for track in tracks for model in track.scores}
+        figure.savefig(temporary, format="png")
 
 
 def _draw_faces(axes: Axes, video: VideoScore, track: TrackScores, seconds: float) -> None:
@@ -92,14 +85,15 @@ def _draw_scores(
     axes.axhline(0.5, color="0.6", linewidth=1, linestyle="--")
     for model, (frames, probabilities) in track.scores.items():
         colour, marker = models[model]
-        axes.plot(frames / fps, probabilities, marker, color=colour, markersize=4, alpha=0.5, mew=0, label=model)
+        axes.plot(frames / fps, probabilities, marker, color=colour, markersize=5, mec="white", mew=0.5, label=model)
     starts, scores = zip(*track.over_time(fps, settings), strict=True)
     # Where a second has no score the line is broken.
     times = np.repeat(starts, 3) + np.tile([0, BIN, BIN], len(starts))
     values = np.column_stack([scores, scores, np.full(len(scores), np.nan)]).ravel()
     gaps = np.append(np.diff(starts) > BIN, True)
     kept = np.column_stack([np.ones((len(starts), 2), bool), gaps]).ravel()
-    axes.plot(times[kept], values[kept], color=COMBINED, linewidth=2, label="all models, each second")
+    # Below the points, which it would hide where the models agree.
+    axes.plot(times[kept], values[kept], color=COMBINED, linewidth=2, zorder=1.5, label="all models, each second")
     axes.set_ylim(-0.04, 1.04)
     axes.set_yticks([0, 0.5, 1])
     axes.set_ylabel("probability\nof fake")
