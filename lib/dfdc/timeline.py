@@ -85,15 +85,15 @@ def _draw_scores(
     axes.axhline(0.5, color="0.6", linewidth=1, linestyle="--")
     for model, (frames, probabilities) in track.scores.items():
         colour, marker = models[model]
-        axes.plot(frames / fps, probabilities, marker, color=colour, markersize=5, mec="white", mew=0.5, label=model)
+        size = 5 if len(frames) < 150 else 3  # where there are more they hide each other
+        axes.plot(frames / fps, probabilities, marker, color=colour, markersize=size, mec="white", mew=0.3, label=model)
     starts, scores = zip(*track.over_time(fps, settings), strict=True)
     # Where a second has no score the line is broken.
     times = np.repeat(starts, 3) + np.tile([0, BIN, BIN], len(starts))
     values = np.column_stack([scores, scores, np.full(len(scores), np.nan)]).ravel()
     gaps = np.append(np.diff(starts) > BIN, True)
     kept = np.column_stack([np.ones((len(starts), 2), bool), gaps]).ravel()
-    # Below the points, which it would hide where the models agree.
-    axes.plot(times[kept], values[kept], color=COMBINED, linewidth=2, zorder=1.5, label="all models, each second")
+    axes.plot(times[kept], values[kept], color=COMBINED, linewidth=1.5, label="all models, each second")
     axes.set_ylim(-0.04, 1.04)
     axes.set_yticks([0, 0.5, 1])
     axes.set_ylabel("probability\nof fake")
