@@ -5,7 +5,8 @@
 The videos repeat one of the demo's, enlarged to 1280 x 720, with a face in every frame; the weights are the demo's.
 Each is scored by the command in processes of its own. Memory is the peak, over looks 20 times a second, of what all of
 them hold together: private pages, which a process does not share with others (`RssAnon`), and all pages (`VmRSS`, which
-counts a library once for each process that uses it).
+counts a library once for each process that uses it). A video of less than about 20 s does not fill the networks'
+batches, and takes less.
 """
 
 import argparse
