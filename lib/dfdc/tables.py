@@ -30,6 +30,7 @@ _VIDEO = [
     ),
     _column("reason", pa.string(), "what is wrong, in words; empty if nothing is"),
     _column("frames", pa.int32(), "frames that could be decoded"),
+    _column("in_order", pa.bool_(), "whether each of them has a time stamp, later than that of the one before"),
     _column("width", pa.int32(), "pixels of the upright frame"),
     _column("height", pa.int32(), "pixels of the upright frame"),
     _column("fps", pa.float64(), "average frame rate as the file states it"),
