@@ -31,6 +31,8 @@ ROWS = {
     "validation": "a measurement of a model on clips kept out of its training",
     "crops": "a face of a test video, or a window of faces, as models look at it",
     "scores": "a face that a model has judged",
+    "held_out": "a frame of a clip kept out of training, as it was cut or compressed again, that a model has judged",
+    "evaluated": "a test video, or a clip kept out of training, as one model or some together score it",
 }
 
 HEAD = """\

@@ -12,6 +12,10 @@ from jsonschema.validators import extend
 
 from dfdc.errors import UserError
 from dfdc.layout import find_parts
+from dfdc.provenance import LIBRARY
+
+# What tells the folder of the workflow from others.
+CHECKOUT_HAS = ("Snakefile", "config.yaml", "pyproject.toml", "workflow/schemas/config.schema.yaml")
 
 # JSON has no infinity and takes 50.0 for a whole number; YAML has the one, and Python cannot count with the other.
 _TYPES = Draft202012Validator.TYPE_CHECKER.redefine_many(
@@ -31,6 +35,20 @@ def read_yaml(path: str | Path) -> Any:
         return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
         raise UserError(f"{path} is not valid YAML: {error}") from error
+
+
+def find_checkout(start: Path) -> Path:
+    """The folder of the workflow: ``start``, one above it, or that of the library.
+
+    Raises UserError if none of them is: an installed package holds the library alone.
+    """
+    for folder in (start, *start.parents, LIBRARY.parents[1]):
+        if all((folder / name).is_file() for name in CHECKOUT_HAS):
+            return folder
+    raise UserError(
+        f"The workflow is not here: {start} and the folders above it hold no Snakefile with its config.yaml. "
+        "Run this in a clone of the project, where snakemake is run."
+    )
 
 
 def read_config(checkout: str | Path, files: Sequence[str | Path] = ()) -> dict[str, Any]:

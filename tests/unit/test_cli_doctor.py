@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from snakemake.utils import update_config
 
+from dfdc import config as config_of
 from dfdc.cli import doctor, main
-from dfdc.config import drop_removed_models, merged, read_config
+from dfdc.config import drop_removed_models, find_checkout, merged, read_config
 from dfdc.doctor import Finding, examine, machine
 from dfdc.doctor.data import look_at_part
 from dfdc.errors import UserError
@@ -362,11 +363,11 @@ def test_settings_that_are_not_valid(place, capsys):
 
 
 def test_it_is_run_in_a_checkout(tmp_path, monkeypatch, capsys):
-    assert doctor.find_checkout(ROOT / "tests" / "unit") == doctor.find_checkout(tmp_path) == ROOT
-    monkeypatch.setattr(doctor, "LIBRARY", tmp_path / "site-packages" / "dfdc")
+    assert find_checkout(ROOT / "tests" / "unit") == find_checkout(tmp_path) == ROOT
+    monkeypatch.setattr(config_of, "LIBRARY", tmp_path / "site-packages" / "dfdc")
     monkeypatch.chdir(tmp_path)
     assert main(["doctor"]) == 2
-    assert "Run dfdc doctor in a clone of the project" in capsys.readouterr().err
+    assert "Run this in a clone of the project" in capsys.readouterr().err
 
 
 TREES = st.recursive(

@@ -88,7 +88,8 @@ def test_a_narrow_terminal(clips, capsys, monkeypatch):
 
 
 @pytest.mark.parametrize("name", SCHEMAS)
-def test_every_table_empty_or_full_or_null(name, tmp_path, capsys):
+def test_every_table_empty_or_full_or_null(name, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
     path = tmp_path / "t"
     write_table(path, name, [])
     assert f"table {name}, 0 rows" in told(capsys, path)

@@ -16,15 +16,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from dfdc.config import read_config
+from dfdc.config import find_checkout, read_config
 from dfdc.doctor import Finding, examine
-from dfdc.errors import UserError
-from dfdc.provenance import LIBRARY
 
 WIDEST = 100  # columns of the terminal that are used
 WHOLE_WORDS = {"break_long_words": False, "break_on_hyphens": False}
 HEAD = 6 + 13  # columns of the level and of what it is about
-NEEDED = ("Snakefile", "config.yaml", "pyproject.toml", "workflow/schemas/config.schema.yaml")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,20 +43,6 @@ def run(options: argparse.Namespace) -> int:
     for line in page(findings):
         print(line)
     return int(any(finding.level == "stops" for finding in findings))
-
-
-def find_checkout(start: Path) -> Path:
-    """The folder of the workflow: ``start``, one above it, or that of the library.
-
-    Raises UserError if none of them is: an installed package holds the library alone.
-    """
-    for folder in (start, *start.parents, LIBRARY.parents[1]):
-        if all((folder / name).is_file() for name in NEEDED):
-            return folder
-    raise UserError(
-        f"The workflow is not here: {start} and the folders above it hold no Snakefile with its config.yaml. "
-        "Run dfdc doctor in a clone of the project, where snakemake is run."
-    )
 
 
 def page(findings: Sequence[Finding]) -> Iterator[str]:
