@@ -16,7 +16,7 @@ from dfdc.log import progress
 from dfdc.pairs import clip_key
 from dfdc.parallel import map_in_order
 from dfdc.store import encode_png, write_store
-from dfdc.video import check_readable, counted_frames, open_video, read_frames
+from dfdc.video import Box, check_readable, counted_frames, open_video, read_crops
 
 SIGNATURE = 16  # cells along each side
 
@@ -28,9 +28,6 @@ class ClipSettings:
     frames: int = 50
     enlarge: float = 1.5
     seed: int = 0
-
-
-Box = tuple[int, int, int, int]
 
 
 def enlarged(box: Sequence[float], factor: float, width: int, height: int) -> Box:
@@ -90,7 +87,7 @@ class CutClip:
 
 
 def cut_clips(cut: Cut) -> list[CutClip]:
-    """Decode a video once and cut all its clips. Only frames inside a window are converted to RGB."""
+    """Decode a video once and cut all its clips."""
     pictures: list[list[bytes]] = [[] for _ in cut.windows]
     signatures: list[list[np.ndarray]] = [[] for _ in cut.windows]
     hashes = [hashlib.sha256() for _ in cut.windows]
@@ -101,10 +98,9 @@ def cut_clips(cut: Cut) -> list[CutClip]:
     reason = ""
     try:
         video = open_video(cut.path)
-        for index, frame in read_frames(video, wanted_by.__contains__, max(wanted_by) + 1, cut.counted):
-            for number in wanted_by[index]:
-                x1, y1, x2, y2 = cut.windows[number][1]
-                face = np.ascontiguousarray(frame[y1:y2, x1:x2])
+        boxes = {index: [cut.windows[number][1] for number in numbers] for index, numbers in wanted_by.items()}
+        for index, faces in read_crops(video, boxes, cut.counted):
+            for number, face in zip(wanted_by[index], faces, strict=True):
                 hashes[number].update(repr(face.shape).encode() + face.tobytes())
                 pictures[number].append(encode_png(face))
                 signatures[number].append(_signature(face))

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from dfdc.clips import Box, enlarged
+from dfdc.clips import enlarged
 from dfdc.errors import VideoError
 from dfdc.log import progress
 from dfdc.parallel import map_in_order
 from dfdc.store import encode_png, write_store
-from dfdc.video import check_readable, counted_frames, open_video, read_frames
+from dfdc.video import Box, check_readable, counted_frames, open_video, read_crops
 
 
 @dataclass(frozen=True)
@@ -102,12 +102,10 @@ def cut_crops(
             wanted_by.setdefault(frame, []).append(number)
     open_crops: dict[int, tuple[list[bytes], Any]] = {}
     try:
-        end = max(wanted_by, default=-1) + 1
-        for index, frame in read_frames(open_video(path), wanted_by.__contains__, end, counted):
-            for number in wanted_by[index]:
+        boxes = {index: [crops[number].box for number in numbers] for index, numbers in wanted_by.items()}
+        for index, faces in read_crops(open_video(path), boxes, counted):
+            for number, face in zip(wanted_by[index], faces, strict=True):
                 pictures, digest = open_crops.setdefault(number, ([], hashlib.sha256()))
-                x1, y1, x2, y2 = crops[number].box
-                face = np.ascontiguousarray(frame[y1:y2, x1:x2])
                 digest.update(repr(face.shape).encode() + face.tobytes())
                 pictures.append(encode_png(face))
                 if len(pictures) == len(crops[number].frames):

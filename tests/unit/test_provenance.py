@@ -145,7 +145,7 @@ NEEDED = {
     },
     "build_tracks": {"tracking", "tables"},
     "align_tracks": {"alignment", "tracking", "tables"},
-    "extract_clips": {"clips", "video", "selective", "store", "draws", "files"},
+    "extract_clips": {"clips", "video", "selective", "upright", "store", "draws", "files"},
     "pair_clips": {"pairs", "tables"},
     "convert_pretrained": {"weights", "weights.tensorflow_checkpoint", "weights.timm_names", "models"},
     "train": {
@@ -157,7 +157,7 @@ NEEDED = {
     "export_weights": {"export", "weights", "weights.files", "models"},
     "detect_test_faces": {"detection", "detection.yunet", "detection.dsfd.detector", "video", "layout"},
     "track_test_faces": {"tracking", "tables"},
-    "crop_test_faces": {"crops", "clips", "video", "selective", "store", "tracking"},
+    "crop_test_faces": {"crops", "clips", "video", "selective", "upright", "store", "tracking"},
     "score": {"gpus", "leases", "inference", "models", "weights", "augment.transform", "augment.device", "store"},
     "submission": {"ensemble", "tables"},
     "evaluate": {"evaluation", "measures", "metrics", "ensemble", "labels", "layout"},

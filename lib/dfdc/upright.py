@@ -1,0 +1,63 @@
+"""From frames as a decoder gives them to upright RGB arrays."""
+
+from collections.abc import Sequence
+
+import av
+import numpy as np
+from av.video.reformatter import VideoReformatter
+
+# FFmpeg converts at least so many pixels of a row at once. What is converted of a frame begins and ends where these do.
+STEP = 8
+
+
+def turns(frame: av.VideoFrame) -> int:
+    """How many anticlockwise quarter turns make a frame upright."""
+    return (frame.rotation // 90) % 4
+
+
+def upright_size(frame: av.VideoFrame) -> tuple[int, int]:
+    """A frame's width and height when it is upright."""
+    return (frame.width, frame.height) if turns(frame) % 2 == 0 else (frame.height, frame.width)
+
+
+class Converter:
+    """Makes of a video's frames RGB uint8 arrays, upright and of the video's size (a stream may change it on the way).
+
+    Raises av.FFmpegError, ValueError or MemoryError if it cannot.
+    """
+
+    def __init__(self) -> None:
+        """Begin a video."""
+        # One for all frames: setting one up, with threads for each core, takes several times as long as converting.
+        self._reformatter = VideoReformatter()
+
+    def whole(self, frame: av.VideoFrame, width: int, height: int) -> np.ndarray:
+        """The picture, height x width x 3, of a frame of a video of this size."""
+        quarter = turns(frame)
+        size = (width, height) if quarter % 2 == 0 else (height, width)
+        rgb = self._reformatter.reformat(frame, *size, "rgb24", threads=1).to_ndarray()
+        return np.ascontiguousarray(np.rot90(rgb, quarter)) if quarter else rgb
+
+    def crops(
+        self, frame: av.VideoFrame, width: int, height: int, boxes: Sequence[tuple[int, int, int, int]]
+    ) -> list[np.ndarray]:
+        """The pixels of the picture in each of some boxes x1, y1, x2, y2; what is outside the picture is left out."""
+        plain = frame.format.name == "yuv420p" and turns(frame) == 0 and (frame.width, frame.height) == (width, height)
+        if not plain or width % STEP or height % 2:
+            picture = self.whole(frame, width, height)
+            return [np.ascontiguousarray(picture[y1:y2, x1:x2]) for x1, y1, x2, y2 in boxes]
+        return [self._crop(frame, *box) for box in boxes]
+
+    def _crop(self, frame: av.VideoFrame, x1: int, y1: int, x2: int, y2: int) -> np.ndarray:
+        """What is in a box, of whose surroundings no more is converted than keeps each pixel as in the whole."""
+        x2, y2 = min(x2, frame.width), min(y2, frame.height)
+        left, top = x1 // STEP * STEP, y1 // 2 * 2
+        right, bottom = -(-x2 // STEP) * STEP, -(-y2 // 2) * 2
+        planes = []
+        for plane, scale in zip(frame.planes, (1, 2, 2), strict=True):
+            rows = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)
+            planes.append(rows[top // scale : bottom // scale, left // scale : right // scale].ravel())
+        part = av.VideoFrame.from_ndarray(np.concatenate(planes).reshape(-1, right - left), format="yuv420p")
+        part.colorspace, part.color_range = frame.colorspace, frame.color_range
+        rgb = self._reformatter.reformat(part, format="rgb24", threads=1).to_ndarray()
+        return np.ascontiguousarray(rgb[y1 - top : y2 - top, x1 - left : x2 - left])
