@@ -37,11 +37,12 @@ include: "rules/faces.smk"
 include: "rules/pairs.smk"
 include: "rules/train.smk"
 include: "rules/predict.smk"
+include: "rules/report.smk"
 
 
 if TEST_LABELS:
 
-    include: "rules/report.smk"
+    include: "rules/evaluate.smk"
 
 
 if "demo" in config:
@@ -56,5 +57,4 @@ localrules:
 rule all:
     default_target: True
     input:
-        "submission.csv",
-        EVALUATION,
+        EVERYTHING,
