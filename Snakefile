@@ -36,13 +36,9 @@ include: "rules/common.smk"
 include: "rules/faces.smk"
 include: "rules/pairs.smk"
 include: "rules/train.smk"
+include: "rules/held_out.smk"
 include: "rules/predict.smk"
 include: "rules/report.smk"
-
-
-if TEST_LABELS:
-
-    include: "rules/evaluate.smk"
 
 
 if "demo" in config:

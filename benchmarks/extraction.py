@@ -109,7 +109,7 @@ def published(folder: Path, aligned: list[dict], target: Path, grab: bool) -> No
 
 def ours(folder: Path, aligned: list[dict], target: Path) -> None:
     """A store of all clips, video by video."""
-    about = {"status": "ok", "frames": FRAMES, "width": WIDTH, "height": HEIGHT}
+    about = {"status": "ok", "frames": FRAMES, "in_order": True, "width": WIDTH, "height": HEIGHT}
     videos = {row[which]: about for row in aligned for which in ("real", "fake")}
     rows = extract_clips(folder, aligned, videos, target, SETTINGS, EVERY, max_unreadable=0)
     if any(row["status"] != "ok" for row in rows):

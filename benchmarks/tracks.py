@@ -35,7 +35,15 @@ def make_part(folder: Path, videos: int, seed: int = 0) -> int:
     """Write the tables of detections and of videos; give the number of faces."""
     rng = np.random.default_rng(seed)
     rows, detections = [], []
-    about = {"status": "ok", "reason": "", "frames": SAMPLED * EVERY, "width": SIZE[0], "height": SIZE[1], "fps": 29.97}
+    about = {
+        "status": "ok",
+        "reason": "",
+        "frames": SAMPLED * EVERY,
+        "in_order": True,
+        "width": SIZE[0],
+        "height": SIZE[1],
+        "fps": 29.97,
+    }
     for number in range(videos // (FAKES + 1)):
         real = f"video{number:05}_real.mp4"
         rows.append({"video": real, "label": "REAL", "original": "", **about})

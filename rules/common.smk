@@ -33,6 +33,11 @@ UNFINISHED = unfinished_at_start(workflow.is_main_process)
 
 # Where the answers are known, how good the scores are belongs to what is made.
 EVALUATION = ["results/evaluation.json"] if TEST_LABELS else []
+# Where trainings leave pairs out, how good the models are on these is worth knowing, too.
+KEPT_OUT = TRAINED and (config["validation"]["parts"] or config["validation"]["share"] > 0)
+HELD_OUT = ["results/held_out/evaluation.json"] if KEPT_OUT else []
+CALIBRATION = "results/held_out/calibration.json" if config["ensemble"]["calibration"] != "published" else []
+ALL = ["submission.csv", *EVALUATION, *HELD_OUT]
 
 
 wildcard_constraints:

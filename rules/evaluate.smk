@@ -1,13 +1,16 @@
-"""How good the scores are."""
+"""How good the scores of the test videos are, where their labels are known."""
 
 
 rule evaluate:
     input:
         labels=TEST_LABELS,
         videos=expand(rules.detect_test_faces.output.videos, shard=SHARDS),
+        tracks=expand(rules.track_test_faces.output, shard=SHARDS),
         scores=expand(rules.score.output, model=MODELS, shard=SHARDS),
+        calibration=CALIBRATION,
     output:
-        "results/evaluation.json",
+        evaluation="results/evaluation.json",
+        scores="results/evaluation.parquet",
     log:
         "logs/evaluate.log",
     benchmark:

@@ -122,6 +122,7 @@ rule submission:
         # A run whose answers are known says how good it is, also when it is asked for the submission alone.
         # (Were it ancient, new settings would not be noticed here when they make that run, too.)
         evaluation=EVALUATION,
+        calibration=CALIBRATION,
     output:
         "submission.csv",
     log:

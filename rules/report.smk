@@ -1,7 +1,12 @@
-"""Figures, and the page that shows them: snakemake --report."""
+"""How good the scores are, figures, and the page that shows them: snakemake --report."""
 
 
 report: "../workflow/report/workflow.rst"
+
+
+if TEST_LABELS:
+
+    include: "evaluate.smk"
 
 
 def figure(path, category, what):
@@ -51,6 +56,7 @@ rule draw_score_figures:
         crops=expand(rules.crop_test_faces.output.crops, shard=SHARDS),
         # As a name alone: it has been flagged as ancient for the rule above that reads it, and expand takes no flags.
         stores=ancient(expand(str(rules.crop_test_faces.output.store), shard=SHARDS)),
+        calibration=CALIBRATION,
     output:
         **(
             {
@@ -87,4 +93,4 @@ if TRAINED:
 
 # Their names alone: it is the jobs that draw them whose settings the report is to show.
 FIGURES = [str(path) for rule in workflow.rules if rule.name.endswith("_figures") for path in rule.output]
-EVERYTHING = ["submission.csv", *EVALUATION, *FIGURES]
+EVERYTHING = [*ALL, *FIGURES]

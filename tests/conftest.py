@@ -33,7 +33,7 @@ PROGRAM = ("Snakefile", "config.yaml", "lib", "profiles", "rules", "workflow", "
 TINY = ("profiles/demo/settings.yaml", "tests/tiny.yaml")
 # So few videos are not worth more threads, and two jobs at a time use two cores best.
 THREADS = [f"{rule}=1" for rule in ("detect_faces", "extract_clips", "detect_test_faces", "crop_test_faces")]
-THREADS += ["train=1", "score=1"]
+THREADS += ["train=1", "score=1", "score_held_out=1"]
 
 
 def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

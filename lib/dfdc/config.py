@@ -130,6 +130,7 @@ def _contradictions(config: Mapping[str, Any]) -> Iterable[str]:
         if config["data"]["parts"] != made:
             yield f"data.parts: must be {made}, the parts that the demo makes (demo.parts)"
     yield from _faults_of_validation(config)
+    yield from _faults_of_calibration(config)
     if config["training"]["warmup_iterations"] >= config["training"]["iterations"]:
         yield "training.warmup_iterations: must be less than training.iterations"
 
@@ -147,3 +148,17 @@ def _faults_of_validation(config: Mapping[str, Any]) -> Iterable[str]:
             yield f"validation.parts: {name!r} is none of the training parts (data.parts); did you mean {near!r}?"
     if set(parts) <= set(wanted):
         yield "validation.parts: names all training parts (data.parts); leave at least one to train on"
+
+
+def _faults_of_calibration(config: Mapping[str, Any]) -> Iterable[str]:
+    """A calibration that needs pairs kept out of training, where there are none."""
+    calibration, validation = config["ensemble"]["calibration"], config["validation"]
+    if calibration == "published":
+        return
+    if all(model["weights"] for model in config["models"].values()):
+        fault = "with weights for all models nothing is trained"
+    elif not validation["parts"] and validation["share"] == 0:
+        fault = "validation.parts and validation.share keep nothing out"
+    else:
+        return
+    yield f"ensemble.calibration: {calibration} is fitted on pairs kept out of training, but {fault}; set published"

@@ -30,6 +30,7 @@ _VIDEO = [
     ),
     _column("reason", pa.string(), "what is wrong, in words; empty if nothing is"),
     _column("frames", pa.int32(), "frames that could be decoded"),
+    _column("in_order", pa.bool_(), "whether each of them has a time stamp, later than that of the one before"),
     _column("width", pa.int32(), "pixels of the upright frame"),
     _column("height", pa.int32(), "pixels of the upright frame"),
     _column("fps", pa.float64(), "average frame rate as the file states it"),
@@ -164,6 +165,33 @@ SCHEMAS: dict[str, pa.Schema] = {
             _column("track", pa.int32(), "number of the track in its video"),
             _column("frame", pa.int32(), "frame number"),
             _column("probability", pa.float32(), "of this face being fake, as the network gives it"),
+        ]
+    ),
+    "held_out": pa.schema(
+        [
+            _column("part", pa.string(), "training part"),
+            _column("real", pa.string(), "file name of the real video of the pair"),
+            _column("fake", pa.string(), "file name of the fake of the pair"),
+            _column("label", pa.string(), "REAL or FAKE: which clip of the pair this is"),
+            _column("clip", pa.int32(), "number of the clip in the part's store"),
+            _column("height", pa.int32(), "pixels of the clip's pictures, which show a bit more than the face"),
+            _column("condition", pa.string(), "plain (as it was cut), or how the clip was compressed again"),
+            _column("frame", pa.int32(), "frame number in the clip"),
+            _column("probability", pa.float32(), "of this frame being fake, as the network gives it"),
+        ]
+    ),
+    "evaluated": pa.schema(
+        [
+            _column("part", pa.string(), "training part; empty for test videos"),
+            _column("video", pa.string(), "file name"),
+            _column("clip", pa.int32(), "number of the clip in the part's store; null for test videos"),
+            _column("source", pa.string(), "the real video behind it; what has one source is no independent witness"),
+            _column("method", pa.string(), "how a fake was made, if that is known; else empty"),
+            _column("label", pa.int32(), "1 for fake, 0 for real"),
+            _column("condition", pa.string(), "test for test videos; plain, or how a clip was compressed again"),
+            _column("models", pa.string(), "ensemble (all of them), the name of one, or of two with a plus between"),
+            _column("calibration", pa.string(), "published, exponent or temperature, see ensemble.calibration"),
+            _column("score", pa.float64(), "the probability of being fake, 0 to 1"),
         ]
     ),
 }

@@ -17,8 +17,8 @@ import av
 import numpy as np
 
 from dfdc.errors import UserError, VideoError
-from dfdc.gops import Doubt, decode_wanted_groups
 from dfdc.parallel import LACK_OF_MEMORY
+from dfdc.selective import Doubt, decode_wanted
 
 av.logging.set_level(av.logging.PANIC)  # a damaged video is reported in a table, not on the terminal
 
@@ -32,7 +32,8 @@ class Video:
 
     ``fps`` is the average frame rate that the container states, 0.0 if it states none. ``frames_read`` counts the
     frames. ``damage`` says in words what error the data end in, if they do; ``spoilt`` are the indices of the frames
-    that the decoder could not fully decode and patched up.
+    that the decoder could not fully decode and patched up; ``in_order`` is whether each of the frames that were decoded
+    has a time stamp, later than the one before.
     """
 
     path: Path
@@ -42,6 +43,7 @@ class Video:
     frames_read: int = 0
     damage: str | None = None
     spoilt: list[int] = field(default_factory=list)
+    in_order: bool = False
 
 
 def open_video(path: str | Path) -> Video:
@@ -71,27 +73,27 @@ def read_frames(
     ``height`` and ``frames_read``. Where the data are damaged the frames before the damage are given and
     ``video.damage`` says what was wrong; raises VideoError if there was no frame at all.
 
-    ``counted`` is for a video that was decoded to its end before, with no damage and no spoilt frame: how many frames
-    it had. Stretches without a wanted frame are then not even decoded where that is certain to change nothing.
+    ``counted`` is for a video that was decoded to its end before, in order, with no damage and no spoilt frame: how
+    many frames it had. Frames that are not wanted are then not even decoded where that is certain to change nothing.
     """
     video.frames_read, video.damage, video.spoilt = 0, None, []
     given = -1
     if counted is not None and wanted is not None:
         with contextlib.suppress(Doubt):
-            for index, picture in _read_wanted_groups(video, wanted, counted if end is None else end, counted):
+            for index, picture in _read_wanted(video, wanted, counted if end is None else end, counted):
                 given = index
                 yield index, picture
             return
     yield from _read_from_start(video, lambda index: index > given and (wanted is None or wanted(index)), end)
 
 
-def _read_wanted_groups(
+def _read_wanted(
     video: Video, wanted: Callable[[int], bool], end: int, counted: int
 ) -> Iterator[tuple[int, np.ndarray]]:
     with _open(video.path) as container:
         stream = _picture_stream(container)
         stream.thread_count = 1
-        for index, frame in decode_wanted_groups(container, stream, wanted, end, counted):
+        for index, frame in decode_wanted(container, stream, wanted, end, counted):
             if frame.is_corrupt:
                 raise Doubt
             video.frames_read = index + 1
@@ -107,7 +109,8 @@ def _read_wanted_groups(
 
 
 def _read_from_start(video: Video, wanted: Callable[[int], bool], end: int | None) -> Iterator[tuple[int, np.ndarray]]:
-    video.frames_read = 0
+    video.frames_read, video.in_order = 0, False
+    time = None
     with _open(video.path) as container:
         stream = _picture_stream(container)
         stream.thread_count = 1  # whoever wants more speed reads more videos
@@ -122,6 +125,8 @@ def _read_from_start(video: Video, wanted: Callable[[int], bool], end: int | Non
                 break
             index = video.frames_read
             video.frames_read += 1
+            video.in_order = frame.pts is not None and (index == 0 or (video.in_order and time < frame.pts))
+            time = frame.pts
             if index == 0:
                 video.width, video.height = _upright_size(frame)
             if frame.is_corrupt:
@@ -139,7 +144,7 @@ def _read_from_start(video: Video, wanted: Callable[[int], bool], end: int | Non
 
 def counted_frames(row: Mapping[str, Any]) -> int | None:
     """What ``read_frames`` takes as ``counted``, from a video's row in a table of videos (empty: nothing is known)."""
-    return row["frames"] if row.get("status") in ("ok", "no face") else None
+    return row["frames"] if row.get("status") in ("ok", "no face") and row["in_order"] else None
 
 
 def check_readable(rows: Sequence[Mapping[str, Any]], folder: Path, max_unreadable: float) -> None:

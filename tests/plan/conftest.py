@@ -7,21 +7,23 @@ import pytest
 
 # For each rule its wildcards and the rules whose jobs run again when its own did.
 GRAPH: dict[str, tuple[str, str]] = {
-    "make_demo_data": ("", "detect_faces detect_test_faces evaluate"),
+    "make_demo_data": ("", "detect_faces detect_test_faces evaluate evaluate_held_out"),
     "detect_faces": ("part", "build_tracks align_tracks extract_clips"),
     "build_tracks": ("part", "align_tracks"),
     "align_tracks": ("part", "extract_clips"),
-    "extract_clips": ("part", "pair_clips train"),
-    "pair_clips": ("", "train"),
+    "extract_clips": ("part", "pair_clips train score_held_out"),
+    "pair_clips": ("", "train score_held_out"),
     "convert_pretrained": ("architecture", "train"),
     "train": ("model", "export_weights"),
-    "export_weights": ("model", "score"),
+    "export_weights": ("model", "score score_held_out"),
     "detect_test_faces": ("shard", "track_test_faces crop_test_faces evaluate submission"),
-    "track_test_faces": ("shard", "crop_test_faces"),
+    "track_test_faces": ("shard", "crop_test_faces evaluate"),
     "crop_test_faces": ("shard", "score"),
     "score": ("model shard", "evaluate submission"),
     "evaluate": ("", "submission"),
     "submission": ("", ""),
+    "score_held_out": ("model", "evaluate_held_out"),
+    "evaluate_held_out": ("", ""),
 }
 
 

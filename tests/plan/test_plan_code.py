@@ -60,8 +60,11 @@ def test_docstring_of_a_function_added(project):
         ("tracking", {"build_tracks", "track_test_faces", "crop_test_faces"}, {"detect_faces", "train", "score"}),
         ("alignment", {"align_tracks"}, {"build_tracks", "extract_clips", "track_test_faces"}),
         ("augment.autoaugment", {"train"}, {"extract_clips", "detect_test_faces"}),
-        ("ensemble", {"submission", "evaluate"}, {"score", "train"}),
-        ("evaluation", {"evaluate"}, {"submission", "train"}),
+        ("ensemble", {"submission", "evaluate", "evaluate_held_out"}, {"score", "train"}),
+        ("evaluation", {"evaluate", "evaluate_held_out"}, {"submission", "train"}),
+        ("held_out", {"score_held_out"}, {"train", "score", "evaluate_held_out"}),
+        ("calibration", {"evaluate_held_out"}, {"submission", "evaluate", "train", "score_held_out"}),
+        ("measures", {"evaluate", "evaluate_held_out"}, {"submission", "train", "score_held_out"}),
         ("metrics", {"evaluate", "train"}, {"submission"}),
     ],
 )

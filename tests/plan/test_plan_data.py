@@ -87,8 +87,8 @@ def test_labels_corrected(project, world):
     """The submission waits for the evaluation, so it is written again, with the same content."""
     path = "demo/data/test_labels.csv"
     head, first, *rest = (project.folder / path).read_text().splitlines()
-    name, label = first.split(",")
-    project.write(path, "\n".join([head, f"{name},{1 - int(label)}", *rest, ""]).encode())
+    name, label, method = first.split(",")
+    project.write(path, "\n".join([head, f"{name},{1 - int(label)},{method}", *rest, ""]).encode())
     assert project.plan(own_data=True) == world.after("evaluate")
 
 
@@ -96,7 +96,7 @@ def test_intermediate_table_gone(project, world):
     project.remove("demo/results/tracks/dfdc_train_part_0.parquet")
     assert project.plan(own_data=True) == []
     assert project.plan(settings={"ensemble": {"exponent": 0.5}}, own_data=True) == world.after(
-        "evaluate", "submission"
+        "evaluate", "evaluate_held_out", "submission"
     )
     wanted = sorted([*world.after("align_tracks"), "build_tracks dfdc_train_part_0"])
     assert project.plan(settings={"alignment": {"min_iou": 0.4}}, own_data=True) == wanted

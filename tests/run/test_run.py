@@ -4,6 +4,12 @@ import csv
 import hashlib
 import json
 
+import pytest
+
+from dfdc.ensemble import EnsembleSettings, video_scores
+from dfdc.labels import read_details
+from dfdc.tables import read_table
+
 
 def contents(project, *patterns):
     """{file: hash} of all that a run makes but the test videos, or of some of it."""
@@ -27,8 +33,11 @@ def test_the_submission_is_valid(finished_run):
 
 def test_the_evaluation(finished_run):
     evaluation = json.loads((finished_run.demo / "results/evaluation.json").read_text())
-    assert set(evaluation) == {"ensemble", "models", "videos", "log_loss_clip"}
+    numbers = {"log_loss_clip", "calibration_bins", "intervals"}
+    assert set(evaluation) == {"ensemble", "models", "pairs", "groups", "videos", "calibration", *numbers}
     assert set(evaluation["models"]) == {"large_crop", "re", "seq"}
+    assert set(evaluation["pairs"]) == {"large_crop + re", "large_crop + seq", "re + seq"}
+    assert set(evaluation["groups"]["method"]) == {"swap", "self-blend"}
     for scores in (evaluation["ensemble"], *evaluation["models"].values()):
         assert scores["videos"] == 4
         assert scores["log_loss"] > 0
@@ -37,9 +46,49 @@ def test_the_evaluation(finished_run):
     assert evaluation["videos"] == {"total": 4, "labelled": 4, "by_status": {"ok": 4}}
 
 
+def test_the_scores_that_were_evaluated_are_those_of_the_submission(finished_run):
+    rows = read_table(finished_run.demo / "results/evaluation.parquet", "evaluated").to_pylist()
+    with (finished_run.demo / "submission.csv").open(newline="") as file:
+        submitted = {row["filename"]: row["label"] for row in csv.DictReader(file)}
+    assert {row["video"]: f"{row['score']:.8f}" for row in rows if row["models"] == "ensemble"} == submitted
+    labels = read_details(finished_run.demo / "data/test_labels.csv")
+    assert all(row["label"] == labels[row["video"]].fake for row in rows)
+
+
+def test_the_evaluation_of_what_was_kept_out(finished_run):
+    folder = finished_run.demo / "results/held_out"
+    evaluation = json.loads((folder / "evaluation.json").read_text())
+    assert set(evaluation["conditions"]) == {"plain", "fps 15, scale 0.5, CRF 35"}
+    pairs = read_table(finished_run.demo / "results/pairs.parquet", "pairs").to_pylist()
+    kept_out = {(pair["part"], pair["fake"]) for pair in pairs if pair["split"] == "validation"}
+    rows = [row for path in sorted(folder.glob("scores/*")) for row in read_table(path, "held_out").to_pylist()]
+    assert {(row["part"], row["fake"]) for row in rows} <= kept_out
+    assert len(rows) == 2 * 2 * (1 + 1 + 7)  # clips, conditions, frames of the three models
+    calibration = json.loads((folder / "calibration.json").read_text())
+    assert calibration["published"]["log_loss"] == evaluation["conditions"]["plain"]["ensemble"]["log_loss"]
+    assert calibration["exponent"]["log_loss"] <= calibration["published"]["log_loss"]
+
+
+def test_a_fitted_calibration_is_used(finished_run, tmp_path):
+    project = finished_run.copy(tmp_path / "copy")
+    settings = {"ensemble": {"calibration": "temperature"}}
+    done = project.snakemake("submission.csv", settings=settings)
+    assert done.returncode == 0, done.stdout
+    assert "rule score" not in done.stdout
+    folder = project.demo / "results"
+    temperature = json.loads((folder / "held_out/calibration.json").read_text())["temperature"]["temperature"]
+    assert json.loads((folder / "evaluation.json").read_text())["calibration"] == "temperature"
+    tables = [read_table(path, "scores") for path in sorted(folder.glob("test/scores/*/*"))]
+    with (project.demo / "submission.csv").open(newline="") as file:
+        submitted = {row["filename"]: float(row["label"]) for row in csv.DictReader(file)}
+    expected = video_scores(submitted, tables, EnsembleSettings(temperature=temperature))
+    assert submitted == pytest.approx(expected, abs=1e-8)
+    assert project.plan(settings=settings) == []
+
+
 def test_each_job_leaves_a_log_and_a_benchmark(finished_run, project):
     jobs = project.plan("--forceall")
-    assert len(jobs) == 31
+    assert len(jobs) == 35
     for job in jobs:
         place = job.replace(" ", "/")
         assert (finished_run.demo / f"logs/{place}.log").is_file(), job

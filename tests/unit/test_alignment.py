@@ -16,7 +16,15 @@ def videos(*rows, **changes):
     made = []
     for row in rows:
         name, _, original = row.partition(":")
-        about = {"status": "ok", "reason": "", "frames": 300, "width": 640, "height": 360, "fps": 30.0}
+        about = {
+            "status": "ok",
+            "reason": "",
+            "frames": 300,
+            "in_order": True,
+            "width": 640,
+            "height": 360,
+            "fps": 30.0,
+        }
         label = "FAKE" if original else "REAL"
         made.append({"video": name, **about, "label": label, "original": original} | changes.get(name, {}))
     return pa.Table.from_pylist(made, SCHEMAS["videos"])

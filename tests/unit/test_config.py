@@ -14,6 +14,8 @@ ROOT = Path(__file__).parents[2]
 SCHEMA = read_yaml(ROOT / "workflow" / "schemas" / "config.schema.yaml")
 CONFIG = read_yaml(ROOT / "config.yaml")
 ONLY_IN_THE_DEMO = {"demo"}
+# Changes, see `changed`: finished weights for every model.
+GIVEN = {f"models__{name}__weights": "weights" for name in CONFIG["models"]}
 
 
 def resolved(schema):
@@ -161,7 +163,8 @@ def test_the_published_constants():
         "sequence_every": 14,
         "sequence_length": 7,
     }
-    assert CONFIG["ensemble"] == {"exponent": 0.65, "clip": [0.01, 0.99], "weight_offset": 1e-4, "unknown": 0.5}
+    published = {"exponent": 0.65, "calibration": "published", "clip": [0.01, 0.99], "weight_offset": 1e-4}
+    assert CONFIG["ensemble"] == published | {"unknown": 0.5}
     training = CONFIG["training"]
     assert {key: value for key, value in training.items() if key != "recompression"} == {
         "iterations": 100_000,
@@ -290,6 +293,16 @@ def test_all_faults_are_told_at_once():
         (
             changed(data__parts=["one", "two"], validation__parts=["two", "one"]),
             "validation.parts: names all training parts (data.parts); leave at least one to train on",
+        ),
+        (
+            changed(ensemble__calibration="exponent", validation__share=0),
+            "ensemble.calibration: exponent is fitted on pairs kept out of training, but validation.parts and "
+            "validation.share keep nothing out; set published",
+        ),
+        (
+            changed(ensemble__calibration="temperature", **GIVEN),
+            "ensemble.calibration: temperature is fitted on pairs kept out of training, but with weights for all "
+            "models nothing is trained; set published",
         ),
         (changed(ensemble__clip=[0.9, 0.1]), "ensemble.clip: the first number (0.9) must not be more than"),
     ],

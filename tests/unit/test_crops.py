@@ -64,7 +64,7 @@ TRACKS = {
     "c.mp4": {0: track(30)},
     "missing.mp4": {0: track(30)},
 }
-VIDEOS = {name: {"width": 128, "height": 96, "status": "ok", "frames": 62} for name in TRACKS}
+VIDEOS = {name: {"width": 128, "height": 96, "status": "ok", "frames": 62, "in_order": True} for name in TRACKS}
 VIDEOS["c.mp4"]["status"] = "damaged"
 
 

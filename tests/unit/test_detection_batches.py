@@ -135,7 +135,15 @@ def test_a_video_that_crashes_or_hangs_has_a_row(small, fault, workers):
     alone = [detect_video(path, Mean(Faulty("")), 3) for path in small]
     for number in (1, 5):
         row = {"video": f"{number}.mp4", "status": "unreadable", "reason": REASONS[fault]}
-        alone[number].row = {**alone[number].row, "frames": 0, "width": 0, "height": 0, "fps": 0.0, **row}
+        alone[number].row = {
+            **alone[number].row,
+            "frames": 0,
+            "in_order": False,
+            "width": 0,
+            "height": 0,
+            "fps": 0.0,
+            **row,
+        }
         alone[number].faces = {}
     assert_same(found, alone)
 

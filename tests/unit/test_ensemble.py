@@ -28,6 +28,16 @@ def test_the_published_curve():
     np.testing.assert_allclose(confident(given, PUBLISHED), expected, atol=1e-6)
 
 
+def test_a_temperature_divides_the_log_odds():
+    # Odds of 3 to 1 become 9 to 1 with half the temperature; of 1 they stay.
+    sharper = EnsembleSettings(temperature=0.5)
+    np.testing.assert_allclose(confident([0.75, 0.5, 0.25, 1.0, 0.0], sharper), [0.9, 0.5, 0.1, 0.99, 0.01])
+    given = np.array([0.3, 0.7])
+    np.testing.assert_allclose(confident(given, EnsembleSettings(temperature=1.0)), given)
+    # Faces weigh as much as they do without.
+    assert combine([0.75, 0.4], sharper) == pytest.approx((0.9 * 0.2501 + 4 / 13 * 0.1001) / 0.3502)
+
+
 def test_a_score_by_hand():
     # Two faces, 0.75 and 0.4: moved to 0.9061262 and 0.2761279, weights 0.2501 and 0.1001.
     expected = (0.9061262 * 0.2501 + 0.2761279 * 0.1001) / 0.3502

@@ -1,39 +1,176 @@
 import math
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
-from dfdc.ensemble import EnsembleSettings
-from dfdc.evaluation import evaluate, evaluate_scores
-from dfdc.tables import SCHEMAS
+from dfdc.ensemble import EnsembleSettings, video_scores
+from dfdc.evaluation import between, evaluate, report
+from dfdc.held_out_evaluation import evaluate_held_out
+from dfdc.labels import Label
+from dfdc.measures import MEASURES
+from dfdc.metrics import log_loss
+from dfdc.tables import SCHEMAS, write_table
+
+PUBLISHED = EnsembleSettings()
 
 
-def test_evaluation_of_videos_that_have_both():
-    result = evaluate_scores({"a": 1, "b": 0, "x": 1}, {"a": 0.9, "b": 0.2, "c": 0.7})
-    assert result == {
-        "videos": 2,
-        "log_loss": pytest.approx(-(math.log(0.9) + math.log(0.8)) / 2),
-        "auc": 1.0,
-        "accuracy": 1.0,
-    }
-    assert evaluate_scores({"x": 1}, {"a": 0.9}) == {"videos": 0, "log_loss": None, "auc": None, "accuracy": None}
+def scores(*rows):
+    columns = ("video", "track", "frame", "probability")
+    return pa.Table.from_pylist([dict(zip(columns, row, strict=True)) for row in rows], SCHEMAS["scores"])
 
 
-def test_evaluation_of_models_and_of_all_together():
-    def table(*rows):
-        columns = ("video", "track", "frame", "probability")
-        return pa.Table.from_pylist([dict(zip(columns, row, strict=True)) for row in rows], SCHEMAS["scores"])
+def tracks(*rows):
+    """Rows of video, track and height of the face."""
+    made = [
+        {"video": video, "track": track, "frame": 0, "box": [0, 0, 10, height], "score": 1.0}
+        for video, track, height in rows
+    ]
+    return pa.Table.from_pylist(made, SCHEMAS["tracks"])
 
-    videos = [{"video": "a", "status": "ok"}, {"video": "b", "status": "ok"}, {"video": "c", "status": "unreadable"}]
-    scores_of = {
-        "good": [table(("a", 0, 0, 0.9)), table(("b", 0, 0, 0.1))],
-        "bad": [table(("a", 0, 0, 0.4)), table(("b", 0, 0, 0.6))],
-    }
-    result = evaluate({"a": 1, "b": 0, "elsewhere": 0}, videos, scores_of, EnsembleSettings())
+
+def video(name, status="ok", fps=30.0, width=640, height=480):
+    return {"video": name, "status": status, "fps": fps, "width": width, "height": height}
+
+
+VIDEOS = [video("a"), video("b", fps=14.9, width=1080, height=1920), video("c", "unreadable", None, None, None)]
+LABELS = {"a": Label(1, "a", "swap"), "b": Label(0, "b"), "elsewhere": Label(0, "elsewhere")}
+TRACKS = [tracks(("a", 0, 50), ("a", 1, 60), ("a", 1, 200)), tracks(("b", 0, 300), ("c", 0, 1))]
+SCORES = {
+    "good": [scores(("a", 0, 0, 0.9)), scores(("b", 0, 0, 0.1))],
+    "bad": [scores(("a", 0, 0, 0.4)), scores(("b", 0, 0, 0.6), ("c", 0, 0, 0.6))],
+}
+
+
+def test_models_pairs_and_all_together():
+    result, rows = evaluate(LABELS, VIDEOS, TRACKS, SCORES, PUBLISHED)
     assert result["models"]["good"]["auc"] == 1
     assert result["models"]["bad"]["auc"] == 0
     assert result["ensemble"]["auc"] == 1
-    assert result["ensemble"]["videos"] == 2
+    assert result["ensemble"]["videos"] == result["ensemble"]["sources"] == 2
     assert result["models"]["good"]["log_loss"] < result["ensemble"]["log_loss"] < result["models"]["bad"]["log_loss"]
+    assert result["pairs"] == {"bad + good": result["ensemble"]}
     assert result["videos"] == {"total": 3, "labelled": 2, "by_status": {"ok": 2, "unreadable": 1}}
-    assert result["log_loss_clip"] == 1e-15
+    assert (result["log_loss_clip"], result["calibration_bins"]) == (1e-15, 10)
+    assert result["intervals"] == {"level": 0.95, "replicates": 1000, "over": "sources"}
+    assert result["calibration"] == "published"
+
+    expected = video_scores(["a", "b"], [*SCORES["good"], *SCORES["bad"]], PUBLISHED)
+    of_all = {row["video"]: row for row in rows if row["models"] == "ensemble"}
+    assert {name: row["score"] for name, row in of_all.items()} == expected
+    assert result["ensemble"]["log_loss"] == pytest.approx(log_loss([1, 0], [expected["a"], expected["b"]]))
+    assert {row["models"] for row in rows} == {"ensemble", "good", "bad", "bad + good"}
+    assert (of_all["a"]["label"], of_all["a"]["method"], of_all["a"]["condition"]) == (1, "swap", "test")
+
+
+def test_groups():
+    result, _ = evaluate(LABELS, VIDEOS, TRACKS, SCORES, PUBLISHED)
+    counts = {kind: {group: one["videos"] for group, one in of.items()} for kind, of in result["groups"].items()}
+    assert counts == {
+        "face_height": {"below 64 pixels": 1, "256 pixels or more": 1},
+        "tracks": {"1": 1, "2": 1},
+        "frame_rate": {"below 20 frames a second": 1, "28 to 32 frames a second": 1},
+        "resolution": {"360 to 720 pixels": 1, "1080 pixels or more": 1},
+        "method": {"swap": 2},  # and all real ones
+    }
+    alone = result["groups"]["tracks"]["1"]
+    assert alone["auc"] is None
+    assert alone["log_loss"] > 0
+    assert alone["intervals"] == dict.fromkeys(MEASURES)
+
+
+def test_videos_without_a_face_and_of_which_nothing_is_known_are_a_group():
+    labels = LABELS | {"c": Label(1, "c")}
+    result, _ = evaluate(labels, VIDEOS, [tracks(("a", 0, 100), ("b", 0, 100))], {"one": []}, PUBLISHED)
+    assert result["ensemble"]["log_loss"] == pytest.approx(math.log(2))
+    assert [list(result["groups"][kind])[-1] for kind in ("face_height", "frame_rate", "resolution")] == ["unknown"] * 3
+    assert list(result["groups"]["tracks"]) == ["0", "1"]
+    assert result["groups"]["method"]["swap"]["videos"] == 2  # not the fake of which the method is not known
+
+
+def test_without_anything_in_common():
+    assert report(np.zeros(0, int), np.zeros(0), [], "videos") == {
+        "videos": 0,
+        "sources": 0,
+        **dict.fromkeys(MEASURES),
+        "intervals": dict.fromkeys(MEASURES),
+    }
+    result, rows = evaluate({"elsewhere": Label(1, "elsewhere")}, VIDEOS, TRACKS, SCORES, PUBLISHED)
+    assert result["ensemble"]["videos"] == 0
+    assert rows == []
+
+
+@pytest.mark.parametrize(
+    ("value", "group"),
+    [(9.9, "below 10 px"), (10, "10 to 20 px"), (20, "20 px or more"), (None, "unknown"), (float("nan"), "unknown")],
+)
+def test_limits_of_groups(value, group):
+    assert between(value, (10, 20), "px") == group
+
+
+@pytest.fixture
+def held_out():
+    """Two models and three pairs of two real videos, as they were cut and compressed."""
+    tables = {}
+    for model, frames in (("frames", (9, 13)), ("window", (19, 21, 23))):
+        rows = [
+            {
+                "part": "part",
+                "real": f"real{pair // 2}",
+                "fake": f"fake{pair}",
+                "label": label,
+                "clip": 2 * pair + (label == "FAKE"),
+                "height": 150,
+                "condition": condition,
+                "frame": frame,
+                "probability": 0.5 + (0.1 * pair + 0.001 * frame - 0.05) * (1 if label == "FAKE" else -1),
+            }
+            for condition in ("plain", "worse")
+            for pair in range(3)
+            for label in ("REAL", "FAKE")
+            for frame in frames
+        ]
+        tables[model] = pa.Table.from_pylist(rows, SCHEMAS["held_out"])
+    return tables
+
+
+def test_clips_are_scored_as_videos_are(held_out, tmp_path):
+    methods = {("part", "fake0"): "swap", ("part", "fake1"): "swap"}
+    result, calibration, rows = evaluate_held_out(held_out, methods, 1.5, PUBLISHED)
+    assert list(result["conditions"]) == ["plain", "worse"]
+    plain = result["conditions"]["plain"]
+    assert plain == result["conditions"]["worse"]
+    assert (plain["ensemble"]["clips"], plain["ensemble"]["sources"]) == (6, 2)
+    assert {group: one["clips"] for group, one in result["groups"]["method"].items()} == {"swap": 5}
+    assert list(result["groups"]["face_height"]) == ["64 to 128 pixels"]
+
+    def scores_like(table):
+        rows = [row for row in table.to_pylist() if row["condition"] == "plain"]
+        return scores(*((f"{row['clip']}", 0, row["frame"], row["probability"]) for row in rows))
+
+    clips = [str(clip) for clip in range(6)]
+    expected = video_scores(clips, [scores_like(table) for table in held_out.values()], PUBLISHED)
+    found = {row["clip"]: row for row in rows if (row["condition"], row["models"]) == ("plain", "ensemble")}
+    published = [row for row in rows if (row["condition"], row["calibration"]) == ("plain", "published")]
+    assert {
+        str(row["clip"]): pytest.approx(row["score"]) for row in published if row["models"] == "ensemble"
+    } == expected
+    assert {row["calibration"] for row in rows if row["condition"] == "worse"} == {"published"}
+    assert found[5]["video"] == "fake2"
+    assert found[4]["video"] == "real1"
+    assert {row["calibration"] for row in rows} == {"published", "exponent", "temperature"}
+    assert calibration["published"]["log_loss"] == pytest.approx(plain["ensemble"]["log_loss"])
+    fitted = [row for row in rows if row["calibration"] == "temperature"]
+    assert log_loss([row["label"] for row in fitted], [row["score"] for row in fitted]) == pytest.approx(
+        calibration["temperature"]["log_loss"]
+    )
+    write_table(tmp_path / "scores.parquet", "evaluated", rows)
+
+
+def test_nothing_was_kept_out():
+    empty = pa.Table.from_pylist([], SCHEMAS["held_out"])
+    result, calibration, rows = evaluate_held_out({"one": empty, "two": empty}, {}, 1.5, PUBLISHED)
+    assert result["conditions"]["plain"]["ensemble"]["clips"] == 0
+    assert result["conditions"]["plain"]["ensemble"]["log_loss"] is None
+    assert calibration["exponent"]["exponent"] is None
+    assert rows == []

@@ -42,7 +42,7 @@ def test_the_score_of_a_video(video, tmp_path):
     settings = CropSettings(1.5, 2, 14, 7, ("frame", "sequence"))
     store = tmp_path / "crops.arrow"
     tracks = {video.name: {0: (frames, boxes)}}
-    videos = {video.name: {"width": 128, "height": 96, "status": "ok", "frames": 60}}
+    videos = {video.name: {"width": 128, "height": 96, "status": "ok", "frames": 60, "in_order": True}}
     crops = crop_test_faces(video.parent, tracks, videos, store, settings, 0.05)
 
     probabilities = []

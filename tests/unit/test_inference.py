@@ -23,7 +23,7 @@ def crops(tmp_path_factory):
         return [first + 2 * n for n in range(kept)], np.float32([[20 + n, 10, 60 + n, 50] for n in range(kept)])
 
     tracks = {"a.mp4": {0: track(30), 1: track(8, first=20)}, "b.mp4": {0: track(16)}}
-    about = {"width": 128, "height": 96, "status": "ok", "frames": 62}
+    about = {"width": 128, "height": 96, "status": "ok", "frames": 62, "in_order": True}
     for seed, name in enumerate(tracks, 1):
         write_video(folder / name, moving(62, seed=seed))
     settings = CropSettings(1.5, 2, 14, 7, ("frame", "sequence"))

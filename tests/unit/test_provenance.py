@@ -145,7 +145,7 @@ NEEDED = {
     },
     "build_tracks": {"tracking", "tables"},
     "align_tracks": {"alignment", "tracking", "tables"},
-    "extract_clips": {"clips", "video", "gops", "store", "draws", "files"},
+    "extract_clips": {"clips", "video", "selective", "store", "draws", "files"},
     "pair_clips": {"pairs", "tables"},
     "convert_pretrained": {"weights", "weights.tensorflow_checkpoint", "weights.timm_names", "models"},
     "train": {
@@ -157,10 +157,12 @@ NEEDED = {
     "export_weights": {"weights", "weights.files", "models"},
     "detect_test_faces": {"detection", "detection.yunet", "detection.dsfd.detector", "video", "layout"},
     "track_test_faces": {"tracking", "tables"},
-    "crop_test_faces": {"crops", "clips", "video", "gops", "store", "tracking"},
+    "crop_test_faces": {"crops", "clips", "video", "selective", "store", "tracking"},
     "score": {"gpus", "leases", "inference", "models", "weights", "augment.transform", "augment.device", "store"},
     "submission": {"ensemble", "tables"},
-    "evaluate": {"evaluation", "metrics", "ensemble", "layout"},
+    "evaluate": {"evaluation", "measures", "metrics", "ensemble", "labels", "layout"},
+    "score_held_out": {"held_out", "inference", "recompression", "validation", "store", "dataset", "gpus", "models"},
+    "evaluate_held_out": {"held_out_evaluation", "evaluation", "calibration", "measures", "ensemble", "layout"},
 }
 
 

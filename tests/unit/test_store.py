@@ -1,3 +1,4 @@
+import io
 import pickle
 import zlib
 
@@ -6,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from samples import moving, write_clips
 
 from dfdc.errors import UserError
@@ -37,9 +39,52 @@ def test_pictures_are_stored_as_differences_to_the_row_above():
     np.testing.assert_array_equal(np.cumsum(rows[:, 1:], 0, dtype=np.uint8).reshape(picture.shape), picture)
 
 
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 10**6))
+@settings(max_examples=10)
+def test_others_can_read_the_pictures(height, width, seed):
+    picture = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+    data = encode_png(picture)
+    np.testing.assert_array_equal(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB), picture)
+    with Image.open(io.BytesIO(data)) as image:
+        image.verify()  # the checksums of all chunks
+    with Image.open(io.BytesIO(data)) as image:
+        np.testing.assert_array_equal(np.asarray(image), picture)
+
+
 def test_what_is_no_png():
-    with pytest.raises(ValueError, match="not a PNG"):
-        decode_png(b"something else")
+    for data in (b"", b"something else", b"something longer than the header of a PNG file" * 3):
+        with pytest.raises(ValueError, match="not a PNG"):
+            decode_png(data)
+
+
+def test_pngs_of_another_kind():
+    picture = moving(1, 300, 300)[0]
+    for other, options in ((picture, []), (picture[..., 0], []), (picture, [cv2.IMWRITE_PNG_FILTER, 0])):
+        with pytest.raises(ValueError, match=r"another kind|damaged"):
+            decode_png(cv2.imencode(".png", other, options)[1].tobytes())
+
+
+@given(st.data())
+def test_a_damaged_png_is_an_error_or_the_same_picture(data):
+    picture = moving(1, 20, 24)[0]
+    content = bytearray(encode_png(picture))
+    cut = data.draw(st.integers(0, len(content)))
+    content[data.draw(st.integers(0, len(content) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    for damaged in (bytes(content), encode_png(picture)[:cut]):
+        try:
+            found = decode_png(damaged)
+        except ValueError:
+            continue
+        np.testing.assert_array_equal(found, picture)
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 4), np.uint8), np.zeros((4, 4, 3)), np.zeros((0, 4, 3), np.uint8)],
+)
+def test_what_no_png_is_made_of(picture):
+    with pytest.raises(ValueError, match="no PNG can be made"):
+        encode_png(picture)
 
 
 def test_any_picture_of_any_clip(tmp_path):

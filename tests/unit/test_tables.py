@@ -10,6 +10,7 @@ VALUES = {
     pa.string(): "text",
     pa.int32(): 7,
     pa.float32(): 0.5,
+    pa.bool_(): True,
     pa.float64(): 0.1,
     pa.list_(pa.float32(), 4): [1.5, 2.0, 3.0, 4.0],
     pa.list_(pa.int32(), 4): [1, 2, 3, 4],

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from dfdc.ensemble import EnsembleSettings
+from dfdc.ensemble import ensemble_settings
 from dfdc.figures.scores import Scores, draw_mistakes, draw_roc, draw_scores, draw_transform
 from dfdc.layout import read_labels
 from dfdc.log import rule_log
@@ -11,7 +11,7 @@ from dfdc.tables import read_table
 
 def main() -> None:
     given, output = snakemake.input, snakemake.output
-    settings = EnsembleSettings(**snakemake.params.settings)
+    settings = ensemble_settings(snakemake.params.settings, given.calibration)
     scores = Scores.from_tables(
         [video for path in given.videos for video in read_table(path, "test_videos")["video"].to_pylist()],
         {

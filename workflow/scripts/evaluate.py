@@ -1,14 +1,14 @@
-"""Compare the scores with the labels: tables of scores, labels → evaluation.json."""
+"""Compare the scores with the labels: tables of scores, labels → measures, and the scores of videos beside labels."""
 
 import json
 from pathlib import Path
 
-from dfdc.ensemble import EnsembleSettings
+from dfdc.ensemble import ensemble_settings
 from dfdc.evaluation import evaluate
 from dfdc.files import write_text
-from dfdc.layout import read_labels
+from dfdc.labels import read_details
 from dfdc.log import logger, rule_log
-from dfdc.tables import read_table
+from dfdc.tables import read_table, write_table
 
 
 def main() -> None:
@@ -17,10 +17,16 @@ def main() -> None:
         model: [read_table(path, "scores") for path in snakemake.input.scores if Path(path).parent.name == model]
         for model in snakemake.params.models
     }
-    result = evaluate(
-        read_labels(snakemake.input.labels), videos, scores_of, EnsembleSettings(**snakemake.params.settings)
+    result, rows = evaluate(
+        read_details(snakemake.input.labels),
+        videos,
+        [read_table(path, "tracks") for path in snakemake.input.tracks],
+        scores_of,
+        ensemble_settings(snakemake.params.settings, snakemake.input.calibration),
+        snakemake.params.settings["calibration"],
     )
-    write_text(snakemake.output[0], json.dumps(result, indent=2) + "\n")
+    write_text(snakemake.output.evaluation, json.dumps(result, indent=2) + "\n")
+    write_table(snakemake.output.scores, "evaluated", rows)
     ensemble = result["ensemble"]
     logger.info(f"{ensemble['videos']} labelled videos: log loss {ensemble['log_loss']}, AUC {ensemble['auc']}")
 

@@ -1,6 +1,6 @@
 """Combine the scores of all models: tables of scores → submission.csv."""
 
-from dfdc.ensemble import EnsembleSettings, submission_csv, video_scores
+from dfdc.ensemble import ensemble_settings, submission_csv, video_scores
 from dfdc.files import write_text
 from dfdc.log import logger, rule_log
 from dfdc.tables import read_table
@@ -11,10 +11,8 @@ def main() -> None:
         video for path in snakemake.input.videos for video in read_table(path, "test_videos")["video"].to_pylist()
     ]
     scores = [read_table(path, "scores") for path in snakemake.input.scores]
-    write_text(
-        snakemake.output[0],
-        submission_csv(video_scores(videos, scores, EnsembleSettings(**snakemake.params.settings))),
-    )
+    settings = ensemble_settings(snakemake.params.settings, snakemake.input.calibration)
+    write_text(snakemake.output[0], submission_csv(video_scores(videos, scores, settings)))
     logger.info(f"{len(videos)} videos scored")
 
 

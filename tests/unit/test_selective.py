@@ -1,7 +1,6 @@
-"""Leaving out groups of pictures changes nothing: every test compares with decoding from the start."""
+"""Leaving out what is not needed changes nothing: every test compares with decoding from the start."""
 
 import subprocess
-from itertools import count
 from pathlib import Path
 
 import av
@@ -14,7 +13,7 @@ from samples import moving, overwritten, truncated
 
 from dfdc.draws import generator
 from dfdc.errors import VideoError
-from dfdc.gops import MAX_WAITING, Doubt, decode_wanted_groups
+from dfdc.selective import MAX_GROUP, Doubt, _sei_types, decode_wanted
 from dfdc.video import open_video, read_frames
 
 FRAMES = 40
@@ -26,6 +25,10 @@ KINDS = {
     "h264, every frame a key": ("mp4", "libx264", {"g": "1"}),
     "h264, one group": ("mp4", "libx264", {"g": "250", "bf": "2"}),
     "h264, uneven groups": ("mp4", "libx264", {"g": "250", "bf": "2", "forced-idr": "1"}),
+    "h264, temporal direct": ("mp4", "libx264", {"g": "20", "bf": "4", "x264-params": "direct=temporal:weightp=2"}),
+    "h264, no references between B-frames": ("mp4", "libx264", {"g": "30", "bf": "8", "x264-params": "b-pyramid=none"}),
+    "h264, picture timing": ("mp4", "libx264", {"g": "9", "bf": "3", "x264-params": "pic-struct=1:aud=1"}),
+    "h264, weights": ("mp4", "libx264", {"g": "30", "bf": "3", "preset": "slow"}),
     "h264, open groups": ("mp4", "libx264", {"g": "8", "bf": "3", "x264-params": "open-gop=1"}),
     "h264, slices": ("mp4", "libx264", {"g": "10", "bf": "2", "x264-params": "slices=4"}),
     "h264, fields": ("mp4", "libx264", {"g": "10", "bf": "2", "x264-params": "interlaced=1"}),
@@ -41,7 +44,19 @@ KINDS = {
     "vp8": ("webm", "libvpx", {"g": "9", "deadline": "realtime", "cpu-used": "8"}),
     "vp9": ("mp4", "libvpx-vp9", {"g": "9", "deadline": "realtime", "cpu-used": "8"}),
 }
-CERTAIN = ["no B-frames", "B-frames", "pyramid", "every frame a key", "uneven groups", "slices", "mov"]
+CERTAIN = [
+    "temporal direct",
+    "no references between B-frames",
+    "picture timing",
+    "weights",
+    "no B-frames",
+    "B-frames",
+    "pyramid",
+    "every frame a key",
+    "uneven groups",
+    "slices",
+    "mov",
+]
 
 
 def write(path, encoder, options, frames=FRAMES, size=(64, 48), times=None):
@@ -68,7 +83,7 @@ def ffmpeg(*arguments):
 
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("gops")
+    folder = tmp_path_factory.mktemp("videos")
     made = {
         kind: write(folder / f"{number}.{ending}", encoder, options)
         for number, (kind, (ending, encoder, options)) in enumerate(KINDS.items())
@@ -111,13 +126,13 @@ def videos(tmp_path_factory) -> dict[str, Path]:
 
 @pytest.fixture(scope="module")
 def known(videos):
-    """The number of frames that decoding from the start gives, None where anything is damaged."""
+    """The number of frames that decoding from the start gives, None where anything is damaged or out of order."""
     found = {}
     for kind, path in videos.items():
         video = open_video(path)
         try:
             frames = len(list(read_frames(video)))
-            found[kind] = None if video.damage or video.spoilt else frames
+            found[kind] = None if video.damage or video.spoilt or not video.in_order else frames
         except VideoError:
             found[kind] = None
     return found
@@ -158,15 +173,15 @@ def decoded(path, wanted, counted, end=FRAMES):
     with av.open(str(path)) as container:
         indices = []
         try:
-            for index, _ in decode_wanted_groups(container, container.streams.video[0], wanted, end, counted):
+            for index, _ in decode_wanted(container, container.streams.video[0], wanted, end, counted):
                 indices.append(index)
         except Doubt:
             return indices, False
         return indices, True
 
 
-@pytest.mark.parametrize("kind", [f"h264, {kind}" if kind != "variable rate" else kind for kind in CERTAIN])
-def test_groups_without_a_wanted_frame_are_left_out(videos, known, kind):
+@pytest.mark.parametrize("kind", [*(f"h264, {kind}" for kind in CERTAIN), "variable rate"])
+def test_what_is_not_needed_is_left_out(videos, known, kind):
     assert known[kind] == FRAMES
     assert decoded(videos[kind], lambda _: False, FRAMES) == ([0], True)
     for index in (5, 25, FRAMES - 1):
@@ -174,8 +189,32 @@ def test_groups_without_a_wanted_frame_are_left_out(videos, known, kind):
         assert ended
         assert index in indices
         assert indices == sorted(indices)
-        assert len(indices) < FRAMES * 0.6
+        assert len(indices) < FRAMES * 0.7
     assert decoded(videos[kind], lambda _: True, FRAMES) == (list(range(FRAMES)), True)
+
+
+def types_of_pictures(path) -> str:
+    with av.open(str(path)) as container:
+        return "".join(av.video.frame.PictureType(frame.pict_type).name for frame in container.decode(video=0))
+
+
+def test_a_frame_that_no_other_needs_is_decoded_only_if_it_is_wanted(videos):
+    path = videos["h264, no references between B-frames"]
+    types = types_of_pictures(path)
+    unneeded = [index for index, kind in enumerate(types) if kind == "B"]
+    assert len(unneeded) > FRAMES / 2
+    indices, ended = decoded(path, lambda index: index == 20, FRAMES)
+    assert ended
+    assert set(indices) & set(unneeded) <= {20}
+    # Nor what comes after the last wanted frame and is not shown before it.
+    assert max(indices) <= types.index("P", 20)
+
+
+def test_time_stamps_out_of_order_are_known(videos, known):
+    assert known["lost reordering"] is None
+    video = open_video(videos["lost reordering"])
+    assert len(list(read_frames(video))) > FRAMES / 2
+    assert (video.damage, video.spoilt, video.in_order) == (None, [], False)
 
 
 @pytest.mark.parametrize(
@@ -213,11 +252,44 @@ def test_a_doubt_on_the_way_goes_on_after_what_was_given(videos, known):
     assert met
 
 
-def test_few_packets_wait(videos, monkeypatch):
-    assert MAX_WAITING < 100_000_000
-    monkeypatch.setattr("dfdc.gops.MAX_WAITING", 200)
-    indices, ended = decoded(videos["h264, one group"], {FRAMES - 1}.__contains__, FRAMES)
-    assert ended
-    assert indices == list(range(FRAMES))
-    calls = count()
-    assert decoded(videos["h264, B-frames"], lambda _: next(calls) < 0, FRAMES)[1]
+def test_a_group_that_is_too_large_is_decoded_from_the_start(videos, monkeypatch):
+    assert MAX_GROUP < 100_000_000
+    path, wanted = videos["h264, one group"], {FRAMES - 1}.__contains__
+    assert decoded(path, wanted, FRAMES)[1]
+    monkeypatch.setattr("dfdc.selective.MAX_GROUP", 200)
+    assert decoded(path, wanted, FRAMES) == ([], False)
+    assert read(path, wanted, None, FRAMES) == read(path, wanted, None, None)
+
+
+def sei(*messages: tuple[int, bytes]) -> memoryview:
+    """A NAL unit of supplemental information, as an encoder writes it (7.3.1 and 7.3.2.3)."""
+    body = b"".join(
+        b"\xff" * (kind // 255) + bytes([kind % 255]) + b"\xff" * (len(data) // 255) + bytes([len(data) % 255]) + data
+        for kind, data in messages
+    )
+    for last in range(4):  # emulation prevention
+        body = body.replace(b"\0\0" + bytes([last]), b"\0\0\3" + bytes([last])) if last != 3 else body
+    return memoryview(b"\6" + body + b"\x80")
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 600), st.binary(min_size=1, max_size=600).map(lambda b: b.replace(b"\0", b"\1"))))
+)
+def test_the_types_of_supplemental_information(messages):
+    assert _sei_types(sei(*messages)) == {kind for kind, _ in messages}
+
+
+def test_types_of_supplemental_information_behind_zeros():
+    assert _sei_types(sei((1, b"\0\0\0\0\1"), (47, b"\0"))) == {1, 47}
+
+
+def test_supplemental_information_that_may_turn_a_picture_is_a_doubt(tmp_path, videos):
+    """Display orientation (type 47) in later pictures holds on."""
+    path = tmp_path / "turned.mp4"
+    plain = videos["h264, B-frames"]
+    ffmpeg("-i", plain, "-c", "copy", "-bsf:v", "h264_metadata=display_orientation=insert:rotate=90", path)
+    video = open_video(path)
+    assert len(list(read_frames(video))) == FRAMES
+    wanted = {FRAMES - 1}.__contains__
+    assert decoded(path, wanted, FRAMES)[1] is False
+    assert read(path, wanted, None, FRAMES) == read(path, wanted, None, None)

@@ -1,0 +1,29 @@
+import json
+
+import pytest
+
+from dfdc.errors import UserError
+from dfdc.labels import Label, read_details
+
+
+def test_a_csv_without_and_with_more_columns(tmp_path):
+    path = tmp_path / "labels.csv"
+    path.write_text("filename,label\na.mp4,1\nb.mp4,0\n")
+    assert read_details(path) == {"a.mp4": Label(1, "a.mp4"), "b.mp4": Label(0, "b.mp4")}
+    path.write_text("\ufefffilename,label,method,original\na.mp4,1,swap,b.mp4\nb.mp4,0,,\n", encoding="utf-8")
+    assert read_details(path) == {"a.mp4": Label(1, "b.mp4", "swap"), "b.mp4": Label(0, "b.mp4")}
+
+
+def test_a_metadata_json(tmp_path):
+    path = tmp_path / "metadata.json"
+    fake = {"label": "FAKE", "original": "elsewhere.mp4", "method": "swap"}
+    path.write_text(json.dumps({"a.mp4": fake, "b.mp4": {"label": "REAL"}}))
+    assert read_details(path) == {"a.mp4": Label(1, "elsewhere.mp4", "swap"), "b.mp4": Label(0, "b.mp4")}
+
+
+def test_what_is_no_file_of_labels(tmp_path):
+    with pytest.raises(UserError, match="do not exist"):
+        read_details(tmp_path / "nowhere.csv")
+    (tmp_path / "labels.csv").write_text("video;fake\n")
+    with pytest.raises(UserError):
+        read_details(tmp_path / "labels.csv")

@@ -1,0 +1,159 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dfdc import measures
+from dfdc.measures import MEASURES, intervals, measure, reliability_bins, roc_curve
+from dfdc.metrics import accuracy, auc, log_loss
+
+LABELLED = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 10)), min_size=1, max_size=30)
+
+
+def test_by_hand():
+    # From the highest: fake .9, real .7, fake .6, real .2.
+    found = measure([1, 0, 1, 0], [0.9, 0.7, 0.6, 0.2])
+    losses = [-math.log(0.9), -math.log(0.3), -math.log(0.6), -math.log(0.8)]
+    assert found["log_loss"] == pytest.approx(sum(losses) / 4)
+    assert found["balanced_log_loss"] == pytest.approx(sum(losses) / 4)
+    assert found["auc"] == 0.75
+    assert found["average_precision"] == pytest.approx((1 + 2 / 3) / 2)
+    assert found["calibration_error"] == pytest.approx((0.1 + 0.7 + 0.4 + 0.2) / 4)
+    assert found["brier"] == pytest.approx((0.01 + 0.49 + 0.16 + 0.04) / 4)
+    assert found["accuracy"] == 0.75
+
+
+def test_the_rarer_label_counts_as_much_in_the_balanced_log_loss():
+    found = measure([1, 1, 1, 0], [0.8, 0.8, 0.8, 0.4])
+    assert found["balanced_log_loss"] == pytest.approx(-(math.log(0.8) + math.log(0.6)) / 2)
+    assert found["log_loss"] == pytest.approx(-(3 * math.log(0.8) + math.log(0.6)) / 4)
+
+
+def test_equal_scores_are_one_step():
+    assert measure([1, 0], [0.5, 0.5])["average_precision"] == 0.5
+    # 2 of 3 at the first step, then nothing is gained, then 3 of 5.
+    labels, scores = [1, 1, 0, 0, 1], [0.9, 0.9, 0.9, 0.5, 0.3]
+    assert measure(labels, scores)["average_precision"] == pytest.approx(2 / 3 * 2 / 3 + 3 / 5 / 3)
+
+
+def test_calibration_error_by_hand():
+    # One bin: mean score 0.85, three of four are fake. A score of 1 belongs to the last bin.
+    assert measure([1, 1, 1, 0], [0.85] * 4)["calibration_error"] == pytest.approx(0.1)
+    assert measure([1, 0], [1.0, 0.95])["calibration_error"] == pytest.approx(0.475)
+    assert measure([1, 0], [1.0, 0.0])["calibration_error"] == 0
+
+
+def test_what_is_undefined_is_none():
+    undefined = {"balanced_log_loss", "auc", "average_precision"}
+    for label in (0, 1):
+        found = measure([label, label], [0.4, 0.6])
+        assert {name for name, value in found.items() if value is None} == undefined
+    assert measure([], []) == dict.fromkeys(MEASURES)
+    assert intervals([0, 1], [0.2, 0.7], ["a", "a"]) == dict.fromkeys(MEASURES)
+    # Two sources of one label each: in about half of the replicates there is but one label.
+    found = intervals([0, 1, 1], [0.2, 0.7, 0.6], ["a", "b", "b"], 200)
+    assert found["log_loss"]
+    assert intervals([0] * 9 + [1], [0.1] * 10, list("abcdefghij"), 200)["auc"] == [0.5, 0.5]
+
+
+@given(LABELLED)
+@settings(max_examples=60)
+def test_the_same_as_counted_one_by_one(labelled):
+    labels, scores = np.array(labelled).T
+    scores = scores / 10
+    found = measure(labels, scores)
+    assert found["log_loss"] == pytest.approx(log_loss(labels, scores))
+    assert found["accuracy"] == pytest.approx(accuracy(labels, scores))
+    assert found["auc"] == (None if auc(labels, scores) is None else pytest.approx(auc(labels, scores)))
+    both = 0 < labels.sum() < len(labels)
+    precisions = [(labels[scores >= threshold].mean()) for threshold in scores[labels == 1]]
+    assert found["average_precision"] == (pytest.approx(np.mean(precisions)) if both else None)
+    bins = reliability_bins(labels, scores)
+    assert sum(row["count"] for row in bins) == len(labels)
+    gaps = sum(row["count"] * abs(row["score"] - row["fake"]) for row in bins if row["count"])
+    assert found["calibration_error"] == pytest.approx(gaps / len(labels))
+
+
+@given(LABELLED, st.integers(0, 2**32 - 1))
+@settings(max_examples=40)
+def test_a_weight_counts_as_so_many_copies(labelled, seed):
+    labels, scores = np.array(labelled).T
+    scores = scores / 10
+    weights = np.random.default_rng(seed).integers(0, 4, len(labels))
+    if weights.sum():
+        order = np.argsort(-scores)
+        found = measures._weighted(labels[order], scores[order], weights[None, order].astype(float))
+        repeated = measure(np.repeat(labels, weights), np.repeat(scores, weights))
+        for name in MEASURES:
+            value = None if np.isnan(found[name][0]) else found[name][0]
+            assert value == (None if repeated[name] is None else pytest.approx(repeated[name]))
+
+
+@given(LABELLED, st.integers(1, 5))
+@settings(max_examples=20)
+def test_properties_of_intervals(labelled, sources):
+    labels, scores = np.array(labelled).T
+    names = [f"source {number % sources}" for number in range(len(labels))]
+    found = intervals(labels, scores / 10, names, 50)
+    assert found == intervals(labels, scores / 10, names, 50)
+    highest = measure([0], [1.0])["log_loss"]
+    for name, interval in found.items():
+        if interval is not None:
+            assert 0 <= interval[0] <= interval[1]
+            assert interval[1] <= (highest if "log_loss" in name else 1) + 1e-9
+
+
+def test_blocks_make_no_difference(monkeypatch):
+    rng = np.random.default_rng(0)
+    labels, scores = rng.integers(0, 2, 40), rng.random(40)
+    names = [str(number // 2) for number in range(40)]
+    whole = intervals(labels, scores, names, 100)
+    monkeypatch.setattr(measures, "BLOCK", 7 * 40)
+    assert intervals(labels, scores, names, 100) == whole
+
+
+def test_an_interval_holds_the_truth_about_as_often_as_it_says():
+    """The accuracy of a coin that is right 8 times of 10, seen 60 times: in 100 repetitions."""
+    rng = np.random.default_rng(1)
+    held = 0
+    for _ in range(100):
+        scores = np.where(rng.random(60) < 0.8, 0.9, 0.1)
+        low, high = intervals(np.ones(60), scores, [str(number) for number in range(60)], 200)["accuracy"]
+        held += low <= 0.8 <= high
+    assert 85 <= held <= 100
+
+
+def test_clips_of_one_source_are_no_independent_witnesses():
+    rng = np.random.default_rng(2)
+    labels, scores = np.repeat([0, 1], 50), np.repeat(rng.random(20), 5)
+    alone = intervals(labels, scores, [str(number) for number in range(100)])["log_loss"]
+    together = intervals(labels, scores, [str(number // 5) for number in range(100)])["log_loss"]
+    assert together[1] - together[0] > 1.3 * (alone[1] - alone[0])
+
+
+def test_the_curve_by_hand():
+    false, true, thresholds = roc_curve([1, 0, 1, 0], [0.9, 0.7, 0.7, 0.2])
+    np.testing.assert_array_equal(false, [0, 0, 0.5, 1])
+    np.testing.assert_array_equal(true, [0, 0.5, 1, 1])
+    np.testing.assert_array_equal(thresholds, [np.inf, 0.9, 0.7, 0.2])
+    assert np.isnan(roc_curve([1], [0.5])[0]).all()
+
+
+@given(LABELLED)
+@settings(max_examples=30)
+def test_the_area_under_the_curve_is_the_auc(labelled):
+    labels, scores = np.array(labelled).T
+    if 0 < labels.sum() < len(labels):
+        false, true, _ = roc_curve(labels, scores / 10)
+        assert np.trapezoid(true, false) == pytest.approx(auc(labels, scores))
+
+
+def test_bins_by_hand():
+    bins = reliability_bins([1, 0, 1], [0.95, 1.0, 0.3], 2)
+    assert bins == [
+        {"low": 0.0, "high": 0.5, "count": 1, "score": 0.3, "fake": 1.0},
+        {"low": 0.5, "high": 1.0, "count": 2, "score": pytest.approx(0.975), "fake": 0.5},
+    ]
+    assert reliability_bins([], [], 1) == [{"low": 0.0, "high": 1.0, "count": 0, "score": None, "fake": None}]
