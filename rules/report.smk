@@ -91,6 +91,11 @@ if TRAINED:
     include: "report_training.smk"
 
 
+if KEPT_OUT:
+
+    include: "report_held_out.smk"
+
+
 # Their names alone: it is the jobs that draw them whose settings the report is to show.
 FIGURES = [str(path) for rule in workflow.rules if rule.name.endswith("_figures") for path in rule.output]
 EVERYTHING = [*ALL, *FIGURES]

@@ -218,4 +218,4 @@ def draw_clips(path: str | Path, clips: Iterable[pa.Table]) -> None:
         right.set_xlabel("mean difference from the real clip (0 to 255)")
         right.set_ylabel("fake clips (%)")
         equal = int((difference == 0).sum())
-        right.set_title(f"Fake and real; {thousands(equal)} pairs are equal")
+        right.set_title(f"Differences (pairs that are equal: {thousands(equal)})")

@@ -48,6 +48,7 @@ def sheet(title: str, rows: Sequence[Row], height: int) -> np.ndarray:
 
 def _row(row: Row, height: int) -> Image.Image:
     pictures = [_fitted(picture, height) for picture in row.pictures]
+    height = height if pictures else 0
     captions = [
         _words(caption, picture.width + GAP // 2, WORDS)
         for caption, picture in zip(row.captions, pictures, strict=False)

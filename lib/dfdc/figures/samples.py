@@ -53,14 +53,14 @@ def draw_clips(path: str | Path, samples: Samples, settings: SampleSettings) -> 
     """Real clips and their fakes, three frames of each side by side."""
     rows = [
         Row([*real, *fake], _about(pair), ["real", "", "", "fake", "", ""])
-        for pair, real, fake in samples.faces(CLIPS, _spread(3, samples), settings)
+        for pair, real, fake in samples.faces(CLIPS, _spread(3, samples.pairs), settings)
     ]
     write_sheet(path, f"Clips: {samples.words(CLIPS)}", rows, HEIGHT)
 
 
 def draw_clip(path: str | Path, samples: Samples, settings: SampleSettings) -> None:
     """One clip of a real video and its fake, frame by frame."""
-    frames = _spread(10, samples)
+    frames = _spread(10, samples.pairs[:1])
     captions = [f"frame {frame}" for frame in frames]
     rows = []
     for pair, real, fake in samples.faces(1, frames, settings):
@@ -93,26 +93,24 @@ def draw_augmented_mixup(path: str | Path, samples: Samples, model: str, setting
 def draw_frame_inputs(path: str | Path, samples: Samples, models: Mapping[str, SampleSettings]) -> None:
     """The same faces as each model that looks at single frames is shown them."""
     first = next(iter(models.values()))
-    frame = first.frames[:1]
-    rows = []
-    for pair, real, fake in samples.faces(INPUTS, frame, first):
+    rows = [Row([], "; ".join(f"{name}: {_size(model)}" for name, model in models.items()))]
+    for pair, real, fake in samples.faces(INPUTS, first.frames[:1], first):
         pictures = [center_transform(face[0], model.crop) for model in models.values() for face in (real, fake)]
         rows.append(Row(pictures, _about(pair), [f"{name}, {label}" for name in models for label in ("real", "fake")]))
-    sizes = "; ".join(f"{name}: {_size(model)}" for name, model in models.items())
-    write_sheet(path, f"Inputs ({sizes}): {samples.words(INPUTS)}", rows, HEIGHT + 40)
+    write_sheet(path, f"Inputs: {samples.words(INPUTS)}", rows, HEIGHT + 40)
 
 
 def draw_sequence_input(path: str | Path, samples: Samples, models: Mapping[str, SampleSettings]) -> None:
     """The frames of a clip and of its fake as each model that looks at a sequence is shown them."""
-    rows = []
+    sizes = (f"{name}: {len(model.frames)} frames of {_size(model)}" for name, model in models.items())
+    rows = [Row([], "; ".join(sizes))]
     for name, model in models.items():
         captions = [f"frame {frame}" for frame in model.frames]
         for _, real, fake in samples.faces(1, model.frames, model):
             for label, frames in (("real", real), ("fake", fake)):
                 pictures = [center_transform(frame, model.crop) for frame in frames]
                 rows.append(Row(pictures, f"{name}, {label}", captions))
-    sizes = "; ".join(f"{name}: {len(model.frames)} frames of {_size(model)}" for name, model in models.items())
-    write_sheet(path, f"Input ({sizes}): {samples.words(1)}", rows, HEIGHT + 20)
+    write_sheet(path, f"Input: {samples.words(1)}", rows, HEIGHT + 20)
 
 
 def _mixtures(real: np.ndarray, fake: np.ndarray, erased: Sequence[Any] = ()) -> list[np.ndarray]:
@@ -130,9 +128,9 @@ def _about(pair: Mapping[str, Any]) -> str:
     return f"{pair['part']}: {pair['real']}, fake {pair['fake']}, difference {pair['difference']:.1f}"
 
 
-def _spread(count: int, samples: Samples) -> list[int]:
-    """Frame numbers from the first to the last that all of the pairs have."""
-    last = min((pair["frames"] for pair in samples.pairs), default=1) - 1
+def _spread(count: int, pairs: Sequence[Mapping[str, Any]]) -> list[int]:
+    """Frame numbers from the first to the last that all of some pairs have."""
+    last = min((pair["frames"] for pair in pairs), default=1) - 1
     return np.linspace(0, last, count).astype(int).tolist()
 
 

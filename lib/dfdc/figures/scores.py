@@ -10,6 +10,7 @@ import numpy as np
 from dfdc.ensemble import EnsembleSettings, confident, video_scores
 from dfdc.figures.pictures import Row, write_sheet
 from dfdc.figures.style import BLACK, GREEN, LABELS, NAMES, drawing, say_nothing, series, thousands
+from dfdc.measures import roc_curve
 from dfdc.metrics import auc
 from dfdc.store import Store
 from dfdc.tables import pa
@@ -62,8 +63,10 @@ class Scores:
 def draw_transform(path: str | Path, scores: Scores, settings: EnsembleSettings) -> None:
     """How probabilities are moved away from 0.5, and the probabilities that were."""
     given = np.linspace(0, 1, 1001)
+    number = settings.exponent if settings.temperature is None else settings.temperature
+    name = f"{'exponent' if settings.temperature is None else 'temperature'} {number:.3g}"
     with drawing(path, 9, 4.2, columns=2) as (curve, histogram):
-        curve.plot(given, confident(given, settings), color=GREEN, label=f"exponent {settings.exponent:g}")
+        curve.plot(given, confident(given, settings), color=GREEN, label=name)
         curve.plot(given, given, color=BLACK, linestyle=":", label="unchanged")
         curve.set_aspect("equal")
         curve.set_xlabel("probability that a network gives")
@@ -110,23 +113,17 @@ def draw_roc(path: str | Path, scores: Scores) -> None:
             real, fake = scores.by_label(name).values()
             if not len(real) or not len(fake):
                 return say_nothing(axes, "the labelled videos are all real, or all fake")
-            truth = np.repeat([0, 1], [len(real), len(fake)])
-            area = auc(truth, np.concatenate([real, fake]))
+            truth, given = np.repeat([0, 1], [len(real), len(fake)]), np.concatenate([real, fake])
             width = 2.4 if name == ENSEMBLE else 1.4
-            axes.plot(*roc(real, fake), color=colour, linewidth=width, label=f"{name} ({area:.3f})")
+            area = auc(truth, given)
+            alarms, hits, _ = roc_curve(truth, given)
+            axes.plot(alarms, hits, color=colour, linewidth=width, label=f"{name} ({area:.3f})")
         axes.plot([0, 1], [0, 1], color=BLACK, linestyle=":", linewidth=1, label="chance (0.500)")
         axes.set_aspect("equal")
         axes.set_xlabel("real videos taken for fakes (share)")
         axes.set_ylabel("fakes found (share)")
         axes.set_title(f"ROC: {thousands(len(real))} real and {thousands(len(fake))} fake videos")
         axes.legend(title="area under the curve", loc="lower right")
-
-
-def roc(real: np.ndarray, fake: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The corners of the ROC curve from (0, 0) to (1, 1): false alarms and hits, as shares, for falling thresholds."""
-    thresholds = np.unique(np.concatenate([real, fake]))[::-1]
-    shares = [1 - np.searchsorted(np.sort(values), thresholds, side="left") / len(values) for values in (real, fake)]
-    return np.insert(shares[0], 0, 0.0), np.insert(shares[1], 0, 0.0)
 
 
 def worst(scores: Mapping[str, float], labels: Mapping[str, int], count: int = MISTAKES) -> list[str]:

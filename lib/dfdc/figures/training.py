@@ -39,7 +39,7 @@ def draw_training(path: str | Path, metrics: Mapping[str, pa.Table], alpha: floa
             for axes, column in ((loss, "loss"), (norm, "gradient_norm"), (rate, "learning_rate")):
                 axes.plot(*averaged(table[column].to_numpy()), color=colours[name], label=name)
         least = least_loss(alpha)
-        loss.axhline(least, color="black", linestyle=":", label=f"least possible ({least:.3f})")
+        loss.axhline(least, color="black", linestyle=":", label=f"least possible mean ({least:.3f})")
         loss.set_ylabel("cross-entropy (nats)")
         loss.set_title("Loss of mixed batches")
         loss.legend()
