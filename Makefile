@@ -5,12 +5,12 @@
 # make smoke   the demo at its smallest, in demo-smallest
 # make test-convert   the conversion of TensorFlow's checkpoints, with TensorFlow
 # make test-slurm     the demo on a SLURM cluster of one pretended node, which it installs and starts (needs root)
-# make test-kills     runs that are killed, at more moments than in make test
+# make test-kills     runs that are killed, at more moments than in make test, and one in as many pieces as stages
 # make why     what would run and why, in words; make why ARGS="--profile profiles/demo" for the demo
 # make bench   how fast things are, each against another way of doing the same, in one run
 # make ablation   trainings of the demo without one ingredient each, three seeds
 # make scale   how the data half grows with the data: 119,154 tiny videos, in the folder scale
-# make lint    ruff, snakefmt, Snakemake's linter, and the README's table of modules
+# make lint    ruff, snakefmt, Snakemake's linter, the README's table of modules, and docs/tables.md
 # make clean   remove the demo, the environment and caches
 #
 # Packages are installed into .venv. On a machine without a GPU, PyTorch's wheels for the CPU are much smaller: give
@@ -59,7 +59,7 @@ test-slurm: .venv/installed
 	$(BIN)/python -m pytest tests/slurm -rs
 
 test-kills: .venv/installed
-	DFDC_KILLS=20 $(BIN)/python -m pytest tests/run/test_kills.py
+	DFDC_KILLS=20 $(BIN)/python -m pytest tests/run/test_kills.py tests/stages
 
 why: .venv/installed
 	@$(ACTIVE) python workflow/why.py $(ARGS)
@@ -85,6 +85,7 @@ lint: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/python workflow/modules.py --check
+	$(BIN)/python workflow/tables.py --check
 	$(ACTIVE) snakemake --lint --profile profiles/demo
 
 # requirements.txt pins every package, and pyproject.toml what builds this one.

@@ -29,6 +29,11 @@ if config["data"]["parts"] == "auto":
 else:
     PARTS = config["data"]["parts"]
 
+
+# Where jobs run with --software-deployment-method apptainer: an image made from the Dockerfile.
+container: str(HERE / "dfdc.sif")
+
+
 UNFINISHED = unfinished_at_start(workflow.is_main_process)
 
 # Where the answers are known, how good the scores are belongs to what is made.

@@ -17,6 +17,8 @@ import yaml
 from filelock import FileLock
 from hypothesis import settings
 
+from dry_runs import dry_run
+
 # A shell that starts something in the background lets it ignore Ctrl-C, and that is inherited. Not by the tests.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -139,13 +141,19 @@ class Project:
 
     def plan(self, *arguments: str, **options: Any) -> list[str]:
         """The jobs that snakemake would run, sorted, each as its rule and the values of its wildcards."""
-        done = self.snakemake("--dry-run", *arguments, **options)
-        assert done.returncode == 0, done.stdout
-        return jobs_in(done.stdout)
+        return self.bare_plan(*arguments, *self._arguments(**options))
 
     def bare_plan(self, *arguments: str) -> list[str]:
         """The same without the tiny demo's settings."""
-        done = self.bare_snakemake("--dry-run", *arguments)
+        return sorted(self._planned(*arguments))
+
+    def outputs(self) -> dict[str, list[str]]:
+        """The files that each job of the whole plan writes, from the project's folder."""
+        planned = self._planned("--forceall", *self._arguments())
+        return {job: [f"demo/{path}" for path in about["output"].split(", ")] for job, about in planned.items()}
+
+    def _planned(self, *arguments: str) -> dict[str, dict[str, str]]:
+        done = dry_run(list(arguments), self.folder, self._environment())
         assert done.returncode == 0, done.stdout
         return jobs_in(done.stdout)
 
@@ -173,8 +181,8 @@ class Project:
         """Take all changes back."""
         for file, before in self._kept.items():
             if before is None:
-                file.unlink()
-                if not any(file.parent.iterdir()):
+                file.unlink(missing_ok=True)
+                if file.parent.is_dir() and not any(file.parent.iterdir()):
                     file.parent.rmdir()
             else:
                 file.write_bytes(before[0])
@@ -193,16 +201,17 @@ class Project:
         return str(path)
 
 
-def jobs_in(output: str) -> list[str]:
-    """The jobs that snakemake lists in what it prints, without the rule `all`."""
-    jobs = []
-    for rule, about in re.findall(r"^(?:local)?rule (\w+):\n((?: {4}.*\n)+)", output, re.MULTILINE):
-        wildcards = re.search(r"^ {4}wildcards: (.*)$", about, re.MULTILINE)
-        values = [pair.split("=")[1] for pair in wildcards[1].split(", ")] if wildcards else []
-        jobs.append(" ".join([rule, *values]))
+def jobs_in(output: str) -> dict[str, dict[str, str]]:
+    """The jobs that snakemake lists in what it prints, without the rule `all`, and what it says about each."""
+    jobs = {}
+    for rule, lines in re.findall(r"^(?:local)?rule (\w+):\n((?: {4}.*\n)+)", output, re.MULTILINE):
+        about = dict(re.findall(r"^ {4}(\w+): (.*)$", lines, re.MULTILINE))
+        pairs = about["wildcards"].split(", ") if "wildcards" in about else []
+        jobs[" ".join([rule, *(pair.split("=")[1] for pair in pairs)])] = about
     total = re.search(r"^total +(\d+)$", output, re.MULTILINE)
     assert len(jobs) == (int(total[1]) if total else 0), output
-    return sorted(job for job in jobs if job != "all")
+    jobs.pop("all", None)
+    return jobs
 
 
 @pytest.fixture(scope="session")

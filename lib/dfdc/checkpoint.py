@@ -72,8 +72,7 @@ def save_checkpoint(
     with atomic_path(folder / f"checkpoint_{iteration:08}.safetensors") as temporary:
         cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         save_file(cpu, temporary, metadata={"iteration": str(iteration)})
-    for superseded in checkpoints(folder)[keep:]:
-        superseded.unlink()
+    keep_newest(folder, keep)
 
 
 def load_checkpoint(folder: Path, state: TrainingState) -> tuple[int, dict[str, torch.Tensor]]:
@@ -110,10 +109,10 @@ def checkpoints(folder: Path) -> list[Path]:
     return sorted(folder.glob("checkpoint_*.safetensors"), reverse=True)
 
 
-def remove_checkpoints(folder: Path) -> None:
-    """Remove the checkpoints of a training whose result is safe; its records stay."""
-    for path in checkpoints(folder):
-        path.unlink()
+def keep_newest(folder: Path, number: int) -> None:
+    """Remove all checkpoints in a folder but the newest ``number``."""
+    for superseded in checkpoints(folder)[number:]:
+        superseded.unlink()
 
 
 def _read(path: Path) -> tuple[int, dict[str, dict[str, torch.Tensor]]]:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,20 @@ def plan_crops(
             yield Crop(track, "sequence", ordinal, tuple(frames[start : start + length]), box)
 
 
+def plan_video(
+    tracks: Mapping[int, tuple[Sequence[int], np.ndarray]], about: Mapping[str, Any], settings: CropSettings
+) -> Iterator[Crop]:
+    """What to cut of a video with some tracks; ``about`` is its row in the table of test videos."""
+    for track, (frames, boxes) in tracks.items():
+        yield from plan_crops(track, frames, boxes, about["width"], about["height"], settings)
+
+
+def crop_row(video: str, crop: Crop, batch: int, sha256: str) -> dict[str, Any]:
+    """The row of a crop in the table of crops."""
+    about = {"track": crop.track, "kind": crop.kind, "ordinal": crop.ordinal, "frames": crop.frames}
+    return {"video": video, **about, "batch": batch, "sha256": sha256}
+
+
 @dataclass(frozen=True)
 class _VideoCrops:
     path: Path
@@ -65,46 +79,84 @@ class _VideoCrops:
     counted: int | None
 
 
-@dataclass
-class _CutCrop:
-    pictures: list[bytes] = field(default_factory=list)
-    digest: Any = field(default_factory=hashlib.sha256)
+@dataclass(frozen=True)
+class CutCrop:
+    """The PNG pictures of the crop with a number, and the hash of their pixels."""
+
+    number: int
+    pictures: list[bytes]
+    sha256: str
 
 
-def _cut_crops(video: _VideoCrops) -> tuple[str, list[tuple[list[bytes], str]]]:
-    """Decode a video once and give, for each crop, its PNG pictures and the hash of their pixels.
+def cut_crops(
+    path: Path, crops: Sequence[Crop], counted: int | None, damaged: Callable[[str], None]
+) -> Iterator[CutCrop]:
+    """Decode a video once and give each crop as soon as its last picture is cut, in the order of their ends.
 
-    There are fewer pictures, or none, where the video is damaged. Before them: why it cannot be read at all, or "".
+    No more is held than the crops that are open. A crop that lacks a picture where the video is damaged is not given.
+    ``counted`` is as ``read_frames`` takes it. If the video cannot be read at all ``damaged`` is told why.
     """
     wanted_by: dict[int, list[int]] = {}
-    for number, crop in enumerate(video.crops):
+    for number, crop in enumerate(crops):
         for frame in crop.frames:
             wanted_by.setdefault(frame, []).append(number)
-    cut = [_CutCrop() for _ in video.crops]
-    reason = ""
+    open_crops: dict[int, tuple[list[bytes], Any]] = {}
     try:
-        opened = open_video(video.path)
         end = max(wanted_by, default=-1) + 1
-        for index, frame in read_frames(opened, wanted_by.__contains__, end, video.counted):
+        for index, frame in read_frames(open_video(path), wanted_by.__contains__, end, counted):
             for number in wanted_by[index]:
-                x1, y1, x2, y2 = video.crops[number].box
+                pictures, digest = open_crops.setdefault(number, ([], hashlib.sha256()))
+                x1, y1, x2, y2 = crops[number].box
                 face = np.ascontiguousarray(frame[y1:y2, x1:x2])
-                cut[number].digest.update(repr(face.shape).encode() + face.tobytes())
-                cut[number].pictures.append(encode_png(face))
+                digest.update(repr(face.shape).encode() + face.tobytes())
+                pictures.append(encode_png(face))
+                if len(pictures) == len(crops[number].frames):
+                    del open_crops[number]
+                    yield CutCrop(number, pictures, digest.hexdigest())
     except VideoError as error:
-        reason = str(error)
-    return reason, [(crop.pictures, crop.digest.hexdigest()) for crop in cut]
+        damaged(str(error))
 
 
-def _failed(video: _VideoCrops, reason: str) -> tuple[str, list[tuple[list[bytes], str]]]:
+def _cut_all(video: _VideoCrops) -> tuple[str, list[CutCrop]]:
+    """All crops of a video that can be cut, in the order of their numbers; before them why there are none, or ""."""
+    reasons: list[str] = []
+    cut = sorted(cut_crops(video.path, video.crops, video.counted, reasons.append), key=lambda crop: crop.number)
+    return "".join(reasons), cut
+
+
+def _failed(_: _VideoCrops, reason: str) -> tuple[str, list[CutCrop]]:
     """In place of the crops of a video that nobody could read to its end."""
-    return reason, [([], "")] * len(video.crops)
+    return reason, []
 
 
 @dataclass(frozen=True)
 class _Cutter:
-    def prepare(self) -> Callable[[_VideoCrops], tuple[str, list[tuple[list[bytes], str]]]]:
-        return _cut_crops
+    def prepare(self) -> Callable[[_VideoCrops], tuple[str, list[CutCrop]]]:
+        return _cut_all
+
+
+def crop_video(
+    path: Path,
+    tracks: Mapping[int, tuple[list[int], np.ndarray]],
+    about: Mapping[str, Any],
+    store: Path,
+    settings: CropSettings,
+) -> tuple[list[dict[str, Any]], str]:
+    """What ``crop_test_faces`` does, for one video, in this process, and with little memory however long it is.
+
+    Give the rows of the table of crops, and why the video cannot be read, or "".
+    """
+    crops = list(plan_video(tracks, about, settings))
+    rows: dict[int, dict[str, Any]] = {}
+    reasons: list[str] = []
+
+    def batches() -> Iterator[list[bytes]]:
+        for cut in cut_crops(path, crops, counted_frames(about), reasons.append):
+            rows[cut.number] = crop_row(path.name, crops[cut.number], len(rows), cut.sha256)
+            yield cut.pictures
+
+    write_store(store, batches())
+    return [rows[number] for number in sorted(rows)], "".join(reasons)
 
 
 def crop_test_faces(
@@ -126,11 +178,7 @@ def crop_test_faces(
     planned = [
         _VideoCrops(
             folder / name,
-            tuple(
-                crop
-                for track, (frames, boxes) in of_video.items()
-                for crop in plan_crops(track, frames, boxes, videos[name]["width"], videos[name]["height"], settings)
-            ),
+            tuple(plan_video(of_video, videos[name], settings)),
             counted_frames(videos[name]),
         )
         for name, of_video in tracks.items()
@@ -143,16 +191,9 @@ def crop_test_faces(
         for video, (reason, of_video) in zip(planned, progress(cut, len(planned), "videos"), strict=True):
             status = "unreadable" if reason else "ok"
             read.append({"video": video.path.name, "status": status, "reason": reason})
-            for crop, (pictures, digest) in zip(video.crops, of_video, strict=True):
-                if len(pictures) == len(crop.frames):
-                    about = {
-                        "track": crop.track,
-                        "kind": crop.kind,
-                        "ordinal": crop.ordinal,
-                        "frames": crop.frames,
-                    }
-                    rows.append({"video": video.path.name, **about, "batch": len(rows), "sha256": digest})
-                    yield pictures
+            for cut_crop in of_video:
+                rows.append(crop_row(video.path.name, video.crops[cut_crop.number], len(rows), cut_crop.sha256))
+                yield cut_crop.pictures
 
     write_store(store, batches())
     # Their faces were found, so they could be read then: to score them 0.5 would hide that something broke since.

@@ -38,7 +38,13 @@ def ensemble_settings(section: Mapping[str, Any], calibration: str | Path) -> En
     wanted = section["calibration"]
     if wanted == "published":
         return EnsembleSettings(**rest)
-    value = json.loads(Path(calibration).read_text(encoding="utf-8"))[wanted][wanted]
+    try:
+        value = json.loads(Path(calibration).read_text(encoding="utf-8"))[wanted][wanted]
+    except FileNotFoundError:
+        raise UserError(
+            f"ensemble.calibration in the config is {wanted}, but there is no {calibration}. Make it (snakemake "
+            "results/held_out/calibration.json), or set it to published."
+        ) from None
     if value is None:
         raise UserError(
             f"ensemble.calibration in the config is {wanted}, but {calibration} has none: there are no validation "

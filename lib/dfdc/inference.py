@@ -77,22 +77,26 @@ def score(
             mine.setdefault(crop["video"], []).append(crop)
     rows = []
     for video, of_video in progress(mine.items(), len(mine), "videos"):
-        if scorer.kind == "sequence" and len(of_video[0]["frames"]) != scorer.sequence_length:
-            cut, wanted = len(of_video[0]["frames"]), scorer.sequence_length
+        length = len(of_video[0]["frames"])
+        if scorer.kind == "sequence" and length != scorer.sequence_length:
+            cut, wanted = length, scorer.sequence_length
             raise UserError(
                 f"These weights are for windows of {wanted} frames, but the faces were cut in windows of {cut}. "
                 f"Set prediction.sequence_length in the config to {wanted}."
             )
-        units = [store.read(crop["batch"]) for crop in of_video]
-        found = scorer(units, [crop["ordinal"] % 2 == 0 for crop in of_video])
-        if not np.isfinite(found).all():
-            raise UserError(
-                f"The network gives no number for some faces of {video}. Its weights are damaged, or too large for "
-                "half precision: set speed.device to cpu in the config to see which."
-            )
-        for crop, probabilities in zip(of_video, found, strict=True):
-            rows += (
-                {"video": video, "track": crop["track"], "frame": frame, "probability": probability}
-                for frame, probability in zip(crop["frames"], probabilities.tolist(), strict=True)
-            )
+        # A batch at a time: the pictures of a long video would fill the memory.
+        size = max(BATCH // length, 1)
+        for chunk in (of_video[start : start + size] for start in range(0, len(of_video), size)):
+            units = [store.read(crop["batch"]) for crop in chunk]
+            found = scorer(units, [crop["ordinal"] % 2 == 0 for crop in chunk])
+            if not np.isfinite(found).all():
+                raise UserError(
+                    f"The network gives no number for some faces of {video}. Its weights are damaged, or too large for "
+                    "half precision: set speed.device to cpu in the config to see which."
+                )
+            for crop, probabilities in zip(chunk, found, strict=True):
+                rows += (
+                    {"video": video, "track": crop["track"], "frame": frame, "probability": probability}
+                    for frame, probability in zip(crop["frames"], probabilities.tolist(), strict=True)
+                )
     return rows

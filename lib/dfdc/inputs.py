@@ -64,6 +64,16 @@ def check_inputs(config: Mapping) -> None:
 
 def check_weight_files(config: Mapping, untrained: Sequence[str]) -> None:
     """Raise UserError if a file of weights that the config names is missing."""
+    for key, path in weight_files(config, untrained).items():
+        if fault := fault_of_weights(key, path):
+            raise UserError(fault)
+
+
+def weight_files(config: Mapping, untrained: Sequence[str]) -> dict[str, str | None]:
+    """The weights that a run reads, {key of the config: file, package or None}; ``untrained`` are models to train.
+
+    Raises UserError if the config does not say where the training of an architecture starts.
+    """
     wanted = {f"models.{name}.weights": model.get("weights") for name, model in config["models"].items()}
     wanted["detection.test.weights"] = config["detection"]["test"]["weights"]
     if untrained:
@@ -74,11 +84,16 @@ def check_weight_files(config: Mapping, untrained: Sequence[str]) -> None:
                 raise UserError(
                     f"The config names no pretrained weights for {architecture}: add the key pretrained.{architecture}."
                 )
-    for key, path in wanted.items():
-        if str(path).startswith("package:") and path != LITE0:
-            raise UserError(f"{key} in the config is {path}, but the only package with weights is {LITE0}.")
-        if path and path != LITE0 and not Path(path).exists():
-            raise UserError(
-                f"The weights {Path(path).resolve()} ({key} in the config) do not exist. "
-                "The README says, under 'Weights', where each file comes from."
-            )
+    return wanted
+
+
+def fault_of_weights(key: str, path: str | None) -> str:
+    """What is wrong with the place of weights that a key of the config names, in words; empty if nothing is."""
+    if str(path).startswith("package:") and path != LITE0:
+        return f"{key} in the config is {path}, but the only package with weights is {LITE0}."
+    if path and path != LITE0 and not Path(path).exists():
+        return (
+            f"The weights {Path(path).resolve()} ({key} in the config) do not exist. "
+            "The README says, under 'Weights', where each file comes from."
+        )
+    return ""

@@ -27,11 +27,28 @@ def code_of(script: str | Path) -> dict[str, str]:
     return {name: syntax_hash(path) for name, path in sorted(found.items())}
 
 
-@cache
 def imports(path: Path) -> frozenset[Path]:
     """The files of the dfdc modules that a file imports anywhere in it, with the packages they lie in."""
+    return _parsed(path)[0]
+
+
+def syntax_hash(path: Path) -> str:
+    """A hash of a Python file's syntax tree without docstrings and other strings that stand alone."""
+    return _parsed(path)[1]
+
+
+@cache
+def _parsed(path: Path) -> tuple[frozenset[Path], str]:
+    # Both at once, because parsing takes as long as either.
+    tree = ast.parse(path.read_bytes(), filename=str(path))
+    imported = _imports(tree)
+    code = repr(_structure(_WithoutDocumentation().visit(tree)))
+    return imported, hashlib.blake2b(code.encode(), digest_size=8).hexdigest()
+
+
+def _imports(tree: ast.Module) -> frozenset[Path]:
     names: set[str] = set()
-    for node in ast.walk(_tree(path)):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
@@ -45,13 +62,6 @@ def imports(path: Path) -> frozenset[Path]:
                 base = LIBRARY.joinpath(*parts[:depth])
                 files |= {file for file in (base / "__init__.py", base.with_suffix(".py")) if file.is_file()}
     return frozenset(files)
-
-
-@cache
-def syntax_hash(path: Path) -> str:
-    """A hash of a Python file's syntax tree without docstrings and other strings that stand alone."""
-    tree = _WithoutDocumentation().visit(_tree(path))
-    return hashlib.blake2b(repr(_structure(tree)).encode(), digest_size=8).hexdigest()
 
 
 def _structure(part: Any) -> Any:
@@ -69,7 +79,3 @@ class _WithoutDocumentation(ast.NodeTransformer):
     def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
         is_text = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
         return None if is_text else node
-
-
-def _tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_bytes(), filename=str(path))

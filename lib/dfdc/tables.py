@@ -33,7 +33,7 @@ _VIDEO = [
     _column("in_order", pa.bool_(), "whether each of them has a time stamp, later than that of the one before"),
     _column("width", pa.int32(), "pixels of the upright frame"),
     _column("height", pa.int32(), "pixels of the upright frame"),
-    _column("fps", pa.float64(), "average frame rate as the file states it"),
+    _column("fps", pa.float64(), "frames a second on average, as the file states it"),
 ]
 
 SCHEMAS: dict[str, pa.Schema] = {
@@ -80,7 +80,11 @@ SCHEMAS: dict[str, pa.Schema] = {
     "clips": pa.schema(
         [
             _column("part", pa.string(), "training part"),
-            _column("clip", pa.int32(), "number of the clip in its part: the record batch of the part's store"),
+            _column(
+                "clip",
+                pa.int32(),
+                "record batch of the part's store that holds the clip; null if none does",
+            ),
             _column("label", pa.string(), "REAL or FAKE"),
             _column("video", pa.string(), "file name of the video that the clip was cut from"),
             _column("real", pa.string(), "file name of the real video of the aligned track"),
@@ -90,6 +94,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             _column("first_frame", pa.int32(), "frame number of the clip's first frame"),
             _column("box", pa.list_(pa.int32(), 4), "the pixels that were cut"),
             _column("frames", pa.int32(), "frames in the clip"),
+            _column("bytes", pa.int64(), "size of the clip's PNG files in the store; 0 if it is not there"),
             _column(
                 "status",
                 pa.string(),
@@ -244,3 +249,12 @@ def boxes_of(column: pa.ChunkedArray | pa.Array):
     """A column of boxes as a float32 (or int32) numpy array of N x 4."""
     chunk = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     return chunk.flatten().to_numpy(zero_copy_only=False).reshape(-1, 4)
+
+
+def type_in_words(kind: pa.DataType) -> str:
+    """A column's type as numpy would call it: ``int32``, ``4 float32``, ``list of 4 float32``."""
+    if pa.types.is_fixed_size_list(kind):
+        return f"{kind.list_size} {type_in_words(kind.value_type)}"
+    if pa.types.is_list(kind):
+        return f"list of {type_in_words(kind.value_type)}"
+    return kind.to_pandas_dtype().__name__ if pa.types.is_floating(kind) else str(kind)

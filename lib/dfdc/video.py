@@ -15,6 +15,7 @@ from typing import Any
 
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 
 from dfdc.errors import UserError, VideoError
 from dfdc.parallel import LACK_OF_MEMORY
@@ -93,6 +94,7 @@ def _read_wanted(
     with _open(video.path) as container:
         stream = _picture_stream(container)
         stream.thread_count = 1
+        upright = _Converter(video)
         for index, frame in decode_wanted(container, stream, wanted, end, counted):
             if frame.is_corrupt:
                 raise Doubt
@@ -101,7 +103,7 @@ def _read_wanted(
                 video.width, video.height = _upright_size(frame)
             if wanted(index):
                 try:
-                    picture = _upright(frame, video)
+                    picture = upright(frame)
                 except (av.FFmpegError, ValueError, MemoryError) as error:
                     raise Doubt from error
                 yield index, picture
@@ -114,6 +116,7 @@ def _read_from_start(video: Video, wanted: Callable[[int], bool], end: int | Non
     with _open(video.path) as container:
         stream = _picture_stream(container)
         stream.thread_count = 1  # whoever wants more speed reads more videos
+        upright = _Converter(video)
         decoded = container.decode(stream)
         while end is None or video.frames_read < end:
             try:
@@ -133,7 +136,7 @@ def _read_from_start(video: Video, wanted: Callable[[int], bool], end: int | Non
                 video.spoilt.append(index)
             if wanted(index):
                 try:
-                    picture = _upright(frame, video)
+                    picture = upright(frame)
                 except (av.FFmpegError, ValueError, MemoryError) as error:
                     video.damage = _words(error)
                     break
@@ -172,12 +175,20 @@ def _upright_size(frame: av.VideoFrame) -> tuple[int, int]:
     return (frame.width, frame.height) if _turns(frame) % 2 == 0 else (frame.height, frame.width)
 
 
-def _upright(frame: av.VideoFrame, video: Video) -> np.ndarray:
-    """The frame as an upright RGB array of the video's size (a stream may change its size on the way)."""
-    turns = _turns(frame)
-    size = (video.width, video.height) if turns % 2 == 0 else (video.height, video.width)
-    rgb = frame.to_ndarray(format="rgb24", width=size[0], height=size[1])
-    return np.ascontiguousarray(np.rot90(rgb, turns)) if turns else rgb
+class _Converter:
+    """Makes of a video's frames upright RGB arrays of the video's size (a stream may change its size on the way)."""
+
+    def __init__(self, video: Video) -> None:
+        self._video = video
+        # One for all frames: setting one up, with threads for each core, takes several times as long as converting.
+        self._reformatter = VideoReformatter()
+
+    def __call__(self, frame: av.VideoFrame) -> np.ndarray:
+        turns = _turns(frame)
+        size = (self._video.width, self._video.height)
+        width, height = size if turns % 2 == 0 else size[::-1]
+        rgb = self._reformatter.reformat(frame, width, height, "rgb24", threads=1).to_ndarray()
+        return np.ascontiguousarray(np.rot90(rgb, turns)) if turns else rgb
 
 
 def _open(path: Path) -> av.container.InputContainer:

@@ -1,6 +1,9 @@
 """Changes of code: what would run again."""
 
+import ast
+import json
 import random
+import re
 import time
 from pathlib import Path
 
@@ -75,6 +78,23 @@ def test_code_of_a_module(project, world, graph, module, some_that_use, some_tha
     path = f"lib/dfdc/{module.replace('.', '/')}.py"
     project.write(path, (project.folder / path).read_bytes() + b"\nADDED = 1\n")
     assert project.plan() == world.after(*users)
+
+
+def test_every_module_concerns_the_rules_that_the_readme_says(finished_run, graph):
+    """By what Snakemake remembers of the jobs: where a module is among the parameters, a change of it is a reason."""
+    table = re.findall(r"^\| (`\S+\.py`.*) \| (.+) \|$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    wanted = {rule: set() for rule in graph}
+    for modules, rules in table:
+        for rule in graph if rules == "all" else set(re.findall(r"`(\w+)`", rules)) & set(graph):
+            wanted[rule] |= {f"lib/dfdc/{module}" for module in re.findall(r"`(\S+)`", modules)}
+    found = {}
+    for record in (finished_run.demo / ".snakemake/metadata").iterdir():
+        about = json.loads(record.read_text())
+        (code,) = (ast.literal_eval(value) for value in about["params"] if "'dfdc': " in value)
+        paths = [f"lib/{name.replace('.', '/')}" for name in code if not name.endswith(".py")]
+        files = {f"{path}.py" if (ROOT / f"{path}.py").exists() else f"{path}/__init__.py" for path in paths}
+        assert found.setdefault(about["rule"], files) == files
+    assert found == wanted
 
 
 def test_code_of_a_script(project, world):

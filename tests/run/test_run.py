@@ -143,18 +143,19 @@ def test_a_job_that_fails_says_why(finished_run, tmp_path):
 
 
 def test_a_training_goes_on_only_with_the_same_settings_and_data(finished_run, tmp_path):
-    """What lies in the folder of a training's checkpoints (here: something broken) is for that training alone."""
+    """The checkpoint that is left of a training (here: something broken) is for that training alone."""
     project = finished_run.copy(tmp_path / "copy")
     target = "results/models/re/weights.safetensors"
     once = {"models": {"re": {"seed": 11}}}
     assert project.snakemake(target, settings=once).returncode == 0
     (folder,) = (project.demo / "work" / "re").iterdir()
-    (folder / "checkpoint_00000003.safetensors").write_bytes(b"something broken")
+    (checkpoint,) = folder.glob("checkpoint_*.safetensors")
+    checkpoint.write_bytes(b"something broken")
     for changed in (once | {"validation": {"share": 0.5}}, {"models": {"re": {"seed": 12}}}):
         done = project.snakemake(target, settings=changed)
         assert done.returncode == 0, done.stdout
     assert len(list((project.demo / "work" / "re").iterdir())) == 3
     done = project.snakemake(target, settings=once)
     assert done.returncode == 1
-    assert f"{folder.name}/checkpoint_00000003.safetensors is damaged" in done.stdout
+    assert f"{folder.name}/checkpoint_00000004.safetensors is damaged" in done.stdout
     assert "Traceback" not in done.stdout

@@ -7,6 +7,7 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
+import pyarrow as pa
 import torch
 
 from dfdc.augment import AugmentSettings, CropPolicy
@@ -146,3 +147,18 @@ def write_weights(path: Path, kind: str = "frame", sequence_length: int = 3, dty
     }
     save_weights(path, model.state_dict(), about, dtype)
     return path
+
+
+# A value for each type of column that tables have.
+VALUES_OF_TYPES = {
+    pa.string(): "text",
+    pa.int32(): 7,
+    pa.int64(): 2**40,
+    pa.float32(): 0.5,
+    pa.bool_(): True,
+    pa.float64(): 0.1,
+    pa.list_(pa.float32(), 4): [1.5, 2.0, 3.0, 4.0],
+    pa.list_(pa.int32(), 4): [1, 2, 3, 4],
+    pa.list_(pa.int32()): [1, 2, 3],
+    pa.list_(pa.list_(pa.float32(), 4)): [[1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0]],
+}

@@ -12,9 +12,9 @@ from dfdc.checkpoint import (
     TrainingState,
     checkpoints,
     exclusive,
+    keep_newest,
     load_checkpoint,
     read_result,
-    remove_checkpoints,
     save_checkpoint,
 )
 from dfdc.errors import UserError
@@ -123,8 +123,9 @@ def test_the_newest_checkpoints_are_kept(tmp_path):
     ]
     assert load_checkpoint(tmp_path, state)[0] == 20_000
     (tmp_path / "best.safetensors").touch()
-    remove_checkpoints(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["best.safetensors"]
+    keep_newest(tmp_path, 1)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["best.safetensors", "checkpoint_00020000.safetensors"]
+    assert load_checkpoint(tmp_path, made(seed=9))[0] == 20_000
 
 
 def enter(folder):

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -18,3 +19,14 @@ def test_help_names_every_command_without_torch():
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert all(f"  {name}" in said for name in COMMANDS)
     assert said.endswith("False\n")
+
+
+def test_a_reader_who_has_read_enough_is_no_error(tmp_path):
+    path = tmp_path / "submission.csv"
+    path.write_text("filename,label\na.mp4,0.5\n")
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "dfdc.cli", "inspect", path]
+    with os.fdopen(writer, "w") as output:
+        done = subprocess.run(command, stdout=output, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (141, "")

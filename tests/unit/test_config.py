@@ -6,8 +6,9 @@ import tokenize
 from pathlib import Path
 
 import pytest
+from snakemake.utils import update_config
 
-from dfdc.config import check_config, read_yaml
+from dfdc.config import check_config, read_config, read_yaml
 from dfdc.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -344,3 +345,31 @@ def test_yaml_that_is_none(tmp_path):
     path.write_text("x: !!python/object/apply:os.getcwd []\n")
     with pytest.raises(UserError, match="not valid YAML"):
         read_yaml(path)
+
+
+def test_settings_are_merged_as_snakemake_merges_them(tmp_path):
+    files = [ROOT / "profiles/demo/settings.yaml", tmp_path / "own.yaml"]
+    files[1].write_text("models: {re: null, seq: {crop: {height: 80}}}\nensemble: {clip: [0.1, 0.9]}\n")
+    expected = copy.deepcopy(CONFIG)
+    for file in files:
+        update_config(expected, read_yaml(file))
+    del expected["models"]["re"]
+    assert read_config(ROOT, files) == expected
+    assert expected["models"]["seq"]["crop"] == {"smaller_side": 96, "pad": False, "height": 80, "width": 80}
+    assert read_config(ROOT) == CONFIG
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (None, "cannot be read: No such file"),
+        ("- a", "must be keys with values"),
+        ("a: [", "not valid YAML"),
+        ("dta: {}", "did you mean 'data'"),
+    ],
+)
+def test_settings_that_cannot_be_read(tmp_path, text, said):
+    if text is not None:
+        (tmp_path / "own.yaml").write_text(text)
+    with pytest.raises(UserError, match=said):
+        read_config(ROOT, [tmp_path / "own.yaml"])

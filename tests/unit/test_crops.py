@@ -3,7 +3,7 @@ import pytest
 from samples import moving, truncated, write_video
 
 from dfdc.clips import enlarged
-from dfdc.crops import CropSettings, crop_test_faces, plan_crops
+from dfdc.crops import CropSettings, crop_test_faces, crop_video, cut_crops, plan_crops, plan_video
 from dfdc.store import Store
 from dfdc.tables import write_table
 from dfdc.video import open_video, read_frames
@@ -112,3 +112,29 @@ def test_processes_and_neighbours_make_no_difference(folder, tmp_path):
     alone = crop(folder, tmp_path / "b.arrow", tracks={"b.mp4": TRACKS["b.mp4"]})
     assert [row["sha256"] for row in alone] == [row["sha256"] for row in rows[0] if row["video"] == "b.mp4"]
     assert crop(folder, tmp_path / "none.arrow", tracks={}) == []
+
+
+def test_a_video_alone_has_the_same_crops(folder, tmp_path):
+    rows = crop(folder, tmp_path / "all.arrow")
+    together = Store(tmp_path / "all.arrow")
+    for name, of_video in TRACKS.items():
+        alone, reason = crop_video(folder / name, of_video, VIDEOS[name], tmp_path / "one.arrow", SETTINGS)
+        assert (reason == "the file is missing") == (name == "missing.mp4")
+        store = Store(tmp_path / "one.arrow")
+        expected = [row for row in rows if row["video"] == name]
+        assert len(alone) == len(expected) == len(store)
+        for row, other in zip(alone, expected, strict=True):
+            assert row | {"batch": 0} == other | {"batch": 0}
+            pictures = zip(store.read(row["batch"]), together.read(other["batch"]), strict=True)
+            assert all(np.array_equal(one, same) for one, same in pictures)
+
+
+def test_a_crop_is_given_as_soon_as_it_is_complete(folder):
+    """So that no more than a few are in memory: between two crops no more is decoded than the next one needs."""
+    crops = list(plan_video(TRACKS["a.mp4"], VIDEOS["a.mp4"], SETTINGS))
+    cut = cut_crops(folder / "a.mp4", crops, None, pytest.fail)
+    ends = [crops[one.number].frames[-1] for one in cut]
+    assert ends == sorted(ends)
+    assert len(ends) == len(crops)
+    taken = next(cut_crops(folder / "c.mp4", crops, None, pytest.fail))  # its end is missing
+    assert (crops[taken.number].frames, len(taken.pictures)) == ((0,), 1)

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dfdc.ensemble import EnsembleSettings, combine, confident, submission_csv, video_scores
+from dfdc.ensemble import EnsembleSettings, combine, confident, ensemble_settings, submission_csv, video_scores
+from dfdc.errors import UserError
 from dfdc.tables import SCHEMAS
 
 PUBLISHED = EnsembleSettings()
@@ -92,3 +93,15 @@ def test_the_submission_is_sorted_and_valid():
     assert [row["filename"] for row in rows] == ["B.mp4", "a,1.mp4", "b.mp4"]
     assert all(0 <= float(row["label"]) <= 1 for row in rows)
     assert submission_csv({}) == "filename,label\n"
+
+
+def test_a_calibration_that_was_not_fitted_is_the_users_mistake(tmp_path):
+    section = {"exponent": 0.65, "clip": [0.01, 0.99], "weight_offset": 1e-4, "unknown": 0.5}
+    absent = tmp_path / "calibration.json"
+    assert ensemble_settings({**section, "calibration": "published"}, absent).exponent == 0.65
+    with pytest.raises(UserError, match=r"there is no .*calibration\.json\. Make it"):
+        ensemble_settings({**section, "calibration": "temperature"}, absent)
+    absent.write_text('{"temperature": {"temperature": 0.7}, "exponent": {"exponent": null}}')
+    assert ensemble_settings({**section, "calibration": "temperature"}, absent).temperature == 0.7
+    with pytest.raises(UserError, match="there are no validation pairs"):
+        ensemble_settings({**section, "calibration": "exponent"}, absent)

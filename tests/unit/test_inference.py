@@ -7,7 +7,7 @@ from dfdc.augment import center_transform, normalise
 from dfdc.crops import CropSettings, crop_test_faces
 from dfdc.errors import UserError
 from dfdc.inference import BATCH, Scorer, score
-from dfdc.store import Store
+from dfdc.store import Store, encode_png, write_store
 from dfdc.tables import write_table
 from dfdc.weights import save_weights
 
@@ -102,6 +102,29 @@ def test_more_pictures_than_a_batch_holds(frame_scorer, sequence_scorer):
     found = sequence_scorer(windows, [False] * 60)
     for number in (0, 8, 9, 10, 59):  # nine windows fill a batch
         np.testing.assert_allclose(found[number], probabilities(sequence_scorer, windows[number], False), atol=1e-4)
+
+
+def test_no_more_than_a_batch_of_faces_is_held(tmp_path, frame_scorer):
+    """And yet the numbers are those of all faces at once."""
+    pictures = moving(BATCH + 5, 40, 50)
+    write_store(tmp_path / "store.arrow", ([encode_png(picture)] for picture in pictures))
+    crops = [
+        {"video": "a.mp4", "track": 0, "kind": "frame", "ordinal": number, "frames": [number], "batch": number}
+        for number in range(len(pictures))
+    ]
+    held = []
+
+    class Watched:
+        kind = "frame"
+
+        def __call__(self, units, flips):
+            held.append(len(units))
+            return frame_scorer(units, flips)
+
+    rows = score(crops, Store(tmp_path / "store.arrow"), Watched(), 1, [0])
+    assert held == [BATCH, 5]
+    together = frame_scorer([[picture] for picture in pictures], [number % 2 == 0 for number in range(len(pictures))])
+    assert [row["probability"] for row in rows] == np.concatenate(together).tolist()
 
 
 def test_wrong_weights(tmp_path):

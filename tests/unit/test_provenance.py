@@ -154,7 +154,7 @@ NEEDED = {
         *("augment", "augment.pair", "augment.autoaugment", "augment.erasing", "augment.transform", "augment.device"),
     },
     "export_pth": {"weights", "weights.files", "models"},
-    "export_weights": {"weights", "weights.files", "models"},
+    "export_weights": {"export", "weights", "weights.files", "models"},
     "detect_test_faces": {"detection", "detection.yunet", "detection.dsfd.detector", "video", "layout"},
     "track_test_faces": {"tracking", "tables"},
     "crop_test_faces": {"crops", "clips", "video", "selective", "store", "tracking"},

@@ -1,26 +1,20 @@
+import re
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from samples import VALUES_OF_TYPES
 
 from dfdc.errors import UserError
-from dfdc.tables import SCHEMAS, boxes_of, read_table, write_table
-
-VALUES = {
-    pa.string(): "text",
-    pa.int32(): 7,
-    pa.float32(): 0.5,
-    pa.bool_(): True,
-    pa.float64(): 0.1,
-    pa.list_(pa.float32(), 4): [1.5, 2.0, 3.0, 4.0],
-    pa.list_(pa.int32(), 4): [1, 2, 3, 4],
-    pa.list_(pa.int32()): [1, 2, 3],
-    pa.list_(pa.list_(pa.float32(), 4)): [[1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0]],
-}
+from dfdc.tables import SCHEMAS, boxes_of, read_table, type_in_words, write_table
 
 
 def row(name):
-    return {field.name: VALUES[field.type] for field in SCHEMAS[name]}
+    return {field.name: VALUES_OF_TYPES[field.type] for field in SCHEMAS[name]}
 
 
 @pytest.mark.parametrize("name", SCHEMAS)
@@ -99,3 +93,28 @@ def test_boxes_of_pieces():
         assert found.dtype == np.float32
         np.testing.assert_array_equal(found, expected)
     np.testing.assert_array_equal(boxes_of(whole[1:3]), expected[1:3])
+
+
+def test_types_in_words():
+    words = {field.name: type_in_words(field.type) for field in SCHEMAS["aligned"]}
+    assert words == {
+        **dict.fromkeys(("real", "fake", "status", "reason"), "string"),
+        **dict.fromkeys(("real_track", "fake_track"), "int32"),
+        "frames": "list of int32",
+        **dict.fromkeys(("real_boxes", "fake_boxes"), "list of 4 float32"),
+    }
+    assert type_in_words(pa.float64()) == "float64"
+
+
+def test_the_page_of_tables_is_up_to_date_and_whole():
+    root = Path(__file__).parents[2]
+    check = [sys.executable, "workflow/tables.py", "--check"]
+    done = subprocess.run(check, cwd=root, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    page = (root / "docs/tables.md").read_text()
+    for name, schema in SCHEMAS.items():
+        about = page.split(f"\n## {name}\n")[1].split("\n## ")[0]
+        assert "\n- `results/" in about
+        assert len(re.findall(r"^\| `", about, re.MULTILINE)) == len(schema)
+    for rule, file in (("train", "results/models/{model}/metrics.parquet"), ("pair_clips", "results/pairs.parquet")):
+        assert f"- `{file}`, written by `{rule}`\n" in page

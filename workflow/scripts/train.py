@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from dfdc.augment import AugmentSettings, CropPolicy
-from dfdc.checkpoint import remove_checkpoints
+from dfdc.checkpoint import keep_newest
 from dfdc.dataset import SampleSettings
 from dfdc.files import sha256
 from dfdc.gpus import job_devices, set_threads
@@ -86,7 +86,8 @@ def main(devices: list[torch.device]) -> None:
     write_table(snakemake.output.metrics, "metrics", trained.metrics)
     write_table(snakemake.output.validation, "validation", trained.validation)
     save_weights(snakemake.output.weights, trained.state, about, torch.float32)
-    remove_checkpoints(folder)  # what was for a restart; a training that is run again begins anew
+    # The last one stays: output whose Snakemake was killed meanwhile is not trusted, and the next run reads it there.
+    keep_newest(folder, 1)
 
 
 if __name__ == "__main__":

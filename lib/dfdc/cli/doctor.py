@@ -1,0 +1,67 @@
+"""Say what would stop or slow a run on this machine, before it is started.
+
+Looks at the settings, the data, the weights, the programs and the machine, in the folder where Snakemake would be
+started; nothing is written. Give with --config the files that snakemake would be given with --configfile:
+
+    dfdc doctor --config my.yaml
+
+Each line says whether something is ok, a note (the run goes, with less to go on), slow, or stops the run. Exit status:
+1 if anything stops it, else 0; 2 if the settings themselves are not valid.
+"""
+
+import argparse
+import shutil
+import textwrap
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from dfdc.config import find_checkout, read_config
+from dfdc.doctor import Finding, examine
+
+WIDEST = 100  # columns of the terminal that are used
+WHOLE_WORDS = {"break_long_words": False, "break_on_hyphens": False}
+HEAD = 6 + 13  # columns of the level and of what it is about
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What the command takes."""
+    parser.add_argument(
+        "--config",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="FILE",
+        help="settings that differ from config.yaml; of several files the last counts most",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the findings."""
+    checkout = find_checkout(Path.cwd())
+    findings = examine(read_config(checkout, options.config), checkout)
+    for line in page(findings):
+        print(line)
+    return int(any(finding.level == "stops" for finding in findings))
+
+
+def page(findings: Sequence[Finding]) -> Iterator[str]:
+    """The findings, a line or a few for each, and how many there are of which kind."""
+    width = min(shutil.get_terminal_size((WIDEST, 0)).columns, WIDEST)
+    indent = " " * HEAD
+
+    def lines(text: str, head: str, below: str) -> list[str]:
+        # A path stays in one piece, to be copied.
+        return textwrap.wrap(text, width, initial_indent=head, subsequent_indent=below, **WHOLE_WORDS)
+
+    for finding in findings:
+        yield from lines(finding.what, f"{finding.level:6}{finding.about:13}", indent)
+        for line in finding.remedy.splitlines():
+            yield from lines(line, f"{indent}> ", f"{indent}  ")
+    counts = Counter(finding.level for finding in findings)
+    yield ""
+    if counts["stops"]:
+        yield f"This run cannot work: {counts['stops']} of these findings stop it."
+    else:
+        slow = f", but {counts['slow']} of these findings slow it" if counts["slow"] else ""
+        yield f"This run can work{slow}."

@@ -1,0 +1,326 @@
+"""Say what is in a file that a stage has written.
+
+Takes a table (.parquet), a store of clips or faces (.arrow), weights (.safetensors, .pth), submission.csv or
+evaluation.json; what a file is shows its content, not its name. With --clip the pictures of one clip are taken out of
+a store, byte for byte as they are in it:
+
+    dfdc inspect results/clips/dfdc_train_part_0.arrow --clip 12 --out clip-12
+"""
+
+import argparse
+import csv
+import io
+import json
+import shutil
+import textwrap
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from dfdc.errors import UserError
+from dfdc.files import atomic_path
+from dfdc.store import PNG_SIGNATURE, SCHEMA, Store
+from dfdc.tables import type_in_words
+
+WIDEST = 100  # columns of the terminal that are used
+LISTED = 6  # different words that are still counted one by one
+CELL = 24  # characters of a value in a row
+STEPS = ("B", "kB", "MB", "GB", "TB")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What the command takes."""
+    parser.add_argument("file", type=Path, help="the file to look at")
+    parser.add_argument("--rows", type=int, default=5, metavar="N", help="so many rows of a table are shown (5)")
+    parser.add_argument("--clip", type=int, metavar="ID", help="the number of a clip in a store; needs --out")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="write the pictures of the clip to this folder")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print what is in the file, or take a clip out of it."""
+    if (options.clip is None) != (options.out is None):
+        raise UserError("--clip and --out belong together: the number of a clip, and the folder for its pictures.")
+    if options.rows < 0:
+        raise UserError(f"--rows is {options.rows}, but must be 0 or more.")
+    kind = kind_of(options.file)
+    if options.clip is not None:
+        if kind != "store":
+            raise UserError(f"{options.file} holds no clips: --clip takes a store, results/clips/*.arrow for example.")
+        print(take_out(options.file, options.clip, options.out))
+        return 0
+    lines = {
+        "table": lambda: describe_table(options.file, options.rows),
+        "store": lambda: describe_store(options.file),
+        "weights": lambda: describe_weights(options.file),
+        "submission": lambda: describe_submission(options.file, options.rows),
+        "evaluation": lambda: describe_evaluation(options.file),
+    }[kind]()
+    for line in lines:
+        print(line)
+    return 0
+
+
+def kind_of(path: Path) -> str:
+    """Which kind of file this is, by its first bytes. Raises UserError if it is none that a stage writes."""
+    if not path.is_file():
+        fault = "is a folder; name a file in it" if path.is_dir() else "does not exist"
+        raise UserError(f"{path} {fault}.")
+    with path.open("rb") as file:
+        start = file.read(64)
+    starts = {b"PAR1": "table", b"ARROW1": "store", b"PK\3\4": "weights", b"filename,label": "submission"}
+    for magic, kind in starts.items():
+        if start.startswith(magic):
+            return kind
+    if start[8:9] == b"{" and int.from_bytes(start[:8], "little") < path.stat().st_size:
+        return "weights"
+    if start.lstrip().startswith(b"{"):
+        return "evaluation"
+    look = f"begins with {start[:12]!r}" if start else "is empty"
+    raise UserError(
+        f"{path} is nothing that a stage writes: neither a table (.parquet), a store (.arrow), weights (.safetensors, "
+        f".pth), submission.csv nor evaluation.json. It {look}."
+    )
+
+
+def describe_table(path: Path, rows: int) -> Iterator[str]:
+    """Name, size, columns and what is in them, and the first rows. Raises UserError if it is no table of a stage."""
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise UserError(
+            f"{path} cannot be read as a table ({error}). It is damaged: delete it and run snakemake again."
+        ) from error
+    name = (table.schema.metadata or {}).get(b"table")
+    if name is None:
+        raise UserError(f"{path} is a Parquet file, but not a table that a stage has written: it does not say which.")
+    yield f"{path}: table {name.decode()}, {_count(table.num_rows, 'row')}, {_size(path.stat().st_size)}"
+    yield ""
+    names, kinds = table.schema.names, [type_in_words(column.type) for column in table.schema]
+    widths = max(map(len, names)), max(map(len, kinds))
+    for field, kind in zip(table.schema, kinds, strict=True):
+        meaning = (field.metadata or {}).get(b"description", b"").decode()
+        head = f"{field.name:{widths[0]}}  {kind:{widths[1]}}  "
+        yield from _wrapped(meaning, head)
+        yield from _wrapped(summary(table[field.name]), " " * len(head) + "= ")
+    if shown := min(rows, table.num_rows):
+        yield ""
+        yield f"The first {_count(shown, 'row')}:"
+        yield from _rows_in_lines(table.slice(0, shown))
+
+
+def summary(column: pa.ChunkedArray) -> str:
+    """What is in a column, in a line: the range of numbers, how often each of a few words occurs, the nulls."""
+    nulls = column.null_count
+    values = column.drop_null()
+    if len(values) == 0:
+        return "all null" if nulls else "nothing"
+    if pa.types.is_string(values.type) or pa.types.is_boolean(values.type):
+        said = _words(values.cast(pa.string()))
+    elif pa.types.is_nested(values.type):
+        inner, lengths = values.type.value_type, pc.list_value_length(values)
+        said = "" if pa.types.is_fixed_size_list(values.type) else f"lengths {_range(lengths)}"
+        while pa.types.is_nested(inner):
+            values, inner = pc.list_flatten(values), inner.value_type
+        numbers = pc.list_flatten(values)
+        said = "; ".join(filter(None, [said, f"values {_range(numbers)}" if len(numbers) else ""]))
+    else:
+        said = _range(values)
+    return f"{said}; {nulls} null" if nulls else said
+
+
+def _words(values: pa.ChunkedArray) -> str:
+    counts = Counter({count["values"]: count["counts"] for count in pc.value_counts(values).to_pylist()})
+    if len(counts) > LISTED:
+        return f"{len(counts)} different, {_short(min(counts))} to {_short(max(counts))}"
+    return ", ".join(f"{_short(word, 60) or 'empty'} {count}" for word, count in counts.most_common())
+
+
+def _range(values: pa.ChunkedArray | pa.Array) -> str:
+    numbers = values.to_numpy(zero_copy_only=False) if isinstance(values, pa.Array) else values.to_numpy()
+    low, middle, high = np.min(numbers), np.median(numbers), np.max(numbers)
+    if low == high:
+        return f"all {_number(low)}"
+    return f"{_number(low)} to {_number(high)}, median {_number(middle)}"
+
+
+def _rows_in_lines(table: pa.Table) -> Iterator[str]:
+    """Rows as columns that stand below each other, in several blocks where they are too wide for the terminal."""
+    cells = {name: [_cell(value) for value in table[name].to_pylist()] for name in table.column_names}
+    for line in pd.DataFrame(cells).to_string(line_width=_width()).splitlines():
+        yield line.rstrip()
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return _number(value)
+    if isinstance(value, list):
+        inner = [_cell(one) for one in value[:4]]
+        text = ", ".join(inner[:4] if len(value) <= 4 else inner[:2])
+        return f"[{text}]" if len(value) <= 4 else f"[{text}, … {len(value)}]"
+    return _short(str(value))
+
+
+def describe_store(path: Path) -> Iterator[str]:
+    """How many clips there are, and how large they and their pictures are."""
+    lengths, sizes, pictures = [], [], Counter()
+    for clip in _clips(path):
+        lengths.append(len(clip))
+        sizes.append(pc.sum(pc.binary_length(clip)).as_py() or 0)
+        if len(clip):  # all its pictures are as large as the first
+            pictures[_size_of_picture(clip[0].as_buffer()[:24].to_pybytes(), path)] += len(clip)
+    yield f"{path}: store, {_count(len(lengths), 'clip')}, {sum(lengths)} pictures, {_size(path.stat().st_size)}"
+    if not pictures:
+        return
+    yield ""
+    yield f"pictures in a clip  {_range(pa.array(lengths))}"
+    yield f"bytes of a clip     {_range(pa.array(sizes))}"
+    yield f"bytes of a picture  {sum(sizes) / sum(lengths):.0f} on average"
+    for side, name in enumerate(("width", "height")):
+        yield f"{name:18}  {_range(pa.array([size[side] for size in pictures.elements()]))}"
+    most = ", ".join(f"{width}x{height} ({count})" for (width, height), count in pictures.most_common(LISTED))
+    yield from _wrapped(most + (", …" if len(pictures) > LISTED else ""), "sizes (pictures)    ")
+
+
+def take_out(path: Path, clip: int, folder: Path) -> str:
+    """Write the pictures of a clip to ``folder``, as they are in the store, and say so.
+
+    Raises UserError if the store has no such clip.
+    """
+    clips = _clips(path)
+    if not 0 <= clip < len(clips):
+        has = f"its clips are numbered 0 to {len(clips) - 1}" if clips else "it holds no clips"
+        raise UserError(f"{path} has no clip {clip}: {has}.")
+    for number, picture in enumerate(clips[clip]):
+        with atomic_path(folder / f"{clip:05d}-{number:03d}.png") as temporary:
+            temporary.write_bytes(picture.as_buffer())
+    return f"{_count(len(clips[clip]), 'picture')} of clip {clip} written to {folder}"
+
+
+def _clips(path: Path) -> list[pa.BinaryArray]:
+    """The PNG files of each clip of a store, mapped and not read. Raises UserError if it is damaged or no store."""
+    clips = len(Store(path))  # it says what is wrong with a file that cannot be opened
+    try:
+        reader = pa.ipc.open_file(pa.memory_map(str(path)))
+        batches = [reader.get_batch(number) for number in range(clips)]
+    except (OSError, pa.ArrowInvalid) as error:
+        raise UserError(f"{path} is damaged ({error}). Delete it and run snakemake again.") from error
+    if reader.schema.names != SCHEMA.names:
+        raise UserError(f"{path} is an Arrow file, but not a store: its columns are {', '.join(reader.schema.names)}.")
+    return [batch.column(0) for batch in batches]
+
+
+def _size_of_picture(png: bytes, path: Path) -> tuple[int, int]:
+    """Width and height, which every PNG file says after its first 16 bytes."""
+    if not png.startswith(PNG_SIGNATURE) or len(png) < 24:
+        raise UserError(f"{path} is damaged: a picture in it is no PNG file. Delete it and run snakemake again.")
+    return int.from_bytes(png[16:20], "big"), int.from_bytes(png[20:24], "big")
+
+
+def describe_weights(path: Path) -> Iterator[str]:
+    """What the weights say of themselves, and how many there are. Raises UserError if the file is damaged."""
+    from dfdc.weights.files import read_metadata, read_tensors  # not above, because torch takes seconds to import
+
+    about, tensors = read_metadata(path), read_tensors(path)
+    numbers, bytes_of = Counter(), Counter()
+    for tensor in tensors.values():
+        kind = str(tensor.dtype).removeprefix("torch.")
+        numbers[kind] += tensor.numel()
+        bytes_of[kind] += tensor.numel() * tensor.element_size()
+    yield f"{path}: weights, {_count(len(tensors), 'tensor')}, {sum(numbers.values()):,} numbers, " + _size(
+        path.stat().st_size
+    )
+    yield ""
+    for kind, count in numbers.most_common():
+        yield f"{kind:8}  {count:,} numbers, {_size(bytes_of[kind])}"
+    names = list(tensors)
+    ends = [names[0], "…", names[-1]] if len(names) > 2 else names
+    shapes = [f"{name} {'x'.join(map(str, tensors[name].shape)) or '1'}" if name != "…" else name for name in ends]
+    yield from _wrapped(" ".join(shapes), "tensors   ")
+    yield "" if about else "It says nothing about itself."
+    yield from _nested(dict(sorted(about.items())))
+
+
+def describe_submission(path: Path, rows: int) -> Iterator[str]:
+    """How many videos there are, and what their scores are. Raises UserError if a line is not as it should be."""
+    try:
+        lines = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
+        scores = np.array([float(line["label"]) for line in lines])
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{path} must have a name and a number in each line after the first ({error}).") from error
+    yield f"{path}: submission, {_count(len(lines), 'video')}, {_size(path.stat().st_size)}"
+    if not lines:
+        return
+    yield ""
+    yield f"probability of fake  {_range(pa.array(scores))}"
+    yield f"more than 0.5        {(scores > 0.5).sum()}"
+    yield f"less than 0.5        {(scores < 0.5).sum()}"
+    yield f"exactly 0.5          {(scores == 0.5).sum()} (without a face, or unreadable)"
+    if shown := lines[:rows]:
+        yield ""
+        yield f"The first {_count(len(shown), 'row')}:"
+        yield from (f"{line['filename']}  {line['label']}" for line in shown)
+
+
+def describe_evaluation(path: Path) -> Iterator[str]:
+    """The figures of an evaluation. Raises UserError if it is none."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path} begins like JSON and is not ({error}).") from error
+    if "ensemble" not in found:
+        raise UserError(f"{path} is JSON, but not the evaluation that the rule evaluate writes.")
+    yield f"{path}: evaluation"
+    yield ""
+    yield from _nested(found)
+
+
+def _nested(values: Mapping[str, Any], depth: int = 0) -> Iterator[str]:
+    width = max(map(len, values), default=0)
+    for key, value in values.items():
+        head = "  " * depth + f"{key:{width}}"
+        if isinstance(value, Mapping) and value:
+            yield head.rstrip()
+            yield from _nested(value, depth + 1)
+        else:
+            text = value if isinstance(value, str) else json.dumps(value)
+            yield from _wrapped(_number(value) if isinstance(value, float) else text, head + "  ")
+
+
+def _wrapped(text: str, head: str) -> list[str]:
+    """A text behind a head, in lines that fit the terminal, the later ones indented as far as the first."""
+    indent = " " * len(head)
+    wrapped = textwrap.wrap(text, _width(), initial_indent=head, subsequent_indent=indent, break_on_hyphens=False)
+    return wrapped or [head.rstrip()]
+
+
+def _width() -> int:
+    return min(shutil.get_terminal_size((WIDEST, 0)).columns, WIDEST)
+
+
+def _short(text: str, length: int = CELL) -> str:
+    return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if float(value).is_integer() else f"{value:.4g}"
+
+
+def _count(number: int, unit: str) -> str:
+    return f"{number} {unit}{'s' * (number != 1)}"
+
+
+def _size(size: float) -> str:
+    """Bytes as a person would say it."""
+    step = 0
+    while size >= 1000 and step < len(STEPS) - 1:
+        size, step = size / 1000, step + 1
+    return f"{size:.3g} {STEPS[step]}"

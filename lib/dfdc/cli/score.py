@@ -1,0 +1,288 @@
+"""How probable it is that videos are fake.
+
+    dfdc score video.mp4 --weights results/models
+    dfdc score videos/ --weights external_data --csv scores.csv --timeline timelines/
+
+WEIGHTS is the folder of a run (demo, say), a folder of exported weights (results/models), or one with the published
+files; of a part of the ensemble, too. Settings are those of config.yaml; give those that the weights were trained with
+by --config, as to Snakemake by --configfile: the scores are then those of the workflow.
+
+A row is printed when a video is done: its probability of being fake, tracks (faces that were followed), frames that
+the models looked at, the time that it took, and its state. A video that cannot be read, or in which no face could be
+followed, has the probability of ensemble.unknown (0.5). --csv and --json are written at the end, in the order of the
+command line, and hold nothing that differs from run to run; with - as FILE they go to stdout, and the table to stderr.
+
+Exit status: 0, or 1 if a video could not be read, or 2 if the command cannot be run as it is given.
+"""
+
+import argparse
+import contextlib
+import csv
+import io
+import json
+import logging
+import os
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from dfdc.annotation import annotate_video
+from dfdc.config import find_checkout, read_config
+from dfdc.errors import UserError
+from dfdc.files import write_text
+from dfdc.gpus import job_device, set_threads
+from dfdc.log import duration
+from dfdc.members import Member, find_members
+from dfdc.parallel import worker_count
+from dfdc.scoring import ScoringSettings, VideoScore, score_videos
+from dfdc.timeline import draw_timeline
+
+SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".3gp", ".flv", ".wmv")
+# What finds faces where the weights of DSFD are not at hand. YuNet's scores are lower than DSFD's: its best of a video
+# lies between 0.90 and 0.95.
+YUNET = {
+    "detection": {"detector": "yunet", "weights": None, "resize": "longer_side", "size": 960, "threshold": 0.6},
+    "tracking": {"sigma_l": 0.6, "sigma_h": 0.85},
+}
+DSFD_FILES = "WIDERFace_DSFD_RES152*.pth"
+WORDS = {"ok": "ok", "no face": "no face was found", "no track": "no face was followed for long enough"}
+CSV_HEAD = ("video", "probability", "status", "reason", "tracks", "frames")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``dfdc score``."""
+    parser.add_argument("videos", nargs="+", type=Path, metavar="VIDEO_OR_FOLDER", help="of a folder all its videos")
+    parser.add_argument(
+        "--weights", action="append", required=True, type=Path, help="a folder or a file; may be given several times"
+    )
+    parser.add_argument("--config", action="append", default=[], type=Path, metavar="YAML", help="settings that differ")
+    parser.add_argument("--detector", choices=["yunet"], help="find faces with YuNet, which needs no weights")
+    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], help="default: speed.device of the settings")
+    parser.add_argument("--workers", type=_positive, metavar="N", help="processes that decode; default: one a core")
+    parser.add_argument("--timeout", type=_positive, metavar="SECONDS", help="for one video; data.video_timeout")
+    parser.add_argument("--csv", metavar="FILE", help="write the table to a file")
+    parser.add_argument("--json", metavar="FILE", help="write the table and the scores of each track to a file")
+    parser.add_argument(
+        "--timeline", type=Path, metavar="PATH", help="draw scores over time: a .png, or a folder for several videos"
+    )
+    parser.add_argument(
+        "--annotate", type=Path, metavar="PATH", help="write videos with boxes: an .mp4, or a folder for several videos"
+    )
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, and not {text}")
+    return int(text)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Score the videos, telling of each as soon as it is done."""
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("dfdc.leases").setLevel(logging.INFO)  # it says for whom it waits
+    if options.csv == options.json == "-":
+        raise UserError("Only one of --csv and --json can go to stdout. Name a file for the other.")
+    videos = find_videos(options.videos)
+    timelines = _targets(options.timeline, "--timeline", ".png", videos)
+    annotated = _targets(options.annotate, "--annotate", ".mp4", videos)
+    config = _settings(options)
+    members = find_members(options.weights, config["models"])
+    settings = ScoringSettings.of(config, members)
+    workers = options.workers or worker_count(config["speed"]["workers"], len(os.sched_getaffinity(0)))
+    scored: dict[Path, dict[str, Any]] = {}
+    table = _Table(videos, sys.stderr if "-" in (options.csv, options.json) else sys.stdout)
+    with (
+        job_device(config["speed"]["device"], 1) as device,
+        tempfile.TemporaryDirectory(prefix="dfdc-score-") as folder,
+        contextlib.closing(
+            score_videos(
+                list(videos),
+                members,
+                settings,
+                device,
+                min(workers, len(videos)),
+                config["speed"]["batch_size"],
+                config["data"]["video_timeout"],
+                Path(folder),
+            )
+        ) as results,
+        table,
+    ):
+        set_threads(device, config["torch_threads"])
+        for video in results:
+            scored[video.path] = _about(videos[video.path], video, settings)
+            table.add(video)
+            if timelines and video.tracks:
+                draw_timeline(timelines[video.path], video, settings.ensemble, videos[video.path])
+            if annotated and video.row["status"] != "unreadable":
+                reason = annotate_video(
+                    annotated[video.path], video, settings.ensemble, config["data"]["video_timeout"]
+                )
+                if reason:
+                    table.say(f"{annotated[video.path]} could not be written: {reason}")
+    in_order = [scored[path] for path in videos]
+    _write(options.csv, _csv(in_order))
+    _write(options.json, _json(in_order, members, config))
+    return int(any(video["status"] == "unreadable" for video in in_order))
+
+
+def find_videos(places: Sequence[Path]) -> dict[Path, str]:
+    """The videos that are meant, and what to call each: its path below the folder that they all lie in.
+
+    Raises UserError if a place does not exist or a folder holds no video.
+    """
+    found: dict[Path, Path] = {}
+    for place in places:
+        if place.is_dir():
+            inside = sorted(path for path in place.iterdir() if path.suffix.lower() in SUFFIXES)
+            if not inside:
+                raise UserError(f"There is no video in the folder {place} (names that end in {', '.join(SUFFIXES)}).")
+        elif place.exists():
+            inside = [place]
+        else:
+            raise UserError(f"There is no file or folder {place}. Correct the path.")
+        for path in inside:
+            found.setdefault(path.absolute(), path)
+    common = Path(os.path.commonpath([path.parent for path in found]))
+    return {path: str(absolute.relative_to(common)) for absolute, path in found.items()}
+
+
+def _targets(place: Path | None, option: str, suffix: str, videos: Mapping[Path, str]) -> dict[Path, Path]:
+    """The file to write for each video, none if nothing is to be written: ``place`` itself or files below it."""
+    if place is None:
+        return {}
+    if place.suffix and not place.is_dir():
+        if len(videos) > 1:
+            raise UserError(f"{option} {place} is one file, but there are {len(videos)} videos. Name a folder.")
+        if place.suffix.lower() != suffix:
+            raise UserError(f"{option} writes {suffix} files, and {place} is none. Name another file, or a folder.")
+        targets = dict.fromkeys(videos, place)
+    else:
+        stems = Counter(Path(name).with_suffix("") for name in videos.values())
+        targets = {
+            path: place / (Path(name).with_suffix(suffix) if stems[Path(name).with_suffix("")] == 1 else name + suffix)
+            for path, name in videos.items()
+        }
+    inputs = {path.resolve() for path in videos}
+    if taken := [target for target in targets.values() if target.resolve() in inputs]:
+        raise UserError(f"{option} would write over the video {taken[0]}. Name another place.")
+    return targets
+
+
+def _settings(options: argparse.Namespace) -> dict[str, Any]:
+    """The settings of the files with those of the command line over them."""
+    config = read_config(find_checkout(Path.cwd()), options.config)
+    if options.detector:
+        config["detection"]["test"] |= YUNET["detection"]
+        config["tracking"]["test"] |= YUNET["tracking"]
+    config["speed"]["device"] = options.device or config["speed"]["device"]
+    config["data"]["video_timeout"] = options.timeout or config["data"]["video_timeout"]
+    detection = config["detection"]["test"]
+    if detection["detector"] == "dsfd" and not Path(detection["weights"]).is_file():
+        beside = [path for place in options.weights for path in place.glob(DSFD_FILES)]
+        if not beside:
+            raise UserError(
+                f"The weights of the face detector DSFD are missing: there is no {detection['weights']} "
+                f"(detection.test.weights in the settings) and no {DSFD_FILES} in the folder of the weights. With "
+                "--detector yunet another detector finds the faces, which comes along; the scores then differ a little."
+            )
+        detection["weights"] = str(min(beside))
+    return config
+
+
+class _Table:
+    """The table on the terminal, a row at a time, above a bar of progress on stderr if that is a terminal."""
+
+    HEAD = ("fake", "tracks", "frames", "took")
+
+    def __init__(self, videos: Mapping[Path, str], file: Any) -> None:
+        self._videos, self._file = videos, file
+        self._width = max(map(len, [*videos.values(), "video"]))
+
+    def __enter__(self) -> None:
+        self._bar = tqdm(total=len(self._videos), unit="video", file=sys.stderr, disable=None, leave=False)
+        self._print("video", *self.HEAD, "state")
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def add(self, video: VideoScore) -> None:
+        """Print the row of a video."""
+        row = video.row
+        self._print(
+            self._videos[video.path],
+            f"{video.probability:.4f}",
+            str(len(video.tracks)),
+            str(video.frames_used()),
+            duration(video.seconds) if video.seconds >= 10 else f"{video.seconds:.1f} s",
+            WORDS.get(row["status"], f"{row['status']}: {row['reason']}"),
+        )
+        self._bar.update()
+
+    def say(self, text: str) -> None:
+        """Print something else, to stderr."""
+        self._bar.write(text, file=sys.stderr)
+
+    def _print(self, name: str, fake: str, tracks: str, frames: str, took: str, state: str) -> None:
+        text = f"{name:<{self._width}}  {fake:>6}  {tracks:>6}  {frames:>6}  {took:>10}  {state}"
+        self._bar.write(text, file=self._file)
+        self._file.flush()
+
+
+def _about(name: str, video: VideoScore, settings: ScoringSettings) -> dict[str, Any]:
+    """What --json and --csv say of a video."""
+    fps = video.row["fps"]
+    return {
+        "video": name,
+        "probability": video.probability,
+        "status": video.row["status"],
+        "reason": video.row["reason"],
+        "frames": video.frames_used(),
+        "tracks": [
+            {
+                "track": track.number,
+                "first_second": track.frames[0] / fps,
+                "last_second": track.frames[-1] / fps,
+                "probability": track.probability(settings.ensemble),
+                "models": {
+                    model: {"faces": len(values), "mean": float(values.mean())}
+                    for model, (_, values) in track.scores.items()
+                },
+                "each_second": [
+                    {"second": second, "probability": probability}
+                    for second, probability in track.over_time(fps, settings.ensemble)
+                ],
+            }
+            for track in video.tracks
+        ],
+    }
+
+
+def _csv(videos: Sequence[Mapping[str, Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(CSV_HEAD)
+    for video in videos:
+        said = video | {"probability": f"{video['probability']:.8f}", "tracks": len(video["tracks"])}
+        writer.writerow(said[column] for column in CSV_HEAD)
+    return text.getvalue()
+
+
+def _json(videos: Sequence[Mapping[str, Any]], members: Sequence[Member], config: Mapping[str, Any]) -> str:
+    models = {
+        member.name: {"weights": str(member.path), "architecture": member.model["architecture"]} for member in members
+    }
+    about = {"detector": config["detection"]["test"]["detector"], "models": models, "videos": videos}
+    return json.dumps(about, indent=2) + "\n"
+
+
+def _write(target: str | None, text: str) -> None:
+    if target == "-":
+        sys.stdout.write(text)
+    elif target is not None:
+        write_text(target, text)

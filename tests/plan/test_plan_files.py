@@ -1,0 +1,144 @@
+"""Files that are gone, given anew or half-written: what would run again, and after a change as well."""
+
+import base64
+
+import pytest
+
+# The stages in an order in which they can run, from the data on.
+STAGES = (
+    *("detect_faces", "build_tracks", "align_tracks", "extract_clips", "pair_clips"),
+    *("convert_pretrained", "train", "export_weights"),
+    *("detect_test_faces", "track_test_faces", "crop_test_faces", "score", "evaluate", "submission"),
+)
+# What `rule all` asks for; all else is made only if something needs it.
+WANTED = ("evaluate", "submission")
+CLIPS, CROPS = "demo/results/clips/dfdc_train_part_0.arrow", "demo/results/test/crops/0.arrow"
+
+
+@pytest.fixture(scope="module")
+def outputs(_copy_of_module):
+    """The files that each job writes."""
+    return _copy_of_module.outputs()
+
+
+def changed(project, path):
+    """A change of code."""
+    project.write(path, (project.folder / path).read_bytes() + b"\nADDED = 1\n")
+
+
+def first_job(world, rule):
+    return next(job for job in world.after(rule) if job.split()[0] == rule)
+
+
+@pytest.mark.parametrize("rule", STAGES)
+def test_what_one_job_wrote_is_gone(project, world, graph, outputs, rule):
+    """Nobody misses it while all that needs it is up to date; as soon as that is not, it is made again."""
+    job = first_job(world, rule)
+    for path in outputs[job]:
+        project.remove(path)
+    assert project.plan() == (world.after(job) if rule in WANTED else [])
+    for reader in graph[rule][1].split()[:1]:
+        changed(project, f"workflow/scripts/{reader}.py")
+        assert project.plan() == world.after(job, reader)
+
+
+def test_a_store_is_gone(project, world):
+    """Stores are large, and the first to be deleted."""
+    project.remove(CLIPS)
+    project.remove(CROPS)
+    assert project.plan() == []
+    before = {"alignment": {"min_iou": 0.4}, "tracking": {"test": {"t_min": 6}}}
+    assert project.plan(settings=before) == world.after("align_tracks", "track_test_faces")
+
+
+def test_clips_are_gone_and_a_training_changes(project, world):
+    project.remove(CLIPS)
+    settings = {"models": {"re": {"seed": 11}}}
+    assert project.plan(settings=settings) == world.after("train re", "extract_clips dfdc_train_part_0")
+
+
+def test_crops_are_gone_and_a_score_changes(project, world):
+    project.remove(CROPS)
+    settings = {"models": {"seq": {"score": {"of": 2, "take": [0]}}}}
+    assert project.plan(settings=settings) == world.after("score seq", "crop_test_faces 0")
+
+
+def test_a_run_that_stopped_in_any_stage(project, world, outputs):
+    """From the last stage to the first: its output is half-written, and of what comes later nothing was made."""
+
+    def kept_by_snakemake(kind, path):
+        # Snakemake names its files after the output, coded.
+        name = base64.b64encode(path.removeprefix("demo/").encode()).decode()
+        return f"demo/.snakemake/{kind}/{name}"
+
+    left = []
+    for rule in reversed(STAGES):
+        jobs = [job for job in outputs if job.split()[0] == rule]
+        written = [path for job in jobs for path in outputs[job]]
+        left += jobs
+        for path in written:
+            project.write(kept_by_snakemake("incomplete", path), b"")
+        assert project.plan() == sorted(left)
+        for path in written:
+            for file in (path, kept_by_snakemake("incomplete", path), kept_by_snakemake("metadata", path)):
+                project.remove(file)
+    assert len(left) == len(outputs) - 1  # all but the data
+
+
+def test_half_written_output_is_made_again(finished_run, tmp_path):
+    project = finished_run.copy(tmp_path / "copy")
+    for path in ("results/evaluation.json", "submission.csv"):
+        project.write(f"demo/{path}", b"filename,la")
+        mark = base64.b64encode(path.encode()).decode()
+        project.write(f"demo/.snakemake/incomplete/{mark}", b"")
+    done = project.snakemake()
+    assert done.returncode == 0, done.stdout
+    assert project.plan() == []
+    for path in ("results/evaluation.json", "submission.csv"):
+        assert (project.demo / path).read_bytes() == (finished_run.demo / path).read_bytes()
+
+
+GIVEN = {
+    "detection": {half: {"weights": f"given/{half}"} for half in ("train", "test")},
+    "pretrained": {"efficientnet-lite0": "given/pretrained"},
+    "models": {"re": {"weights": "given/re"}},
+}
+
+
+@pytest.fixture(scope="module")
+def _own_weights(finished_run, tmp_path_factory):
+    project = finished_run.copy(tmp_path_factory.mktemp("own_weights") / "copy")
+    (project.demo / "given").mkdir()
+    for name in ("train", "test", "pretrained", "re"):
+        (project.demo / "given" / name).write_bytes(name.encode())
+    done = project.snakemake("--touch", settings=GIVEN)
+    assert done.returncode == 0, done.stdout
+    return project
+
+
+@pytest.fixture
+def own_weights(_own_weights):
+    """A finished run with weights of all kinds in the user's own files; put back after each test."""
+    yield _own_weights
+    _own_weights.restore()
+
+
+@pytest.mark.parametrize(
+    ("name", "start", "models"),
+    [
+        ("train", "detect_faces", ("large_crop", "seq")),
+        ("pretrained", "convert_pretrained", ("large_crop", "seq")),
+        ("re", "export_weights", ("re",)),
+        ("test", "detect_test_faces", ("large_crop", "re", "seq")),
+    ],
+)
+def test_a_file_of_weights_is_replaced(own_weights, world, name, start, models):
+    """What depends on it runs again. The model whose weights are given has no training."""
+    own_weights.write(f"demo/given/{name}", b"others")
+    assert own_weights.plan(settings=GIVEN) == type(world)(model=models).after(start)
+
+
+def test_files_of_weights_are_copied_again(own_weights):
+    for name in ("train", "test", "pretrained", "re"):
+        own_weights.write(f"demo/given/{name}", name.encode())
+    assert own_weights.plan(settings=GIVEN) == []

@@ -1,0 +1,56 @@
+"""A training that is told to end while it runs, and one whose result is lost: what would run again, and from where."""
+
+import os
+import signal
+import time
+
+TARGET = "results/models/re/weights.safetensors"
+# Far more than any of it takes, so that a fault ends the test and a slow machine does not.
+PATIENCE = 120.0
+
+
+def wait_for(condition):
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def result(project):
+    return {path.name: path.read_bytes() for path in (project.demo / "results/models/re").iterdir()}
+
+
+def test_a_training_is_stopped_and_goes_on_and_is_not_made_twice(finished_run, world, tmp_path):
+    project = finished_run.copy(tmp_path / "copy")
+    log = project.demo / "logs/train/re.log"
+    (made,) = (finished_run.demo / "work/re").iterdir()
+    folder = project.demo / "work/re" / made.name
+    folder.mkdir(parents=True)
+    # In place of a record a pipe, in whose opening the training waits at its first iteration until somebody reads.
+    os.mkfifo(folder / "speed.jsonl")
+    project.remove(f"demo/{TARGET}")
+    run = project.start_snakemake(TARGET, output=tmp_path / "stopped.txt")
+    wait_for(lambda: list(folder.glob("tensorboard/events*")))
+    os.kill(int((folder / "owner").read_text().split()[1]), signal.SIGTERM)
+    reader = os.open(folder / "speed.jsonl", os.O_RDWR)
+    assert run.wait(PATIENCE) == 1
+    os.close(reader)
+    (folder / "speed.jsonl").unlink()
+    assert "Stopped by a signal after iteration" in log.read_text()
+    assert not (project.demo / TARGET).exists()
+    assert project.plan() == world.after("train re")
+
+    (checkpoint,) = folder.glob("checkpoint_*")
+    reached = int(checkpoint.stem.removeprefix("checkpoint_"))
+    assert reached < 4
+    assert project.snakemake(TARGET).returncode == 0
+    assert f"going on after iteration {reached}" in log.read_text()
+    assert result(project) == result(finished_run)
+    assert project.plan() == []
+
+    # As if Snakemake had been killed on a cluster, and its job had come to its end without it.
+    project.remove(f"demo/{TARGET}")
+    assert project.snakemake(TARGET).returncode == 0
+    assert "going on after iteration 4" in log.read_text()
+    assert "loss" not in log.read_text()
+    assert result(project) == result(finished_run)

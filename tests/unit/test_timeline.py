@@ -1,0 +1,130 @@
+import subprocess
+from pathlib import Path
+
+import av
+import cv2
+import imageio_ffmpeg
+import numpy as np
+import pytest
+from samples import moving, write_video
+
+from dfdc.annotation import FAKE, REAL, annotate_video
+from dfdc.ensemble import EnsembleSettings, combine
+from dfdc.scoring import TrackScores, VideoScore
+from dfdc.store import Store, encode_png, write_store
+from dfdc.timeline import FACE, MOST_TRACKS, draw_timeline, thumbnail
+
+SETTINGS = EnsembleSettings()
+
+
+def track(number, first, count, probability, box=(20, 10, 60, 50)):
+    """Kept frames of a video of 10 frames a second, all judged by two models."""
+    frames = list(range(first, first + count))
+    of_model = (np.array(frames), np.full(count, probability))
+    return TrackScores(number, frames, np.float32([box] * count), {"re": of_model, "seq": of_model})
+
+
+def scored(path, tracks, store=None, crops=(), probability=0.9, frames=60):
+    row = {"video": path.name, "status": "ok", "reason": "", "fps": 10.0, "frames": frames, "width": 128, "height": 96}
+    return VideoScore(path, row, probability, tracks, list(crops), store, 0.0)
+
+
+def test_the_score_of_each_second():
+    frames, probabilities = np.array([0, 4, 9, 10, 35]), np.array([0.9, 0.8, 0.2, 0.6, 0.1])
+    one = TrackScores(0, [0], np.zeros((1, 4)), {"re": (frames, probabilities), "seq": (frames[:1], np.array([0.3]))})
+    assert one.over_time(10.0, SETTINGS) == [
+        (0.0, combine(np.array([0.9, 0.8, 0.2, 0.3]), SETTINGS)),
+        (1.0, combine(np.array([0.6]), SETTINGS)),
+        (3.0, combine(np.array([0.1]), SETTINGS)),
+    ]
+    assert one.probability(SETTINGS) == combine(np.append(probabilities, 0.3), SETTINGS)
+    assert scored(Path("a.mp4"), [one]).frames_used() == 5
+
+
+@pytest.mark.parametrize("count", [1, 2, MOST_TRACKS + 3])
+def test_a_timeline_has_a_row_for_each_track_with_its_faces(tmp_path, count):
+    """Each track's face has a colour of its own, which is looked for in the picture."""
+    colours = [np.uint8([20 * number, 200, 255 - 20 * number]) for number in range(count)]
+    store = tmp_path / "store.arrow"
+    write_store(store, ([encode_png(np.full((30, 40, 3), colour, np.uint8))] for colour in colours))
+    tracks = [track(number, 2 * number, 20 + number, 0.1 * number % 1) for number in range(count)]
+    crops = [
+        {"track": number, "kind": "frame", "frames": (2 * number,), "batch": number, "ordinal": 0}
+        for number in range(count)
+    ]
+    draw_timeline(tmp_path / "line.png", scored(tmp_path / "a.mp4", tracks, Store(store), crops), SETTINGS, "a.mp4")
+    picture = cv2.cvtColor(cv2.imread(str(tmp_path / "line.png")), cv2.COLOR_BGR2RGB)
+    shown = [int((picture == colour).all(axis=2).sum()) for colour in colours]
+    left_out = max(count - MOST_TRACKS, 0)  # the shortest
+    assert shown[:left_out] == [0] * left_out
+    assert all(abs(pixels - FACE**2) < 3 * FACE for pixels in shown[left_out:]), shown
+
+
+def test_a_thumbnail_is_the_centre():
+    picture = np.zeros((40, 80, 3), np.uint8)
+    picture[:, 20:60] = 255
+    assert thumbnail(picture).shape == (FACE, FACE, 3)
+    assert thumbnail(picture).min() == 255
+
+
+def decoded(path):
+    with av.open(str(path)) as container:
+        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+
+
+def nearly(colour):
+    """Colours are kept at half the resolution, and a line is one pixel wide."""
+    return lambda pixel: np.abs(pixel.astype(int) - colour).max() < 80
+
+
+def test_boxes_and_labels_are_where_they_belong(tmp_path):
+    source = write_video(tmp_path / "a.mp4", [np.full((240, 320, 3), 255, np.uint8)] * 30, fps=10)
+    fake, real = track(0, 5, 11, 0.9, (40, 100, 90, 180)), track(1, 0, 30, 0.2, (200, 100, 260, 180))
+    assert annotate_video(tmp_path / "b.mp4", scored(source, [fake, real], frames=30), SETTINGS, None) == ""
+    frames = decoded(tmp_path / "b.mp4")
+    assert len(frames) == 30
+    for index, frame in enumerate(frames):
+        assert nearly(REAL)(frame[180, 230])
+        assert nearly(REAL)(frame[97, 202])  # the ground of the label, above the box
+        assert nearly(FAKE if 5 <= index <= 15 else 255)(frame[180, 65]), index
+        assert nearly(FAKE)(frame[2, 2])  # the score of the video
+        assert nearly(255)(frame[220, 150])
+
+
+@pytest.fixture
+def talking(tmp_path):
+    """Two seconds at a variable rate with sound, stored lying on the side."""
+    times = [40 * n + (13 if n % 3 == 0 else 0) for n in range(50)]
+    plain = write_video(tmp_path / "plain.mp4", moving(50, 64, 96), times=times)
+    ffmpeg = [imageio_ffmpeg.get_ffmpeg_exe(), "-loglevel", "error", "-y", "-display_rotation", "90", "-i", plain]
+    ffmpeg += ["-f", "lavfi", "-i", "sine=duration=2", "-map", "0:v", "-map", "1:a", "-c:v", "copy", "-c:a", "aac"]
+    subprocess.run([*ffmpeg, tmp_path / "talking.mp4"], check=True)
+    return tmp_path / "talking.mp4"
+
+
+def contents(path):
+    with av.open(str(path)) as container:
+        shown = [round(float(frame.time), 3) for frame in container.decode(video=0)]
+    with av.open(str(path)) as container:
+        sound = [bytes(packet) for packet in container.demux(audio=0) if packet.size]
+        return container.streams.video[0].average_rate, shown, sound
+
+
+def test_sound_times_and_rotation_are_kept(talking, tmp_path):
+    target = tmp_path / "boxes.mp4"
+    assert annotate_video(target, scored(talking, [track(0, 0, 50, 0.9)]), SETTINGS, 60) == ""
+    rate, shown, sound = contents(talking)
+    rate_after, shown_after, sound_after = contents(target)
+    assert float(rate_after) == pytest.approx(float(rate), rel=0.01)  # the last frame has a duration, too
+    assert shown_after == pytest.approx(shown, abs=0.002)
+    assert sound_after == sound
+    assert decoded(target)[0].shape == (96, 64, 3)
+
+
+def test_odd_sides_and_a_video_that_is_gone(tmp_path):
+    odd = write_video(tmp_path / "odd.mp4", moving(3, 51, 73), pixel_format="yuv444p")
+    assert annotate_video(tmp_path / "b.mp4", scored(odd, []), SETTINGS, None) == ""
+    assert decoded(tmp_path / "b.mp4")[0].shape == (50, 72, 3)
+    gone = annotate_video(tmp_path / "c.mp4", scored(tmp_path / "gone.mp4", []), SETTINGS, None)
+    assert "No such file" in gone
+    assert not (tmp_path / "c.mp4").exists()
