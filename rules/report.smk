@@ -9,12 +9,6 @@ if TEST_LABELS:
     include: "evaluate.smk"
 
 
-def figure(path, category, what):
-    """A figure of the report; its caption has the same name."""
-    caption = f"../workflow/report/{path.rpartition('.')[0]}.rst"
-    return report(f"results/figures/{path}", caption=caption, category=category, labels={"figure": what})
-
-
 # Of models with finished weights it is not known how they were trained.
 TRAINED_KINDS = {config["models"][name]["kind"] for name in TRAINED}
 # What of a model makes its samples.
