@@ -1,5 +1,6 @@
 # make install the packages, into .venv
 # make demo    the whole workflow at small size, from nothing to demo/submission.csv
+# make report  its report, demo/report.html: one page with all figures
 # make test    all tests
 # make smoke   the demo at its smallest, in demo-smallest
 # make test-convert   the conversion of TensorFlow's checkpoints, with TensorFlow
@@ -20,16 +21,20 @@ CORES ?= all
 BIN := .venv/bin
 ACTIVE := . $(BIN)/activate &&
 
-.PHONY: install demo smoke test test-convert test-kills test-slurm why bench ablation scale lint clean
+.PHONY: install demo report smoke test test-convert test-kills test-slurm why bench ablation scale lint clean
 .DELETE_ON_ERROR:
 
 install: .venv/installed
 
 # The longest training first: the others then fill the cores beside it.
 demo: .venv/installed
-	$(ACTIVE) snakemake --cores $(CORES) submission.csv --profile profiles/demo \
+	$(ACTIVE) snakemake --cores $(CORES) all --profile profiles/demo \
 		--prioritize results/models/seq/weights.safetensors
 	@$(BIN)/python -m dfdc.demo.summary demo
+
+# The page needs no network, neither to be made nor to be looked at.
+report: .venv/installed
+	$(ACTIVE) snakemake --report report.html --profile profiles/demo
 
 smoke: .venv/installed
 	$(ACTIVE) snakemake --cores $(CORES) submission.csv --profile profiles/demo --directory demo-smallest \

@@ -38,11 +38,7 @@ include: "rules/pairs.smk"
 include: "rules/train.smk"
 include: "rules/held_out.smk"
 include: "rules/predict.smk"
-
-
-if TEST_LABELS:
-
-    include: "rules/evaluate.smk"
+include: "rules/report.smk"
 
 
 if "demo" in config:
@@ -57,4 +53,4 @@ localrules:
 rule all:
     default_target: True
     input:
-        ALL,
+        EVERYTHING,

@@ -119,3 +119,9 @@ def videos_of_shard(wildcards):
     It takes no input: Snakemake does not compare parameters that are functions of the input.
     """
     return layout.fingerprint(layout.shard_videos(str(TEST_VIDEOS), int(wildcards.shard), len(SHARDS)))
+
+
+def figure(path, category, what):
+    """A figure of the report; its caption has the same name."""
+    caption = f"../workflow/report/{path.rpartition('.')[0]}.rst"
+    return report(f"results/figures/{path}", caption=caption, category=category, labels={"figure": what})

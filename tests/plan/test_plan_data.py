@@ -42,7 +42,7 @@ def test_part_found(project, world):
 
 def test_part_removed(project, world):
     plan = project.plan(settings={"data": {"parts": ["dfdc_train_part_1"]}}, own_data=True)
-    assert plan == world.after("pair_clips")
+    assert plan == world.after("pair_clips", "draw_data_figures")
 
 
 def test_entry_of_metadata_removed(project, world):

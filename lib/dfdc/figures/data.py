@@ -1,0 +1,221 @@
+"""Figures of what was found in videos: their state, faces, tracks, aligned tracks, clips."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from dfdc.figures.style import LABELS, NAMES, bars, drawing, outlines, say_nothing, thousands
+from dfdc.tables import boxes_of, pa
+
+REASONS = 8  # so many reasons are told apart
+MOST_FACES = 5  # frames with more faces than this count with those that have so many
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was found in some videos. All but ``videos`` has REAL and FAKE as keys, or "" where that is not known.
+
+    - ``videos``: label to state and its reason to the number of videos;
+    - ``faces``: how many sampled frames have 0, 1, … faces, the last element those with ``MOST_FACES`` or more;
+    - ``heights``: of the boxes of all faces, in pixels;
+    - ``tracks``: from the first to the last frame of each track, in seconds.
+    """
+
+    videos: dict[str, Counter]
+    faces: dict[str, np.ndarray]
+    heights: dict[str, np.ndarray]
+    tracks: dict[str, np.ndarray]
+
+
+def found_in(videos: pa.Table, detections: pa.Table, tracks: pa.Table, every: int) -> Found:
+    """Count what was found in the videos of a part or a shard.
+
+    ``every`` is the distance of the frames in which faces were looked for; of test videos, that of the kept ones.
+    """
+    about = videos.to_pandas().set_index("video")
+    label_of = about["label"] if "label" in about else pd.Series("", about.index)
+    labels = ("REAL", "FAKE") if "label" in about else ("",)
+    step = every * (about["step"].clip(lower=1) if "step" in about else 1)
+    sampled = np.ceil(about["frames"] / step).astype(int).groupby(label_of).sum()
+
+    faces = pd.DataFrame({"video": detections["video"].to_numpy(), "frame": detections["frame"].to_numpy()})
+    boxes = boxes_of(detections["box"])
+    per_frame = faces.groupby(["video", "frame"]).size()
+    label_of_frame = label_of[per_frame.index.get_level_values("video")].to_numpy()
+    label_of_face = label_of[faces["video"]].to_numpy()
+
+    spans = (
+        tracks.select(["video", "track", "frame"]).to_pandas().groupby(["video", "track"])["frame"].agg(["min", "max"])
+    )
+    of_track = spans.index.get_level_values("video")
+    seconds = (spans["max"] - spans["min"]).to_numpy() / about["fps"][of_track].to_numpy()
+    label_of_track = label_of[of_track].to_numpy()
+
+    def frames_by_faces(label: str) -> np.ndarray:
+        counts = np.bincount(np.minimum(per_frame[label_of_frame == label], MOST_FACES), minlength=MOST_FACES + 1)
+        counts[0] = sampled.get(label, 0) - counts.sum()
+        return counts
+
+    return Found(
+        {label: _states(about[label_of == label]) for label in labels},
+        {label: frames_by_faces(label) for label in labels},
+        {label: (boxes[:, 3] - boxes[:, 1])[label_of_face == label] for label in labels},
+        {label: seconds[label_of_track == label] for label in labels},
+    )
+
+
+def together(found: Sequence[Found]) -> Found:
+    """What was found in several parts or shards, as one."""
+    labels = list(found[0].videos)
+    return Found(
+        {label: sum((one.videos[label] for one in found), Counter()) for label in labels},
+        {label: np.sum([one.faces[label] for one in found], axis=0) for label in labels},
+        {label: np.concatenate([one.heights[label] for one in found]) for label in labels},
+        {label: np.concatenate([one.tracks[label] for one in found]) for label in labels},
+    )
+
+
+def _states(videos: pd.DataFrame) -> Counter:
+    rows = zip(videos["status"], videos["reason"], strict=True)
+    return Counter(status if not reason else f"{status}: {in_general(reason)}" for status, reason in rows)
+
+
+def in_general(reason: str) -> str:
+    """A reason without what is particular to one video: numbers become …, and places in the file go."""
+    return re.sub(r"\d+(?:[.x:]\d+)*(?:, …)?", "…", re.sub(r"^after frame -?\d+: ", "", reason))
+
+
+def most_frequent(counts: dict[str, Counter], limit: int = REASONS) -> dict[str, dict[str, int]]:
+    """The counts of what is most frequent over all labels, and of the rest together as "others"."""
+    names = [name for name, _ in sum(counts.values(), Counter()).most_common(limit)]
+    return {
+        label: {name: of_label[name] for name in names}
+        | ({"others": rest} if (rest := sum(of_label.values()) - sum(of_label[name] for name in names)) else {})
+        for label, of_label in counts.items()
+    }
+
+
+def draw_videos(path: str | Path, found: Found) -> None:
+    """How many videos are in which state, and why."""
+    counts = most_frequent(found.videos)
+    rows = len({name for of_label in counts.values() for name in of_label})
+    with drawing(path, 8, 1.4 + 0.5 * max(rows, 1)) as (axes,):
+        bars(axes, counts)
+        total = sum(sum(of_label.values()) for of_label in counts.values())
+        axes.set_title(f"{thousands(total)} videos by state")
+        axes.set_xlabel("videos (logarithmic)")
+
+
+def draw_faces(path: str | Path, found: Found) -> None:
+    """How many faces the sampled frames have."""
+    with drawing(path, 7, 3.6) as (axes,):
+        width = 0.8 / len(found.faces)
+        for number, (label, counts) in enumerate(found.faces.items()):
+            places = np.arange(len(counts)) + (number - (len(found.faces) - 1) / 2) * width
+            share = 100 * counts / max(counts.sum(), 1)
+            name = f"{NAMES[label]} ({thousands(counts.sum())} frames)"
+            axes.bar(places, share, width * 0.92, color=LABELS[label], label=name)
+            for place, value in zip(places, share, strict=True):
+                axes.text(place, value, f"{value:.1f}" if value else "0", ha="center", va="bottom", fontsize=8)
+        axes.set_xticks(range(MOST_FACES + 1), [*map(str, range(MOST_FACES)), f"{MOST_FACES} or more"])
+        axes.set_xlabel("faces in a sampled frame")
+        axes.set_ylabel("sampled frames (%)")
+        axes.set_title("Faces per sampled frame")
+        axes.grid(axis="x", visible=False)
+        axes.legend()
+
+
+def draw_heights(path: str | Path, found: Found) -> None:
+    """How high the boxes of faces are."""
+    everything = np.concatenate(list(found.heights.values()))
+    with drawing(path, 7, 3.6) as (axes,):
+        if not len(everything):
+            return say_nothing(axes, "no face was found")
+        low, high = np.maximum(np.percentile(everything, [0, 100]), 1)
+        outlines(axes, found.heights, np.geomspace(low * 0.98, high * 1.02, 41))
+        axes.set_xscale("log")
+        ticks = [size for size in (8, 16, 32, 64, 128, 256, 512, 1024, 2048) if low * 0.7 <= size <= high * 1.5]
+        axes.set_xticks(ticks, list(map(str, ticks)), minor=False)
+        axes.minorticks_off()
+        axes.set_xlabel("height of a face's box (pixels, logarithmic)")
+        axes.set_ylabel("faces (%)")
+        axes.set_title(f"Sizes of faces, median {np.median(everything):.0f} pixels")
+
+
+def draw_tracks(path: str | Path, found: Found) -> None:
+    """How long tracks are."""
+    everything = np.concatenate(list(found.tracks.values()))
+    with drawing(path, 7, 3.6) as (axes,):
+        if not len(everything):
+            return say_nothing(axes, "there is no track")
+        longest = max(float(np.percentile(everything, 99.9)), 0.5)
+        outlines(axes, found.tracks, np.linspace(0, longest * 1.001, 31))
+        axes.set_xlabel("from the first to the last frame of a track (seconds)")
+        axes.set_ylabel("tracks (%)")
+        axes.set_title(f"Lengths of tracks, median {np.median(everything):.1f} seconds")
+
+
+def alignment_of(aligned: Iterable[pa.Table]) -> tuple[Counter, Counter]:
+    """How many pairs of tracks are aligned and how many are not and why; how many fakes have an aligned track or not.
+
+    The keys of the second are "with" and "without".
+    """
+    tracks, fakes = Counter(), Counter()
+    for table in aligned:
+        status, reason = table["status"].to_pylist(), table["reason"].to_pylist()
+        tracks.update(
+            "aligned" if state == "aligned" else f"unaligned: {in_general(why)}"
+            for state, why in zip(status, reason, strict=True)
+        )
+        names = table["fake"].to_pylist()
+        having = {name for name, state in zip(names, status, strict=True) if state == "aligned"}
+        fakes.update({"with": len(having), "without": len(set(names) - having)})
+    return tracks, fakes
+
+
+def draw_alignment(path: str | Path, aligned: Iterable[pa.Table]) -> None:
+    """How many tracks of real videos found their partner in each fake, and why others did not."""
+    tracks, fakes = alignment_of(aligned)
+    counts = most_frequent({"FAKE": tracks})
+    with drawing(path, 8, 1.6 + 0.4 * max(len(counts["FAKE"]), 1)) as (axes,):
+        bars(axes, counts)
+        total, of_fakes = sum(tracks.values()), sum(fakes.values())
+        share, of_share = tracks["aligned"] / max(total, 1), fakes["with"] / max(of_fakes, 1)
+        axes.set_title(
+            f"{share:.1%} of {thousands(total)} pairs of tracks are aligned;\n"
+            f"{of_share:.1%} of {thousands(of_fakes)} fakes have an aligned track"
+        )
+        axes.set_xlabel("pairs of tracks (logarithmic)")
+
+
+def draw_clips(path: str | Path, clips: Iterable[pa.Table]) -> None:
+    """How long clips are, and how much the fake ones differ from their twins."""
+    frames: dict[str, list[np.ndarray]] = {"REAL": [], "FAKE": []}
+    differences = []
+    for table in clips:
+        label, length = np.array(table["label"].to_pylist()), table["frames"].to_numpy()
+        for name, of_label in frames.items():
+            of_label.append(length[label == name])
+        differences.append(table["difference"].drop_null().to_numpy())
+    lengths = {label: np.concatenate(of_label) for label, of_label in frames.items()}
+    difference = np.concatenate(differences)
+    with drawing(path, 9, 3.6, columns=2) as (left, right):
+        longest = max(map(max, filter(len, lengths.values())), default=0)
+        if not longest:
+            say_nothing(left, "there is no clip")
+            return say_nothing(right, "")
+        outlines(left, lengths, np.arange(longest + 2) - 0.5)
+        left.legend(loc="upper left")
+        left.set_xlabel("frames of a clip (0: it could not be cut)")
+        left.set_ylabel("clips (%)")
+        left.set_title("Lengths of clips")
+        outlines(right, {"FAKE": difference}, np.linspace(0, max(float(difference.max(initial=1)), 1) * 1.001, 41))
+        right.set_xlabel("mean difference from the real clip (0 to 255)")
+        right.set_ylabel("fake clips (%)")
+        equal = int((difference == 0).sum())
+        right.set_title(f"Differences (pairs that are equal: {thousands(equal)})")

@@ -1,0 +1,93 @@
+"""Sheets of pictures: rows of small pictures with words, as JPEG files."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import cv2
+import matplotlib
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from dfdc.files import atomic_path
+
+GAP = 6  # pixels between pictures
+WORDS, HEAD = 14, 18  # pixels: the size of letters
+LEADING = 1.45  # the height of a line, in sizes of letters
+
+
+@dataclass(frozen=True)
+class Row:
+    """Pictures side by side, RGB uint8 of any size, with a line of words above them and one below each."""
+
+    pictures: Sequence[np.ndarray]
+    title: str = ""
+    captions: Sequence[str] = ()
+
+
+def write_sheet(path: str | Path, title: str, rows: Sequence[Row], height: int) -> None:
+    """Write rows of pictures, all ``height`` pixels high, below a title, as a JPEG file."""
+    with atomic_path(path) as temporary:
+        Image.fromarray(sheet(title, rows, height)).save(temporary, "JPEG", quality=88, subsampling=0)
+
+
+def sheet(title: str, rows: Sequence[Row], height: int) -> np.ndarray:
+    """The same as a picture, RGB uint8. Words that are wider than what they belong to end with …."""
+    blocks = [_row(row, height) for row in rows]
+    width = max([*(block.width for block in blocks), 640]) + 2 * GAP
+    head = _words(title, width - 2 * GAP, HEAD)
+    blocks = [head, *blocks]
+    canvas = Image.new("RGB", (width, sum(block.height + GAP for block in blocks) + GAP), "white")
+    top = GAP
+    for block in blocks:
+        canvas.paste(block, (GAP, top))
+        top += block.height + GAP
+    return np.asarray(canvas)
+
+
+def _row(row: Row, height: int) -> Image.Image:
+    pictures = [_fitted(picture, height) for picture in row.pictures]
+    height = height if pictures else 0
+    captions = [
+        _words(caption, picture.width + GAP // 2, WORDS)
+        for caption, picture in zip(row.captions, pictures, strict=False)
+    ]
+    width = sum(picture.width + GAP for picture in pictures)
+    title = [_words(row.title, max(width, 640), WORDS)] if row.title else []
+    above = sum(line.height for line in title)
+    below = max((caption.height for caption in captions), default=0)
+    block = Image.new("RGB", (max([width, *(line.width for line in title)]), above + height + below), "white")
+    for line in title:
+        block.paste(line, (0, 0))
+    left = 0
+    for number, picture in enumerate(pictures):
+        block.paste(picture, (left, above))
+        if number < len(captions):
+            block.paste(captions[number], (left, above + height))
+        left += picture.width + GAP
+    return block
+
+
+def _fitted(picture: np.ndarray, height: int) -> Image.Image:
+    rows, columns = picture.shape[:2]
+    size = max(round(columns * height / rows), 1), height
+    way = cv2.INTER_AREA if height < rows else cv2.INTER_CUBIC
+    return Image.fromarray(cv2.resize(picture, size, interpolation=way))
+
+
+def _words(text: str, width: int, size: int) -> Image.Image:
+    """A line of words no wider than ``width``."""
+    font = _font(size)
+    if font.getlength(text) > width:
+        while text and font.getlength(text + "…") > width:
+            text = text[:-1]
+        text += "…"
+    line = Image.new("RGB", (max(round(font.getlength(text)), 1), round(size * LEADING)), "white")
+    ImageDraw.Draw(line).text((0, round(size * (LEADING - 1) / 2)), text, "black", font)
+    return line
+
+
+@cache
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts/ttf/DejaVuSans.ttf"), size)

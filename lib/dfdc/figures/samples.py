@@ -1,0 +1,138 @@
+"""Pictures of what trainings are made of: clips, mixed faces, and what each model is shown."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from dfdc.augment import center_transform, denormalise, erase_, mix, normalise
+from dfdc.dataset import PairDataset, PairReader, Place, SampleSettings
+from dfdc.draws import generator
+from dfdc.figures.pictures import Row, write_sheet
+from dfdc.figures.style import thousands
+from dfdc.tables import pa
+
+TARGETS = (0.0, 0.25, 0.5, 0.75, 1.0)
+CLIPS, MIXED, AUGMENTED, INPUTS = 8, 4, 8, 6  # pairs in a picture
+HEIGHT = 150  # pixels of a face in a picture
+
+
+class Samples:
+    """Some pairs of clips, drawn from all of them, each of another real video as far as there are so many."""
+
+    def __init__(self, pairs: pa.Table, stores: Mapping[str, Path], seed: int = 0) -> None:
+        """Draw from rows of the table of pairs; ``stores`` are the stores of the parts."""
+        self.total, self.stores = len(pairs), stores
+        order = generator(seed, "figures").permutation(len(pairs))
+        candidates = pairs.take(order[: 100 * CLIPS]).to_pylist()
+        seen: set[tuple[str, str]] = set()
+        first, others = [], []
+        for pair in candidates:
+            source = pair["part"], pair["real"]
+            (others if source in seen else first).append(pair)
+            seen.add(source)
+        self.pairs = [*first, *others][:CLIPS]
+
+    def words(self, count: int) -> str:
+        """How many of how many pairs a picture shows."""
+        shown = min(count, len(self.pairs))
+        return f"{shown} of {thousands(self.total)} pairs, drawn at random" if self.total else "there are no pairs"
+
+    def faces(self, count: int, frames: Sequence[int], settings: SampleSettings) -> list[tuple[dict, list, list]]:
+        """Up to ``count`` pairs, each with these frames of the real and of the fake clip as they were cut."""
+        if not self.pairs:
+            return []
+        reader = PairReader(self.pairs, self.stores, replace(settings, frames=tuple(frames), whole_clip=True))
+        return [(pair, *reader.read(number, None)) for number, pair in enumerate(self.pairs[:count])]
+
+
+def draw_clips(path: str | Path, samples: Samples, settings: SampleSettings) -> None:
+    """Real clips and their fakes, three frames of each side by side."""
+    rows = [
+        Row([*real, *fake], _about(pair), ["real", "", "", "fake", "", ""])
+        for pair, real, fake in samples.faces(CLIPS, _spread(3, samples.pairs), settings)
+    ]
+    write_sheet(path, f"Clips: {samples.words(CLIPS)}", rows, HEIGHT)
+
+
+def draw_clip(path: str | Path, samples: Samples, settings: SampleSettings) -> None:
+    """One clip of a real video and its fake, frame by frame."""
+    frames = _spread(10, samples.pairs[:1])
+    captions = [f"frame {frame}" for frame in frames]
+    rows = []
+    for pair, real, fake in samples.faces(1, frames, settings):
+        rows += [Row(real, f"{pair['real']} (real)", captions), Row(fake, f"{pair['fake']} (fake)", captions)]
+    length = samples.pairs[0]["frames"] if samples.pairs else 0
+    write_sheet(path, f"A clip: {len(frames)} of its {length} frames; {samples.words(1)}", rows, 130)
+
+
+def draw_mixup(path: str | Path, samples: Samples, model: str, settings: SampleSettings) -> None:
+    """Real faces, mixed more and more with their fakes: what mixup makes of a pair for each target."""
+    rows = []
+    for pair, real, fake in samples.faces(MIXED, settings.frames[:1], settings):
+        faces = [center_transform(frame, settings.crop)[np.newaxis] for frame in (real[0], fake[0])]
+        rows.append(Row(_mixtures(*faces), _about(pair), _targets()))
+    write_sheet(path, f"Mixup, for {model}: {samples.words(MIXED)}", rows, HEIGHT)
+
+
+def draw_augmented_mixup(path: str | Path, samples: Samples, model: str, settings: SampleSettings) -> None:
+    """The same with recompression, crops, flips, AutoAugment and erasing, drawn as in the training of a model."""
+    rows = []
+    if samples.pairs:
+        dataset = PairDataset(samples.pairs, samples.stores, settings)
+        for number, pair in enumerate(samples.pairs[:AUGMENTED]):
+            sample = dataset[Place(1, number, number)]
+            erased = sample.erasings[:1] * len(TARGETS)
+            rows.append(Row(_mixtures(sample.real[:1], sample.fake[:1], erased), _about(pair), _targets()))
+    write_sheet(path, f"Augmented and mixed, for {model}: {samples.words(AUGMENTED)}", rows, HEIGHT)
+
+
+def draw_frame_inputs(path: str | Path, samples: Samples, models: Mapping[str, SampleSettings]) -> None:
+    """The same faces as each model that looks at single frames is shown them."""
+    first = next(iter(models.values()))
+    rows = [Row([], "; ".join(f"{name}: {_size(model)}" for name, model in models.items()))]
+    for pair, real, fake in samples.faces(INPUTS, first.frames[:1], first):
+        pictures = [center_transform(face[0], model.crop) for model in models.values() for face in (real, fake)]
+        rows.append(Row(pictures, _about(pair), [f"{name}, {label}" for name in models for label in ("real", "fake")]))
+    write_sheet(path, f"Inputs: {samples.words(INPUTS)}", rows, HEIGHT + 40)
+
+
+def draw_sequence_input(path: str | Path, samples: Samples, models: Mapping[str, SampleSettings]) -> None:
+    """The frames of a clip and of its fake as each model that looks at a sequence is shown them."""
+    sizes = (f"{name}: {len(model.frames)} frames of {_size(model)}" for name, model in models.items())
+    rows = [Row([], "; ".join(sizes))]
+    for name, model in models.items():
+        captions = [f"frame {frame}" for frame in model.frames]
+        for _, real, fake in samples.faces(1, model.frames, model):
+            for label, frames in (("real", real), ("fake", fake)):
+                pictures = [center_transform(frame, model.crop) for frame in frames]
+                rows.append(Row(pictures, f"{name}, {label}", captions))
+    write_sheet(path, f"Input: {samples.words(1)}", rows, HEIGHT + 20)
+
+
+def _mixtures(real: np.ndarray, fake: np.ndarray, erased: Sequence[Any] = ()) -> list[np.ndarray]:
+    """One real face and its fake, 1 x height x width x 3 each, mixed for each of the targets, as pictures."""
+    pair = [normalise(torch.from_numpy(face)).expand(len(TARGETS), -1, -1, -1) for face in (real, fake)]
+    mixed = mix(*pair, torch.tensor(TARGETS))
+    return list(denormalise(erase_(mixed, erased) if erased else mixed))
+
+
+def _targets() -> list[str]:
+    return [f"target {target:g}" for target in TARGETS]
+
+
+def _about(pair: Mapping[str, Any]) -> str:
+    return f"{pair['part']}: {pair['real']}, fake {pair['fake']}, difference {pair['difference']:.1f}"
+
+
+def _spread(count: int, pairs: Sequence[Mapping[str, Any]]) -> list[int]:
+    """Frame numbers from the first to the last that all of some pairs have."""
+    last = min((pair["frames"] for pair in pairs), default=1) - 1
+    return np.linspace(0, last, count).astype(int).tolist()
+
+
+def _size(settings: SampleSettings) -> str:
+    return f"{settings.crop.width} x {settings.crop.height} pixels"

@@ -1,0 +1,171 @@
+"""Figures of the scores of the test videos."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dfdc.ensemble import EnsembleSettings, confident, video_scores
+from dfdc.figures.pictures import Row, write_sheet
+from dfdc.figures.style import BLACK, GREEN, LABELS, NAMES, drawing, say_nothing, series, thousands
+from dfdc.measures import roc_curve
+from dfdc.metrics import auc
+from dfdc.store import Store
+from dfdc.tables import pa
+
+BINS = 20  # of scores, from 0 to 1
+MISTAKES, FACES = 8, 6  # videos in a picture, and faces of a video
+ENSEMBLE = "ensemble"
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of test videos by the ensemble and by each model alone, and all probabilities of faces.
+
+    ``of`` is ensemble or model to video to score; ``faces`` is model to probabilities; ``labels`` has 1 for fakes and
+    0 for real videos, and is empty where they are not known.
+    """
+
+    of: Mapping[str, Mapping[str, float]]
+    faces: Mapping[str, np.ndarray]
+    labels: Mapping[str, int]
+
+    @classmethod
+    def from_tables(
+        cls,
+        videos: Sequence[str],
+        tables: Mapping[str, Sequence[pa.Table]],
+        labels: Mapping[str, int],
+        settings: EnsembleSettings,
+    ) -> "Scores":
+        """Score videos from each model's tables of scores."""
+        everyone = [table for of_model in tables.values() for table in of_model]
+        by_model = {name: video_scores(videos, of_model, settings) for name, of_model in tables.items()}
+        faces = {
+            name: np.concatenate([table["probability"] for table in of_model]) for name, of_model in tables.items()
+        }
+        return cls({ENSEMBLE: video_scores(videos, everyone, settings), **by_model}, faces, labels)
+
+    def by_label(self, name: str) -> dict[str, np.ndarray]:
+        """The scores of the real and of the fake videos that have a label, or of all where no labels are known."""
+        scores = self.of[name]
+        if not self.labels:
+            return {"": np.array(list(scores.values()))}
+        known = [(video, score) for video, score in scores.items() if video in self.labels]
+        return {
+            label: np.array([score for video, score in known if self.labels[video] == number])
+            for number, label in enumerate(("REAL", "FAKE"))
+        }
+
+
+def draw_transform(path: str | Path, scores: Scores, settings: EnsembleSettings) -> None:
+    """How probabilities are moved away from 0.5, and the probabilities that were."""
+    given = np.linspace(0, 1, 1001)
+    number = settings.exponent if settings.temperature is None else settings.temperature
+    name = f"{'exponent' if settings.temperature is None else 'temperature'} {number:.3g}"
+    with drawing(path, 9, 4.2, columns=2) as (curve, histogram):
+        curve.plot(given, confident(given, settings), color=GREEN, label=name)
+        curve.plot(given, given, color=BLACK, linestyle=":", label="unchanged")
+        curve.set_aspect("equal")
+        curve.set_xlabel("probability that a network gives")
+        curve.set_ylabel("probability that counts")
+        curve.set_title(f"Prediction transform, clipped to {settings.clip[0]:g} … {settings.clip[1]:g}")
+        curve.legend()
+        if not sum(map(len, scores.faces.values())):
+            return say_nothing(histogram, "no face was scored")
+        edges = np.linspace(0, 1, 41)
+        faces = np.concatenate(list(scores.faces.values()))
+        for values, name, line in ((faces, "as given", ":"), (confident(faces, settings), "transformed", "-")):
+            counts, _ = np.histogram(values, edges)
+            colour = BLACK if line == ":" else GREEN
+            histogram.stairs(100 * counts / len(faces), edges, color=colour, linestyle=line, linewidth=1.6, label=name)
+        histogram.set_xlabel("probability of being fake")
+        histogram.set_ylabel("faces (%)")
+        histogram.set_title(f"{thousands(len(faces))} scored faces of all models")
+        histogram.legend(loc="upper center")
+
+
+def draw_scores(path: str | Path, scores: Scores) -> None:
+    """How many videos have which score, of the ensemble and of each model, by label where labels are known."""
+    edges = np.linspace(0, 1, BINS + 1)
+    rows = -(-len(scores.of) // 2)
+    with drawing(path, 9, 2.9 * rows, rows=rows, columns=2) as panels:
+        for axes, name in zip(panels, scores.of, strict=False):
+            of_label = scores.by_label(name)
+            look = {"color": [LABELS[label] for label in of_label], "label": [NAMES[label] for label in of_label]}
+            axes.hist(list(of_label.values()), edges, **look)
+            axes.set_title(f"{name}: {thousands(sum(map(len, of_label.values())))} videos")
+            axes.set_xlabel("score")
+            axes.set_ylabel("videos")
+            axes.set_xlim(0, 1)
+            axes.legend(loc="upper center")
+        for axes in panels[len(scores.of) :]:
+            axes.set_axis_off()
+
+
+def draw_roc(path: str | Path, scores: Scores) -> None:
+    """Which share of the fakes is found for which share of false alarms, at every threshold."""
+    colours = {ENSEMBLE: BLACK, **series(list(scores.faces))}
+    with drawing(path, 6, 5.4) as (axes,):
+        for name, colour in colours.items():
+            real, fake = scores.by_label(name).values()
+            if not len(real) or not len(fake):
+                return say_nothing(axes, "the labelled videos are all real, or all fake")
+            truth, given = np.repeat([0, 1], [len(real), len(fake)]), np.concatenate([real, fake])
+            width = 2.4 if name == ENSEMBLE else 1.4
+            area = auc(truth, given)
+            alarms, hits, _ = roc_curve(truth, given)
+            axes.plot(alarms, hits, color=colour, linewidth=width, label=f"{name} ({area:.3f})")
+        axes.plot([0, 1], [0, 1], color=BLACK, linestyle=":", linewidth=1, label="chance (0.500)")
+        axes.set_aspect("equal")
+        axes.set_xlabel("real videos taken for fakes (share)")
+        axes.set_ylabel("fakes found (share)")
+        axes.set_title(f"ROC: {thousands(len(real))} real and {thousands(len(fake))} fake videos")
+        axes.legend(title="area under the curve", loc="lower right")
+
+
+def worst(scores: Mapping[str, float], labels: Mapping[str, int], count: int = MISTAKES) -> list[str]:
+    """The videos whose scores are farthest from their labels, the worst first; none on the right side of 0.5."""
+    wrong = {video: abs(labels[video] - score) for video, score in scores.items() if video in labels}
+    return sorted((video for video in wrong if wrong[video] > 0.5), key=lambda video: (-wrong[video], video))[:count]
+
+
+def draw_mistakes(path: str | Path, scores: Scores, crops: Sequence[pa.Table], stores: Sequence[Path]) -> None:
+    """The faces of the videos on which the ensemble is most wrong. ``crops`` are the shards' tables, in step with
+    ``stores``."""
+    chosen = worst(scores.of[ENSEMBLE], scores.labels)
+    faces = _faces_of(chosen, crops, stores)
+    rows = []
+    for video in chosen:
+        label = "fake" if scores.labels[video] else "real"
+        words = f"{video}: {label}, score {scores.of[ENSEMBLE][video]:.2f}"
+        pictures = [picture for _, picture in faces.get(video, [])]
+        rows.append(Row(pictures, words, [f"frame {frame}" for frame, _ in faces.get(video, [])]))
+    wrong = len(worst(scores.of[ENSEMBLE], scores.labels, len(scores.labels)))
+    labelled = len(set(scores.labels) & set(scores.of[ENSEMBLE]))
+    write_sheet(
+        path, f"Worst mistakes: {len(chosen)} of {thousands(wrong)}, among {thousands(labelled)} videos", rows, 150
+    )
+
+
+def _faces_of(
+    videos: Sequence[str], crops: Sequence[pa.Table], stores: Sequence[Path]
+) -> dict[str, list[tuple[int, np.ndarray]]]:
+    """Some faces of each video with their frame numbers, spread over the video."""
+    found = {}
+    for table, path in zip(crops, stores, strict=True):
+        rows: dict[str, list[dict[str, Any]]] = {}
+        mine = table.filter(pa.compute.is_in(table["video"], pa.array(videos, pa.string())))
+        for row in mine.sort_by([("kind", "ascending"), ("batch", "ascending")]).to_pylist():
+            rows.setdefault(row["video"], []).append(row)
+        if rows:
+            store = Store(path)
+            for video, of_video in rows.items():
+                # Single faces where there are any: they are spread more evenly than windows.
+                of_kind = [row for row in of_video if row["kind"] == of_video[0]["kind"]]
+                places = np.unique(np.linspace(0, len(of_kind) - 1, FACES).astype(int))
+                spread = [of_kind[place] for place in places]
+                found[video] = [(row["frames"][0], store.read(row["batch"], [0])[0]) for row in spread]
+    return found

@@ -1,0 +1,113 @@
+"""How every figure looks, and how it is written: sizes, fonts, and colours that the colour-blind can tell apart."""
+
+import textwrap
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from dfdc.files import atomic_path
+
+# Okabe and Ito, "Color Universal Design" (2008).
+BLACK, ORANGE, SKY_BLUE, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
+YELLOW, BLUE, VERMILLION, PURPLE = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
+# What is real and what is fake has the same colour everywhere.
+LABELS = {"REAL": BLUE, "FAKE": VERMILLION, "": GREEN}
+NAMES = {"REAL": "real", "FAKE": "fake", "": "test videos"}
+# What belongs to a model has these, in the order of the models' names; the whole ensemble is black.
+SERIES = (GREEN, ORANGE, SKY_BLUE, PURPLE, VERMILLION, BLUE, YELLOW)
+
+STYLE = {
+    "font.size": 10,
+    "axes.titlesize": 11,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "grid.color": "#DDDDDD",
+    "legend.frameon": False,
+    "lines.linewidth": 1.6,
+    # Letters become outlines, so that a figure looks the same where a font is missing; and the same figure is the
+    # same file.
+    "svg.fonttype": "path",
+    "svg.hashsalt": "dfdc",
+}
+
+
+@contextmanager
+def drawing(path: str | Path, width: float, height: float, rows: int = 1, columns: int = 1) -> Iterator[list[Axes]]:
+    """Give the axes of a figure, row by row, and write it as an SVG file when the block ends well.
+
+    Width and height are in inches.
+    """
+    with matplotlib.rc_context(STYLE):
+        figure = Figure((width, height), layout="constrained")
+        yield list(figure.subplots(rows, columns, squeeze=False).flat)
+        with atomic_path(path) as temporary:
+            figure.savefig(temporary, format="svg", metadata={"Date": None})
+
+
+def series(names: Sequence[str]) -> dict[str, str]:
+    """A colour for each of some models."""
+    return {name: SERIES[number % len(SERIES)] for number, name in enumerate(names)}
+
+
+def say_nothing(axes: Axes, why: str) -> None:
+    """In place of a drawing for which there are no data."""
+    axes.set_axis_off()
+    axes.text(0.5, 0.5, why, ha="center", va="center", transform=axes.transAxes)
+
+
+def thousands(number: float) -> str:
+    """A whole number with commas."""
+    return f"{number:,.0f}"
+
+
+def bars(axes: Axes, counts: dict[str, dict[str, int]]) -> None:
+    """Horizontal bars for each label, of counts by what they are counts of, which is written beside them.
+
+    ``counts``: label to name to count. What is frequent comes first. The axis is logarithmic: of a hundred thousand
+    videos the five that cannot be read are to be seen, too.
+    """
+    total = {name: sum(of_label.get(name, 0) for of_label in counts.values()) for name in _keys(counts)}
+    names = sorted(total, key=lambda name: (-total[name], name))
+    thickness = 0.8 / len(counts)
+    for number, (label, of_label) in enumerate(counts.items()):
+        places = np.arange(len(names)) + (number - (len(counts) - 1) / 2) * thickness
+        values = [of_label.get(name, 0) for name in names]
+        axes.barh(places, values, thickness * 0.92, color=LABELS[label], label=NAMES[label], left=0)
+        for place, value in zip(places, values, strict=True):
+            axes.text(max(value, 0.5) * 1.08, place, thousands(value), va="center", fontsize=9)
+    axes.set_yticks(range(len(names)), [textwrap.fill(name, 44) for name in names])
+    axes.set_xscale("log")
+    axes.set_xlim(0.5, max([*total.values(), 1]) * 4)
+    axes.xaxis.set_major_formatter(lambda value, _: thousands(value) if value >= 1 else "")
+    axes.invert_yaxis()
+    axes.grid(axis="y", visible=False)
+    if len(counts) > 1:
+        axes.legend(loc="lower right")
+
+
+def _keys(counts: dict[str, dict[str, int]]) -> set[str]:
+    return {name for of_label in counts.values() for name in of_label}
+
+
+def outlines(axes: Axes, values: dict[str, np.ndarray], edges: np.ndarray) -> None:
+    """Histograms of each label as outlines: the share of its values, in per cent, in each bin.
+
+    What lies beyond the edges counts in the outer bins.
+    """
+    for label, of_label in values.items():
+        counts, _ = np.histogram(np.clip(of_label, edges[0], edges[-1]), edges)
+        share = 100 * counts / max(len(of_label), 1)
+        name = f"{NAMES[label]} ({thousands(len(of_label))})"
+        # Where the two are equal both are to be seen: the real one is wide and pale.
+        look = {"linewidth": 4, "alpha": 0.45} if label == "REAL" else {"linewidth": 1.4}
+        axes.stairs(share, edges, color=LABELS[label], label=name, **look)
+    axes.set_ylim(bottom=0)
+    axes.legend()

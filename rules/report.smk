@@ -1,0 +1,95 @@
+"""How good the scores are, figures, and the page that shows them: snakemake --report."""
+
+
+report: "../workflow/report/workflow.rst"
+
+
+if TEST_LABELS:
+
+    include: "evaluate.smk"
+
+
+# Of models with finished weights it is not known how they were trained.
+TRAINED_KINDS = {config["models"][name]["kind"] for name in TRAINED}
+# What of a model makes its samples.
+SAMPLE_KEYS = ("kind", "frames", "crop", "erasing", "seed")
+
+
+rule draw_test_data_figures:
+    input:
+        videos=expand(rules.detect_test_faces.output.videos, shard=SHARDS),
+        detections=expand(rules.detect_test_faces.output.detections, shard=SHARDS),
+        tracks=expand(rules.track_test_faces.output, shard=SHARDS),
+    output:
+        videos=figure("test_data/videos.svg", "Test videos", "Videos by state"),
+        faces=figure("test_data/faces.svg", "Test videos", "Faces per frame"),
+        heights=figure("test_data/heights.svg", "Test videos", "Sizes of faces"),
+        tracks=figure("test_data/tracks.svg", "Test videos", "Lengths of tracks"),
+    log:
+        "logs/draw_test_data_figures.log",
+    benchmark:
+        "benchmark/draw_test_data_figures.tsv"
+    conda:
+        "../envs/dfdc.yaml"
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(30),
+    params:
+        every=settings("detection", "test", "every"),
+        code=lambda wildcards: code("draw_test_data_figures"),
+        unfinished=lambda wildcards: unfinished("draw_test_data_figures", wildcards),
+    script:
+        "../workflow/scripts/draw_test_data_figures.py"
+
+
+rule draw_score_figures:
+    input:
+        labels=TEST_LABELS or [],
+        videos=expand(rules.detect_test_faces.output.videos, shard=SHARDS),
+        scores=expand(rules.score.output, model=MODELS, shard=SHARDS),
+        crops=expand(rules.crop_test_faces.output.crops, shard=SHARDS),
+        # As a name alone: it has been flagged as ancient for the rule above that reads it, and expand takes no flags.
+        stores=ancient(expand(str(rules.crop_test_faces.output.store), shard=SHARDS)),
+        calibration=CALIBRATION,
+    output:
+        **(
+            {
+                "roc": figure("scores/roc.svg", "Scores", "ROC"),
+                "mistakes": figure("scores/mistakes.jpg", "Scores", "Worst mistakes"),
+            }
+            if TEST_LABELS
+            else {}
+        ),
+        transform=figure("scores/transform.svg", "Scores", "Prediction transform"),
+        scores=figure("scores/scores.svg", "Scores", "Scores of videos"),
+    log:
+        "logs/draw_score_figures.log",
+    benchmark:
+        "benchmark/draw_score_figures.tsv"
+    conda:
+        "../envs/dfdc.yaml"
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(30),
+    params:
+        settings=settings("ensemble"),
+        models=MODELS,
+        code=lambda wildcards: code("draw_score_figures"),
+        unfinished=lambda wildcards: unfinished("draw_score_figures", wildcards),
+    script:
+        "../workflow/scripts/draw_score_figures.py"
+
+
+if TRAINED:
+
+    include: "report_training.smk"
+
+
+if KEPT_OUT:
+
+    include: "report_held_out.smk"
+
+
+# Their names alone: it is the jobs that draw them whose settings the report is to show.
+FIGURES = [str(path) for rule in workflow.rules if rule.name.endswith("_figures") for path in rule.output]
+EVERYTHING = [*ALL, *FIGURES]

@@ -1,0 +1,95 @@
+"""Figures of the training half, which is not there where all weights are finished."""
+
+
+rule draw_data_figures:
+    input:
+        videos=expand(rules.detect_faces.output.videos, part=PARTS),
+        detections=expand(rules.detect_faces.output.detections, part=PARTS),
+        tracks=expand(rules.build_tracks.output, part=PARTS),
+        aligned=expand(rules.align_tracks.output, part=PARTS),
+        clips=expand(rules.extract_clips.output.clips, part=PARTS),
+    output:
+        videos=figure("data/videos.svg", "Training videos", "Videos by state"),
+        faces=figure("data/faces.svg", "Training videos", "Faces per frame"),
+        heights=figure("data/heights.svg", "Training videos", "Sizes of faces"),
+        tracks=figure("data/tracks.svg", "Training videos", "Lengths of tracks"),
+        alignment=figure("data/alignment.svg", "Training videos", "Aligned tracks"),
+        clips=figure("data/clips.svg", "Training videos", "Lengths and differences of clips"),
+    log:
+        "logs/draw_data_figures.log",
+    benchmark:
+        "benchmark/draw_data_figures.tsv"
+    conda:
+        "../envs/dfdc.yaml"
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(30),
+    params:
+        every=settings("detection", "train", "every"),
+        code=lambda wildcards: code("draw_data_figures"),
+        unfinished=lambda wildcards: unfinished("draw_data_figures", wildcards),
+    script:
+        "../workflow/scripts/draw_data_figures.py"
+
+
+rule draw_sample_figures:
+    input:
+        pairs=rules.pair_clips.output,
+        # The index above has a hash of every clip: the stores themselves need not be compared.
+        stores=ancient(expand(rules.extract_clips.output.store, part=PARTS)),
+    output:
+        **(
+            {"frame": figure("samples/frame_inputs.jpg", "Samples", "Inputs of the frame models")}
+            if "frame" in TRAINED_KINDS
+            else {}
+        ),
+        **(
+            {"sequence": figure("samples/sequence_input.jpg", "Samples", "Input of the sequence model")}
+            if "sequence" in TRAINED_KINDS
+            else {}
+        ),
+        clips=figure("samples/clips.jpg", "Samples", "Clips"),
+        clip=figure("samples/clip.jpg", "Samples", "A clip's frames"),
+        mixup=figure("samples/mixup.jpg", "Samples", "Mixup"),
+        augmented=figure("samples/augmented_mixup.jpg", "Samples", "Augmented mixup"),
+    log:
+        "logs/draw_sample_figures.log",
+    benchmark:
+        "benchmark/draw_sample_figures.tsv"
+    conda:
+        "../envs/dfdc.yaml"
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(30),
+    params:
+        models={name: model_settings(name, *SAMPLE_KEYS) for name in TRAINED},
+        training={key: settings("training", key) for key in ("flip", "autoaugment", "recompression", "mixup_alpha")},
+        code=lambda wildcards: code("draw_sample_figures"),
+        unfinished=lambda wildcards: unfinished("draw_sample_figures", wildcards),
+    script:
+        "../workflow/scripts/draw_sample_figures.py"
+
+
+rule draw_training_figures:
+    input:
+        metrics=expand(rules.train.output.metrics, model=TRAINED),
+        validation=expand(rules.train.output.validation, model=TRAINED),
+    output:
+        training=figure("training/training.svg", "Trainings", "Loss, gradients, learning rate"),
+        validation=figure("training/validation.svg", "Trainings", "Validation"),
+    log:
+        "logs/draw_training_figures.log",
+    benchmark:
+        "benchmark/draw_training_figures.tsv"
+    conda:
+        "../envs/dfdc.yaml"
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(30),
+    params:
+        models=TRAINED,
+        mixup_alpha=settings("training", "mixup_alpha"),
+        code=lambda wildcards: code("draw_training_figures"),
+        unfinished=lambda wildcards: unfinished("draw_training_figures", wildcards),
+    script:
+        "../workflow/scripts/draw_training_figures.py"

@@ -1,0 +1,41 @@
+"""Draw what was found in the training videos: tables of all parts → figures."""
+
+from dfdc.figures.data import (
+    draw_alignment,
+    draw_clips,
+    draw_faces,
+    draw_heights,
+    draw_tracks,
+    draw_videos,
+    found_in,
+    together,
+)
+from dfdc.log import rule_log
+from dfdc.tables import read_table
+
+
+def main() -> None:
+    # One part after the other: of all detections together only the numbers that are drawn are held in memory.
+    parts = zip(snakemake.input.videos, snakemake.input.detections, snakemake.input.tracks, strict=True)
+    found = together(
+        [
+            found_in(
+                read_table(videos, "videos"),
+                read_table(detections, "detections"),
+                read_table(tracks, "tracks"),
+                snakemake.params.every,
+            )
+            for videos, detections, tracks in parts
+        ]
+    )
+    draw_videos(snakemake.output.videos, found)
+    draw_faces(snakemake.output.faces, found)
+    draw_heights(snakemake.output.heights, found)
+    draw_tracks(snakemake.output.tracks, found)
+    draw_alignment(snakemake.output.alignment, (read_table(path, "aligned") for path in snakemake.input.aligned))
+    draw_clips(snakemake.output.clips, (read_table(path, "clips") for path in snakemake.input.clips))
+
+
+if __name__ == "__main__":
+    with rule_log(snakemake.log[0], "draw_data_figures"):
+        main()

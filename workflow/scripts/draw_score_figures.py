@@ -1,0 +1,34 @@
+"""Draw the scores of the test videos, and how they stand to the labels where these are known."""
+
+from pathlib import Path
+
+from dfdc.ensemble import ensemble_settings
+from dfdc.figures.scores import Scores, draw_mistakes, draw_roc, draw_scores, draw_transform
+from dfdc.layout import read_labels
+from dfdc.log import rule_log
+from dfdc.tables import read_table
+
+
+def main() -> None:
+    given, output = snakemake.input, snakemake.output
+    settings = ensemble_settings(snakemake.params.settings, given.calibration)
+    scores = Scores.from_tables(
+        [video for path in given.videos for video in read_table(path, "test_videos")["video"].to_pylist()],
+        {
+            model: [read_table(path, "scores") for path in given.scores if Path(path).parent.name == model]
+            for model in snakemake.params.models
+        },
+        read_labels(given.labels) if given.labels else {},
+        settings,
+    )
+    draw_transform(output.transform, scores, settings)
+    draw_scores(output.scores, scores)
+    if scores.labels:
+        draw_roc(output.roc, scores)
+        crops = [read_table(path, "crops") for path in given.crops]
+        draw_mistakes(output.mistakes, scores, crops, [Path(path) for path in given.stores])
+
+
+if __name__ == "__main__":
+    with rule_log(snakemake.log[0], "draw_score_figures"):
+        main()

@@ -1,0 +1,29 @@
+"""Draw what was found in the test videos: tables of videos, detections and tracks → figures."""
+
+from dfdc.figures.data import draw_faces, draw_heights, draw_tracks, draw_videos, found_in, together
+from dfdc.log import rule_log
+from dfdc.tables import read_table
+
+
+def main() -> None:
+    shards = zip(snakemake.input.videos, snakemake.input.detections, snakemake.input.tracks, strict=True)
+    found = together(
+        [
+            found_in(
+                read_table(videos, "test_videos"),
+                read_table(detections, "detections"),
+                read_table(tracks, "tracks"),
+                snakemake.params.every,
+            )
+            for videos, detections, tracks in shards
+        ]
+    )
+    draw_videos(snakemake.output.videos, found)
+    draw_faces(snakemake.output.faces, found)
+    draw_heights(snakemake.output.heights, found)
+    draw_tracks(snakemake.output.tracks, found)
+
+
+if __name__ == "__main__":
+    with rule_log(snakemake.log[0], "draw_test_data_figures"):
+        main()
