@@ -26,6 +26,12 @@ def changed(project, path):
     project.write(path, (project.folder / path).read_bytes() + b"\nADDED = 1\n")
 
 
+def kept_by_snakemake(kind, path):
+    """Where Snakemake keeps something about an output: in a file that it names after it, coded."""
+    name = base64.b64encode(path.removeprefix("demo/").encode()).decode()
+    return f"demo/.snakemake/{kind}/{name}"
+
+
 def first_job(world, rule):
     return next(job for job in world.after(rule) if job.split()[0] == rule)
 
@@ -65,12 +71,6 @@ def test_crops_are_gone_and_a_score_changes(project, world):
 
 def test_a_run_that_stopped_in_any_stage(project, world, outputs):
     """From the last stage to the first: its output is half-written, and of the stages after it nothing was made."""
-
-    def kept_by_snakemake(kind, path):
-        # Snakemake names its files after the output, coded.
-        name = base64.b64encode(path.removeprefix("demo/").encode()).decode()
-        return f"demo/.snakemake/{kind}/{name}"
-
     stopped = []
     for rule in reversed(STAGES):
         written = [path for job, paths in outputs.items() if job.split()[0] == rule for path in paths]
@@ -82,6 +82,18 @@ def test_a_run_that_stopped_in_any_stage(project, world, outputs):
             for file in (path, kept_by_snakemake("incomplete", path), kept_by_snakemake("metadata", path)):
                 project.remove(file)
     assert world.after(*stopped) == sorted(outputs.keys() - {"make_demo_data"})
+
+
+@pytest.mark.parametrize("job", ["crop_test_faces 1", "score seq 1"])
+def test_a_shard_that_failed_runs_alone(project, world, outputs, job):
+    for path in outputs[job]:
+        project.write(kept_by_snakemake("incomplete", path), b"")
+    shards = {
+        f"{rule} {shard}" for rule in ("detect_test_faces", "track_test_faces", "crop_test_faces") for shard in "01"
+    }
+    plan = project.plan()
+    assert plan == world.after(job)
+    assert shards & set(plan) <= {job}
 
 
 def test_half_written_output_is_made_again(finished_run, tmp_path):
