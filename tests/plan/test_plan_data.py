@@ -89,14 +89,14 @@ def test_labels_corrected(project, world):
     head, first, *rest = (project.folder / path).read_text().splitlines()
     name, label, method = first.split(",")
     project.write(path, "\n".join([head, f"{name},{1 - int(label)},{method}", *rest, ""]).encode())
-    assert project.plan(own_data=True) == world.after("evaluate")
+    assert project.plan(own_data=True) == world.after("evaluate", "draw_score_figures")
 
 
 def test_intermediate_table_gone(project, world):
     project.remove("demo/results/tracks/dfdc_train_part_0.parquet")
     assert project.plan(own_data=True) == []
     assert project.plan(settings={"ensemble": {"exponent": 0.5}}, own_data=True) == world.after(
-        "evaluate", "evaluate_held_out", "submission"
+        "evaluate", "evaluate_held_out", "submission", "draw_score_figures"
     )
     wanted = sorted([*world.after("align_tracks"), "build_tracks dfdc_train_part_0"])
     assert project.plan(settings={"alignment": {"min_iou": 0.4}}, own_data=True) == wanted

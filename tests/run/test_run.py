@@ -83,7 +83,7 @@ def test_a_fitted_calibration_is_used(finished_run, tmp_path):
         submitted = {row["filename"]: float(row["label"]) for row in csv.DictReader(file)}
     expected = video_scores(submitted, tables, EnsembleSettings(temperature=temperature))
     assert submitted == pytest.approx(expected, abs=1e-8)
-    assert project.plan(settings=settings) == []
+    assert project.plan("submission.csv", settings=settings) == []
 
 
 def test_each_job_leaves_a_log_and_a_benchmark(finished_run, project):
