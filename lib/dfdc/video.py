@@ -50,6 +50,12 @@ class Video:
     damage: str | None = None
     spoilt: list[int] = field(default_factory=list)
     in_order: bool = False
+    _opened: av.container.InputContainer | None = field(default=None, repr=False, compare=False)
+
+    def container(self) -> av.container.InputContainer:
+        """The open file, to be closed: that of ``open_video`` the first time, for opening takes as long as 3 frames."""
+        opened, self._opened = self._opened, None
+        return opened or _open(self.path)
 
 
 def open_video(path: str | Path) -> Video:
@@ -64,9 +70,9 @@ def open_video(path: str | Path) -> Video:
         raise VideoError("it is not a file")
     if path.stat().st_size == 0:
         raise VideoError("the file is empty")
-    with _open(path) as container:
-        stream = _picture_stream(container)
-        return Video(path, float(stream.average_rate or stream.guessed_rate or 0))
+    container = _open(path)
+    stream = _picture_stream(container)
+    return Video(path, float(stream.average_rate or stream.guessed_rate or 0), _opened=container)
 
 
 def read_frames(
@@ -123,7 +129,7 @@ def _read(
 def _read_wanted(
     video: Video, convert: _Convert[T], wanted: Callable[[int], bool], end: int, counted: int
 ) -> Iterator[tuple[int, T]]:
-    with _open(video.path) as container:
+    with video.container() as container:
         stream = _picture_stream(container)
         stream.thread_count = 1
         converter = Converter()
@@ -147,7 +153,7 @@ def _read_from_start(
 ) -> Iterator[tuple[int, T]]:
     video.frames_read, video.in_order = 0, False
     time = None
-    with _open(video.path) as container:
+    with video.container() as container:
         stream = _picture_stream(container)
         stream.thread_count = 1  # whoever wants more speed reads more videos
         converter = Converter()
