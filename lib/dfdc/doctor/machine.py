@@ -20,9 +20,9 @@ from dfdc.runs import STATE
 
 # Core-seconds: of a video whose faces are detected (DSFD on a CPU looks at 50 frames of it), and of a pair that is cut.
 DETECTION = {"yunet": 3.2, "dsfd": 83.0}
-EXTRACTION = 1.6
+EXTRACTION = 0.94
 # Bytes: of a pair of clips of 50 frames, of a test video's faces, of a part's tables.
-PAIR, FACES, TABLES = 11e6, 16e6, 10e6
+PAIR, FACES, TABLES = 12.5e6, 18e6, 10e6
 # Bytes of memory: of a job, and of each of its workers.
 JOB, WORKER = 0.5e9, 0.25e9
 # Faces that EfficientNet-B7 looks at in a core-second, and how much more work learning from a face is than looking.
