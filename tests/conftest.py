@@ -17,6 +17,7 @@ import yaml
 from filelock import FileLock
 from hypothesis import settings
 
+from dfdc.config import merged
 from dry_runs import dry_run
 
 # A shell that starts something in the background lets it ignore Ctrl-C, and that is inherited. Not by the tests.
@@ -36,15 +37,6 @@ TINY = ("profiles/demo/settings.yaml", "tests/tiny.yaml")
 # So few videos are not worth more threads, and two jobs at a time use two cores best.
 THREADS = [f"{rule}=1" for rule in ("detect_faces", "extract_clips", "detect_test_faces", "crop_test_faces")]
 THREADS += ["train=1", "score=1", "score_held_out=1"]
-
-
-def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings with others written over them, key by key."""
-    result = dict(base)
-    for key, value in changes.items():
-        both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
-        result[key] = merged(result[key], value) if both else value
-    return result
 
 
 class Project:

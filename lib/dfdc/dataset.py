@@ -36,6 +36,22 @@ class SampleSettings:
     mixup_alpha: float
     seed: int
 
+    @classmethod
+    def of(cls, model: Mapping[str, Any], training: Mapping[str, Any]) -> "SampleSettings":
+        """Those of a model in the config, with the section ``training`` of the config."""
+        recompression = dict(training["recompression"])
+        whole_clip = recompression.pop("whole_clip")
+        return cls(
+            kind=model["kind"],
+            frames=tuple(model["frames"]),
+            whole_clip=whole_clip,
+            crop=CropPolicy(**model["crop"]),
+            augment=AugmentSettings(training["flip"], training["autoaugment"], erasing=model["erasing"]),
+            recompression=RecompressionSettings(**recompression),
+            mixup_alpha=training["mixup_alpha"],
+            seed=model["seed"],
+        )
+
 
 @dataclass(frozen=True)
 class Place:

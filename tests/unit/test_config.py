@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from snakemake.utils import update_config
 
-from dfdc.config import check_config, read_config, read_yaml
+from dfdc.config import check_config, merged, read_config, read_yaml
 from dfdc.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -74,13 +74,6 @@ def faults(config):
     first, *lines = str(refused.value).split("\n")
     assert first == "The configuration is not valid:"
     return [line.removeprefix("  ") for line in lines]
-
-
-def merged(base, changes):
-    return base | {
-        key: merged(base[key], value) if isinstance(value, dict) and isinstance(base.get(key), dict) else value
-        for key, value in changes.items()
-    }
 
 
 def test_what_comes_along_is_valid():

@@ -1,36 +1,18 @@
 """Draw what the trainings are made of: some pairs of clips → pictures of clips, mixed faces, and inputs."""
 
 from pathlib import Path
-from typing import Any
 
-from dfdc.augment import AugmentSettings, CropPolicy
 from dfdc.dataset import SampleSettings
 from dfdc.figures import samples as pictures
 from dfdc.log import rule_log
-from dfdc.recompression import RecompressionSettings
 from dfdc.tables import read_table
-
-
-def sample_settings(model: dict[str, Any], training: dict[str, Any]) -> SampleSettings:
-    recompression = dict(training["recompression"])
-    whole_clip = recompression.pop("whole_clip")
-    return SampleSettings(
-        kind=model["kind"],
-        frames=tuple(model["frames"]),
-        whole_clip=whole_clip,
-        crop=CropPolicy(**model["crop"]),
-        augment=AugmentSettings(training["flip"], training["autoaugment"], erasing=model["erasing"]),
-        recompression=RecompressionSettings(**recompression),
-        mixup_alpha=training["mixup_alpha"],
-        seed=model["seed"],
-    )
 
 
 def main() -> None:
     output, params = snakemake.output, snakemake.params
     stores = {Path(path).stem: Path(path) for path in snakemake.input.stores}
     samples = pictures.Samples(read_table(snakemake.input.pairs[0], "pairs"), stores)
-    models = {name: sample_settings(model, params.training) for name, model in params.models.items()}
+    models = {name: SampleSettings.of(model, params.training) for name, model in params.models.items()}
     of_kind = {
         kind: {name: model for name, model in models.items() if model.kind == kind} for kind in ("frame", "sequence")
     }

@@ -4,14 +4,12 @@ from pathlib import Path
 
 import torch
 
-from dfdc.augment import AugmentSettings, CropPolicy
 from dfdc.checkpoint import keep_newest
 from dfdc.dataset import SampleSettings
 from dfdc.files import sha256
 from dfdc.gpus import job_devices, set_threads
 from dfdc.log import logger, rule_log
 from dfdc.parallel import worker_count
-from dfdc.recompression import RecompressionSettings
 from dfdc.settings import digest
 from dfdc.tables import read_table, write_table
 from dfdc.training import RunSettings, TrainData, TrainSettings, train
@@ -38,18 +36,7 @@ def main(devices: list[torch.device]) -> None:
     model, training, validation = params.model, params.training, params.validation
     set_threads(devices[0], params.torch_threads)
 
-    recompression = dict(training["recompression"])
-    whole_clip = recompression.pop("whole_clip")
-    samples = SampleSettings(
-        kind=model["kind"],
-        frames=tuple(model["frames"]),
-        whole_clip=whole_clip,
-        crop=CropPolicy(**model["crop"]),
-        augment=AugmentSettings(training["flip"], training["autoaugment"], erasing=model["erasing"]),
-        recompression=RecompressionSettings(**recompression),
-        mixup_alpha=training["mixup_alpha"],
-        seed=model["seed"],
-    )
+    samples = SampleSettings.of(model, training)
     settings = TrainSettings(
         model["architecture"],
         model["kind"],
