@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from samples import moving, truncated, write_video
@@ -103,6 +105,13 @@ def test_of_a_damaged_video_what_is_whole_is_cut(folder, tmp_path):
     assert rows
     assert all(max(row["frames"]) < count for row in rows)
     assert len(rows) < len(plan(30))
+
+
+def test_a_video_whose_tracks_are_too_short_for_a_window_is_readable(folder, tmp_path):
+    settings = replace(SETTINGS, kinds=("sequence",))
+    tracks = {"a.mp4": {0: track(settings.sequence_length - 1)}, "b.mp4": {0: track(16)}}
+    rows = crop_test_faces(folder, tracks, VIDEOS, tmp_path / "s.arrow", settings, max_unreadable=0)
+    assert {row["video"] for row in rows} == {"b.mp4"}
 
 
 def test_processes_and_neighbours_make_no_difference(folder, tmp_path):
