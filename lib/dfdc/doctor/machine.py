@@ -19,7 +19,7 @@ from dfdc.log import duration
 from dfdc.runs import STATE
 
 # Core-seconds: of a video whose faces are detected (DSFD on a CPU looks at 50 frames of it), and of a pair that is cut.
-DETECTION = {"yunet": 3.2, "dsfd": 83.0}
+DETECTION = {"yunet": 3.8, "dsfd": 83.0}
 EXTRACTION = 0.94
 # Bytes: of a pair of clips of 50 frames, of a test video's faces, of a part's tables.
 PAIR, FACES, TABLES = 12.5e6, 18e6, 10e6
