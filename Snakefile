@@ -14,18 +14,20 @@ HERE = Path(workflow.basedir)
 sys.path.insert(0, str(HERE / "lib"))
 os.environ.update(PYTHONPATH=os.pathsep.join([str(HERE / "lib"), *filter(None, [os.environ.get("PYTHONPATH")])]))
 
-from dfdc import config as settings_of, inputs, layout
-from dfdc.errors import UserError
+from dfdc.config.check import check_config, drop_removed_models
+from dfdc.config.reading import read_yaml
+from dfdc.preflight.inputs import check_inputs
+from dfdc.system.errors import UserError
 
 
 configfile: str(HERE / "config.yaml")
 
 
 try:
-    settings_of.drop_removed_models(config)
-    settings_of.check_config(config, settings_of.read_yaml(HERE / "workflow/schemas/config.schema.yaml"))
+    drop_removed_models(config)
+    check_config(config, read_yaml(HERE / "workflow/schemas/config.schema.yaml"))
     if workflow.is_main_process and "demo" not in config:
-        inputs.check_inputs(config)
+        check_inputs(config)
 except UserError as error:
     # Not a WorkflowError: the user's own mistake is not a place in this file.
     logger.error(str(error))
@@ -36,7 +38,7 @@ include: "rules/common.smk"
 include: "rules/faces.smk"
 include: "rules/pairs.smk"
 include: "rules/train.smk"
-include: "rules/held_out.smk"
+include: "rules/validation.smk"
 include: "rules/predict.smk"
 include: "rules/report.smk"
 

@@ -15,10 +15,10 @@ that compressing clips again makes it withstand what happens to videos on their 
 - `yuv420p`: clips are compressed with halved chroma, as real videos are, and not in yuv444p as published.
 
 Trainings of the same seed start from the same weights and have the same draws in all else. All are measured on the
-same clips, every pair of the parts that are held out (but not those that differ in sound alone): clean, and degraded,
+same clips, every pair of the parts for validation (but not those that differ in sound alone): clean, and degraded,
 each pair compressed again by a draw from the published ranges, in yuv420p and with the demo's preset. Of the
-four parts that the demo trains on two are held out (--held-out), those that share the fewest people with the others;
-some they share. A clip's probability is the mean over its two frames. A guess of 0.5 has a log loss of 0.6931.
+four parts that the demo trains on two are for validation (--validation), those that share the fewest people with the
+others; some they share. A clip's probability is the mean over its two frames. A guess of 0.5 has a log loss of 0.6931.
 
 Sixteen times in a training its weights are measured. `last` is the end; `least` is the least log loss over the course,
 on clean and on degraded clips each by itself. It is chosen on the clips that it is a measure of, so it flatters; the
@@ -26,7 +26,7 @@ difference of the two is what was lost by overfitting.
 
 The training loss is the mean over the last tenth of the iterations. Mixed targets keep it from becoming 0: the column
 after it is its distance from the least that the targets allow. The log loss on the clips that were trained on is that
-of the last weights on clean clips, measured as on those that are held out.
+of the last weights on clean clips, measured as on the validation pairs.
 
 Numbers are mean ± standard deviation (n - 1) over the seeds. That is how much trainings differ, not what other people
 or other fakes would change. The last table has the differences to `all` of the same seed, in the same way, and in how
@@ -52,27 +52,30 @@ import torch
 from safetensors.torch import load_file
 from snakemake.utils import update_config
 
-from dfdc.augment import AugmentSettings, CropPolicy, draw_targets
-from dfdc.checkpoint import checkpoints
-from dfdc.config import read_yaml
-from dfdc.dataset import SampleSettings
-from dfdc.draws import generator
-from dfdc.errors import UserError
-from dfdc.files import write_text
-from dfdc.models import build_model
-from dfdc.parallel import map_in_order
-from dfdc.provenance import code_of
-from dfdc.recompression import RecompressionSettings
-from dfdc.settings import digest
-from dfdc.tables import read_table
-from dfdc.training import RunSettings, TrainData, TrainSettings, train
-from dfdc.validation import ValidationSet, load_validation, measure
-from dfdc.weights import load_pretrained
+from dfdc.config.canonical import digest
+from dfdc.config.reading import read_yaml
+from dfdc.data.schemas.pairs import PAIRS
+from dfdc.data.tables import read_table
+from dfdc.networks.efficientnet import build_model
+from dfdc.networks.inputs import CropPolicy
+from dfdc.networks.weights.pretrained import load_pretrained
+from dfdc.seeding import generator
+from dfdc.stages.training.augment.pair import draw_targets
+from dfdc.stages.training.augment.settings import AugmentSettings
+from dfdc.stages.training.checkpoint import checkpoints
+from dfdc.stages.training.samples import SampleSettings
+from dfdc.stages.training.trainer import RunSettings, TrainData, TrainSettings, train
+from dfdc.stages.training.validation import ValidationSet, load_validation, measure
+from dfdc.system.errors import UserError
+from dfdc.system.files import write_text
+from dfdc.system.jobs.provenance import code_of
+from dfdc.system.pool import map_in_order
+from dfdc.video.recompression import RecompressionSettings
 
 ROOT = Path(__file__).resolve().parents[1]
 MODEL = "large_crop"
 # The two other parts show the same footage. Of the nine people whom these show, four are not in it.
-HELD_OUT = ("dfdc_train_part_1", "dfdc_train_part_2")
+VALIDATION = ("dfdc_train_part_1", "dfdc_train_part_2")
 MEASUREMENTS = 16  # over a training
 CPU = torch.device("cpu")
 CLIPS = {"plain": "clean clips", "recompressed": "degraded clips"}
@@ -108,7 +111,7 @@ class Experiment:
 
     demo: Path
     folder: Path
-    held_out: Sequence[str]
+    validation: Sequence[str]
     iterations: int
 
     def prepare(self) -> Callable[[tuple[str, int]], dict[str, Any]]:
@@ -123,7 +126,7 @@ class Trainings:
         torch.set_num_threads(config["torch_threads"])
         training, model = config["training"] | {"iterations": experiment.iterations}, config["models"][MODEL]
         self.folder = experiment.folder
-        self.train_pairs, self.held_pairs, self.stores = read_pairs(experiment.demo, experiment.held_out)
+        self.train_pairs, self.held_pairs, self.stores = read_pairs(experiment.demo, experiment.validation)
         self.samples = sample_settings(model, training)
         self.settings = TrainSettings(model["architecture"], model["kind"], **{key: training[key] for key in STEPS})
         self.every = max(experiment.iterations // MEASUREMENTS, 1)
@@ -179,7 +182,7 @@ class Trainings:
         return {"course": course, "training_clips": on_trained[0]["log_loss"]}
 
     def _load_clips(self) -> tuple[ValidationSet, ValidationSet]:
-        """The clips that are held out, and those that are trained on; the same for all variants."""
+        """The clips for validation, and those that are trained on; the same for all variants."""
         if self._clips is None:
             recompression = replace(self.samples.recompression, **AS_IN_VIDEOS)
             samples = replace(self.samples, recompression=recompression)
@@ -210,21 +213,22 @@ def sample_settings(model: Mapping[str, Any], training: Mapping[str, Any]) -> Sa
     )
 
 
-def read_pairs(demo: Path, held_out: Sequence[str]) -> tuple[list[Pair], list[Pair], dict[str, Path]]:
-    """The pairs to train on, those that are held out, and the store of each part."""
+def read_pairs(demo: Path, validation: Sequence[str]) -> tuple[list[Pair], list[Pair], dict[str, Path]]:
+    """The pairs to train on, the validation pairs, and the store of each part."""
     table, stores = demo / "results" / "pairs.parquet", sorted((demo / "results" / "clips").glob("*.arrow"))
     if not table.exists() or not stores:
         raise UserError(
             f"{demo} holds no finished demo: {table} and its clips are missing. Run `make demo`, or name one: --demo."
         )
-    pairs = [pair for pair in read_table(table, "pairs").to_pylist() if pair["split"] == "train"]
+    pairs = [pair for pair in read_table(table, PAIRS).to_pylist() if pair["split"] == "train"]
     parts = sorted({pair["part"] for pair in pairs})
-    if not set(held_out) < set(parts):
+    if not set(validation) < set(parts):
         raise UserError(
-            f"--held-out {' '.join(held_out)}: the demo has pairs of {', '.join(parts)}; name one or more, but not all."
+            f"--validation {' '.join(validation)}: the demo has pairs of {', '.join(parts)}; "
+            "name one or more, but not all."
         )
-    held = [pair for pair in pairs if pair["part"] in held_out and pair["real_sha256"] != pair["fake_sha256"]]
-    rest = [pair for pair in pairs if pair["part"] not in held_out]
+    held = [pair for pair in pairs if pair["part"] in validation and pair["real_sha256"] != pair["fake_sha256"]]
+    rest = [pair for pair in pairs if pair["part"] not in validation]
     return rest, held, {path.stem: path for path in stores}
 
 
@@ -333,18 +337,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--demo", type=Path, default=Path("demo"), help="the folder of a finished demo")
     parser.add_argument("--folder", type=Path, default=Path("ablation"), help="where results are kept")
-    parser.add_argument("--held-out", nargs="+", default=HELD_OUT, metavar="PART", help="parts to measure on")
+    parser.add_argument("--validation", nargs="+", default=VALIDATION, metavar="PART", help="parts to measure on")
     parser.add_argument("--iterations", type=positive, default=320)
     parser.add_argument("--seeds", type=positive, default=3, help="trainings of each variant")
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
     parser.add_argument("--jobs", type=positive, default=2, help="trainings at the same time, one thread each")
     options = parser.parse_args()
-    experiment = Experiment(options.demo, options.folder, tuple(options.held_out), options.iterations)
+    experiment = Experiment(options.demo, options.folder, tuple(options.validation), options.iterations)
     variants = list(dict.fromkeys(options.variants))
     which = [(variant, seed) for seed in range(options.seeds) for variant in variants]
     try:
-        trained, held, _ = read_pairs(options.demo, options.held_out)
-        print(f"{len(trained)} pairs to train on, {len(held)} held out ({', '.join(options.held_out)})")
+        trained, held, _ = read_pairs(options.demo, options.validation)
+        print(f"{len(trained)} pairs to train on, {len(held)} for validation ({', '.join(options.validation)})")
         print(f"{options.iterations} iterations, seeds 0 to {options.seeds - 1}; torch {torch.__version__}", flush=True)
         results = []
         for result in map_in_order(experiment.prepare, which, options.jobs, None, given_up):

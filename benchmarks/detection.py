@@ -7,7 +7,7 @@ copies of the two. Faces are looked for in every sixth frame with YuNet and the 
 
 - video in memory: one process reads all frames of a video into memory as RGB pictures, then looks at every sixth, one
   at a time. With one thread, and with as many threads of FFmpeg and OpenCV as these choose by themselves.
-- ours: `dfdc.detection.detect_faces` with a worker for each core.
+- ours: `dfdc.stages.faces.detection.detect.detect_faces` with a worker for each core.
 - decoding alone: the same workers decode and convert nothing. Detection cannot be faster than this.
 
 Each round runs all variants one after the other, each in a fresh process, so that a machine whose speed drifts treats
@@ -40,10 +40,12 @@ import yaml
 from dfdc.demo.encoding import draw_sound, write_video
 from dfdc.demo.people import load_background
 from dfdc.demo.sources import fetch_sources
-from dfdc.detection import DetectionSettings, build_detector, detect_faces
-from dfdc.draws import generator
-from dfdc.parallel import map_in_order
-from dfdc.video import open_video, read_frames
+from dfdc.seeding import generator
+from dfdc.stages.faces.detection.detect import detect_faces
+from dfdc.stages.faces.detection.detectors import build_detector
+from dfdc.stages.faces.detection.settings import DetectionSettings
+from dfdc.system.pool import map_in_order
+from dfdc.video.reading import open_video, read_frames
 
 ROOT = Path(__file__).resolve().parents[1]
 PEOPLE = ("woman", "man")

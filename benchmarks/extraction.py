@@ -22,15 +22,16 @@ import cv2
 import numpy as np
 from faces import TAKES
 
-from dfdc.clips import ClipSettings, choose_window, extract_clips
+from dfdc.data.png import encode_png
+from dfdc.data.store import Store
 from dfdc.demo.encoding import write_video
 from dfdc.demo.fakes import draw_recipe, fake_frames
 from dfdc.demo.motion import Shot
 from dfdc.demo.people import load_footage, transform
 from dfdc.demo.sources import fetch_sources
-from dfdc.draws import generator
-from dfdc.store import Store, encode_png
-from dfdc.video import open_video, read_frames
+from dfdc.seeding import generator
+from dfdc.stages.clips.cutting import ClipSettings, choose_window, extract_clips
+from dfdc.video.reading import open_video, read_frames
 
 WIDTH, HEIGHT, FRAMES, FPS, CRF = 1920, 1080, 300, 29.97, 23
 EVERY, FAKES = 6, 5

@@ -16,8 +16,8 @@ from dfdc.demo.fakes import draw_recipe, fake_frames
 from dfdc.demo.motion import Shot
 from dfdc.demo.people import Footage, Take, load_footage, transform
 from dfdc.demo.sources import fetch_sources
-from dfdc.draws import generator
-from dfdc.video import open_video, read_frames
+from dfdc.seeding import generator
+from dfdc.video.reading import open_video, read_frames
 
 FRAMES = 50
 FPS = 30.0

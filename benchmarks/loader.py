@@ -37,12 +37,16 @@ import torch
 from faces import FPS, FRAMES, Clip, make_pairs
 from PIL import Image
 
-from dfdc.augment import AugmentSettings, CropPolicy, TransformDraw, draw_transform, normalise, transform_pair
-from dfdc.augment.autoaugment import OPERATIONS
-from dfdc.augment.device import MEAN, STD
-from dfdc.dataset import PairDataset, Place, SampleSettings
-from dfdc.draws import generator
-from dfdc.recompression import (
+from dfdc.data.png import encode_png
+from dfdc.data.store import Store, write_store
+from dfdc.networks.inputs import MEAN, STD, CropPolicy, normalise
+from dfdc.seeding import generator
+from dfdc.stages.training.augment.autoaugment import OPERATIONS
+from dfdc.stages.training.augment.pair import transform_pair
+from dfdc.stages.training.augment.settings import AugmentSettings
+from dfdc.stages.training.augment.transform import TransformDraw, draw_transform
+from dfdc.stages.training.samples import PairDataset, Place, SampleSettings
+from dfdc.video.recompression import (
     BACKENDS,
     Recompression,
     RecompressionSettings,
@@ -51,7 +55,6 @@ from dfdc.recompression import (
     kept_frames,
     scaled_size,
 )
-from dfdc.store import Store, encode_png, write_store
 
 TAKEN = (9, 13, 17, 21, 25, 29, 33, 37)
 POLICY = CropPolicy(192, pad=True, height=224, width=192)

@@ -15,8 +15,8 @@ from collections.abc import Callable
 
 import torch
 
-from dfdc.detection.dsfd.network import DSFD
-from dfdc.models import build_model
+from dfdc.networks.efficientnet import build_model
+from dfdc.stages.faces.detection.dsfd.network import DSFD
 
 Variant = tuple[str, int, torch.dtype]  # name, images at a time, what is computed in
 

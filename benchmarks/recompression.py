@@ -24,8 +24,8 @@ import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 from faces import FRAMES, Clip, make_pairs
 
-from dfdc.draws import generator
-from dfdc.recompression import (
+from dfdc.seeding import generator
+from dfdc.video.recompression import (
     BACKENDS,
     Recompression,
     RecompressionSettings,

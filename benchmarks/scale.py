@@ -35,7 +35,7 @@ from dfdc.demo.fakes import draw_recipe, fake_frames
 from dfdc.demo.motion import Shot
 from dfdc.demo.people import load_footage, transform
 from dfdc.demo.sources import fetch_sources
-from dfdc.draws import generator
+from dfdc.seeding import generator
 
 ROOT = Path(__file__).resolve().parents[1]
 VIDEOS, PARTS, FAKES = 119_154, 50, 5

@@ -19,7 +19,8 @@ import cv2
 import numpy as np
 from faces import make_pairs
 
-from dfdc.store import Store, encode_png, write_store
+from dfdc.data.png import encode_png
+from dfdc.data.store import Store, write_store
 
 LENGTH, WANTED, SIDE = 10, 8, 96
 

@@ -19,9 +19,12 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pyarrow as pa
 
-from dfdc.alignment import AlignmentSettings, align_tracks
-from dfdc.tables import read_table, write_table
-from dfdc.tracking import TrackerSettings, build_tracks
+from dfdc.data.schemas.alignment import ALIGNED
+from dfdc.data.schemas.faces import DETECTIONS, VIDEOS
+from dfdc.data.schemas.tracks import TRACKS
+from dfdc.data.tables import read_table, write_table
+from dfdc.stages.faces.alignment import AlignmentSettings, align_tracks
+from dfdc.stages.faces.tracking import TrackerSettings, build_tracks
 
 FAKES = 5  # of each real video
 SAMPLED = 50  # frames in which faces are looked for
@@ -53,8 +56,8 @@ def make_part(folder: Path, videos: int, seed: int = 0) -> int:
             name = f"video{number:05}_fake{fake}.mp4"
             rows.append({"video": name, "label": "FAKE", "original": real, **about})
             detections += _detections(name, paths, rng)
-    write_table(folder / "videos.parquet", "videos", rows)
-    write_table(folder / "detections.parquet", "detections", detections)
+    write_table(folder / "videos.parquet", VIDEOS, rows)
+    write_table(folder / "detections.parquet", DETECTIONS, detections)
     return len(detections)
 
 
@@ -94,19 +97,19 @@ def run(folder: Path) -> dict[str, float]:
     """What the jobs build_tracks and align_tracks do, timed."""
     timed = Stopwatch()
     with timed("read detections"):
-        detections = read_table(folder / "detections.parquet", "detections")
-        frames = {row["video"]: row["frames"] for row in read_table(folder / "videos.parquet", "videos").to_pylist()}
+        detections = read_table(folder / "detections.parquet", DETECTIONS)
+        frames = {row["video"]: row["frames"] for row in read_table(folder / "videos.parquet", VIDEOS).to_pylist()}
     with timed("build_tracks"):
         tracks = build_tracks(detections, frames, dict.fromkeys(frames, EVERY), TrackerSettings())
     with timed("write tracks"):
-        write_table(folder / "tracks.parquet", "tracks", tracks)
+        write_table(folder / "tracks.parquet", TRACKS, tracks)
     with timed("read tracks"):
-        table = read_table(folder / "tracks.parquet", "tracks")
-        videos = read_table(folder / "videos.parquet", "videos")
+        table = read_table(folder / "tracks.parquet", TRACKS)
+        videos = read_table(folder / "videos.parquet", VIDEOS)
     with timed("align_tracks"):
         aligned = align_tracks(table, videos, AlignmentSettings())
     with timed("write aligned"):
-        write_table(folder / "aligned.parquet", "aligned", aligned)
+        write_table(folder / "aligned.parquet", ALIGNED, aligned)
     return timed.seconds
 
 
@@ -122,8 +125,8 @@ def main() -> None:
         faces = make_part(folder, options.videos)
         print(f"{options.videos} videos, {faces} faces; Python {platform.python_version()}, pyarrow {pa.__version__}")
         rounds = [run(folder) for _ in range(options.rounds)]
-        tracks = read_table(folder / "tracks.parquet", "tracks")
-        aligned = read_table(folder / "aligned.parquet", "aligned")
+        tracks = read_table(folder / "tracks.parquet", TRACKS)
+        aligned = read_table(folder / "aligned.parquet", ALIGNED)
         megabytes = sum(path.stat().st_size for path in folder.iterdir()) / 1e6
         print(f"{tracks.num_rows} boxes in tracks, {aligned.num_rows} aligned tracks; {megabytes:.1f} MB of tables")
     print("\n| step | core-seconds |\n|---|---|")

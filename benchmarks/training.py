@@ -2,7 +2,7 @@
 
     python benchmarks/training.py [--rounds 5] [--steps 10] [--architecture efficientnet-b7] [--pairs 8] [--loader]
 
-A step is a whole one of ``dfdc.training``: bytes to the device, mixing, forward, backward, optimizer. Each round times
+A step is a whole one of the trainer: bytes to the device, mixing, forward, backward, optimizer. Each round times
 all variants one after the other; the table gives medians over the rounds, and the median of the rounds' ratios to
 float32 as PyTorch computes it by itself (without TF32). Weights and pictures are random, which changes nothing of the
 work. With ``--loader`` a training then reads clips of real faces that the benchmark makes, with the published
@@ -25,15 +25,17 @@ import numpy as np
 import torch
 from faces import make_pairs
 
-from dfdc.augment import AugmentSettings, CropPolicy
-from dfdc.checkpoint import TrainingState
-from dfdc.dataset import Batch, SampleSettings
-from dfdc.distributed import Group
-from dfdc.gpus import set_precision
-from dfdc.models import build_model
-from dfdc.recompression import RecompressionSettings
-from dfdc.store import encode_png, write_store
-from dfdc.training import RunSettings, TrainData, Trainer, TrainSettings, train
+from dfdc.data.png import encode_png
+from dfdc.data.store import write_store
+from dfdc.networks.efficientnet import build_model
+from dfdc.networks.inputs import CropPolicy
+from dfdc.networks.precision import set_precision
+from dfdc.stages.training.augment.settings import AugmentSettings
+from dfdc.stages.training.checkpoint import TrainingState
+from dfdc.stages.training.distributed import Group
+from dfdc.stages.training.samples import Batch, SampleSettings
+from dfdc.stages.training.trainer import RunSettings, TrainData, Trainer, TrainSettings, train
+from dfdc.video.recompression import RecompressionSettings
 
 FRAMES = {"frame": (9, 13, 17, 21, 25, 29, 33, 37), "sequence": (19, 21, 23, 25, 27, 29, 31)}
 SIZE = (224, 192)

@@ -2,10 +2,12 @@
 
 from functools import cache
 
-from dfdc.log import unfinished_at_start
-from dfdc.provenance import code_of
-from dfdc.runs import RUN, begin_run
-from dfdc.settings import canonical
+from dfdc.config.canonical import canonical
+from dfdc.data import parts
+from dfdc.stages.faces.detection.detectors import DETECTORS
+from dfdc.system.jobs.attempts import unfinished_at_start
+from dfdc.system.jobs.provenance import code_of
+from dfdc.system.jobs.runs import RUN, begin_run
 
 # Jobs end soon after the Snakemake that started them.
 os.environ[RUN] = str(os.getpid())
@@ -25,7 +27,7 @@ KINDS = sorted({model["kind"] for model in config["models"].values()})
 MODEL_KEYS = ("architecture", "kind", "frames", "crop", "erasing", "seed")
 
 if config["data"]["parts"] == "auto":
-    PARTS = layout.find_parts(DATA) if TRAINED else []
+    PARTS = parts.find_parts(DATA) if TRAINED else []
 else:
     PARTS = config["data"]["parts"]
 
@@ -39,10 +41,10 @@ UNFINISHED = unfinished_at_start(workflow.is_main_process)
 # Where the answers are known, how good the scores are belongs to what is made.
 EVALUATION = ["results/evaluation.json"] if TEST_LABELS else []
 # Where trainings leave pairs out, how good the models are on these is worth knowing, too.
-KEPT_OUT = TRAINED and (config["validation"]["parts"] or config["validation"]["share"] > 0)
-HELD_OUT = ["results/held_out/evaluation.json"] if KEPT_OUT else []
-CALIBRATION = "results/held_out/calibration.json" if config["ensemble"]["calibration"] != "published" else []
-ALL = ["submission.csv", *EVALUATION, *HELD_OUT]
+VALIDATED = TRAINED and (config["validation"]["parts"] or config["validation"]["share"] > 0)
+VALIDATION = ["results/validation/evaluation.json"] if VALIDATED else []
+CALIBRATION = "results/validation/calibration.json" if config["ensemble"]["calibration"] != "published" else []
+ALL = ["submission.csv", *EVALUATION, *VALIDATION]
 
 
 wildcard_constraints:
@@ -53,9 +55,9 @@ wildcard_constraints:
 
 
 @cache
-def code(rule_name):
-    """The code of a rule, as a parameter: if it changes, the rule runs again."""
-    return code_of(HERE / "workflow" / "scripts" / f"{rule_name}.py")
+def code(rule_name, *modules):
+    """The code of a rule, as a parameter: if it changes, the rule runs again. ``modules`` are those of its settings."""
+    return code_of(HERE / "workflow" / "scripts" / f"{rule_name}.py", *modules)
 
 
 def unfinished(rule_name, wildcards):
@@ -110,7 +112,7 @@ def weights_of(wildcards):
 
 def videos_of_part(wildcards):
     """A hash over the names and sizes of a part's videos, as a parameter: other videos make its faces stale."""
-    return layout.listing(f"{DATA}/{wildcards.part}/metadata.json")
+    return parts.listing(f"{DATA}/{wildcards.part}/metadata.json")
 
 
 def videos_of_shard(wildcards):
@@ -118,7 +120,7 @@ def videos_of_shard(wildcards):
 
     It takes no input: Snakemake does not compare parameters that are functions of the input.
     """
-    return layout.fingerprint(layout.shard_videos(str(TEST_VIDEOS), int(wildcards.shard), len(SHARDS)))
+    return parts.fingerprint(parts.shard_videos(str(TEST_VIDEOS), int(wildcards.shard), len(SHARDS)))
 
 
 def figure(path, category, what):

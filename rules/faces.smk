@@ -23,7 +23,7 @@ rule detect_faces:
         settings=settings("detection", "train"),
         videos=videos_of_part,
         video_timeout=settings("data", "video_timeout"),
-        code=lambda wildcards: code("detect_faces"),
+        code=lambda wildcards: code("detect_faces", DETECTORS[config["detection"]["train"]["detector"]]),
         unfinished=lambda wildcards: unfinished("detect_faces", wildcards),
     script:
         "../workflow/scripts/detect_faces.py"

@@ -27,7 +27,7 @@ rule detect_test_faces:
         shards=len(SHARDS),
         videos=videos_of_shard,
         video_timeout=settings("data", "video_timeout"),
-        code=lambda wildcards: code("detect_test_faces"),
+        code=lambda wildcards: code("detect_test_faces", DETECTORS[config["detection"]["test"]["detector"]]),
         unfinished=lambda wildcards: unfinished("detect_test_faces", wildcards),
     script:
         "../workflow/scripts/detect_test_faces.py"

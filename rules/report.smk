@@ -85,9 +85,9 @@ if TRAINED:
     include: "report_training.smk"
 
 
-if KEPT_OUT:
+if VALIDATED:
 
-    include: "report_held_out.smk"
+    include: "report_validation.smk"
 
 
 # Their names alone: it is the jobs that draw them whose settings the report is to show.

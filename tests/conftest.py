@@ -17,7 +17,7 @@ import yaml
 from filelock import FileLock
 from hypothesis import settings
 
-from dfdc.config import merged
+from dfdc.config.reading import merged
 from dry_runs import dry_run
 
 # A shell that starts something in the background lets it ignore Ctrl-C, and that is inherited. Not by the tests.
@@ -36,7 +36,7 @@ PROGRAM = ("Snakefile", "config.yaml", "lib", "profiles", "rules", "workflow", "
 TINY = ("profiles/demo/settings.yaml", "tests/tiny.yaml")
 # So few videos are not worth more threads, and two jobs at a time use two cores best.
 THREADS = [f"{rule}=1" for rule in ("detect_faces", "extract_clips", "detect_test_faces", "crop_test_faces")]
-THREADS += ["train=1", "score=1", "score_held_out=1"]
+THREADS += ["train=1", "score=1", "score_validation_clips=1"]
 
 
 class Project:

@@ -1,8 +1,8 @@
-"""Write into the README which rules run again when a module of the library changes.
+"""Write into docs/reruns.md which rules run again when a module of the library changes.
 
     python workflow/modules.py [--check]
 
-With --check nothing is written, and the exit status is 1 if the README says something else.
+With --check nothing is written, and the exit status is 1 if that page says something else.
 """
 
 import sys
@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "lib"))
 
-from dfdc.provenance import LIBRARY, code_of  # noqa: E402
+from dfdc.system.jobs.provenance import LIBRARY, code_of  # noqa: E402
 
 BEGIN, END = "<!-- written by workflow/modules.py -->\n", "<!-- end -->\n"
 
@@ -34,14 +34,14 @@ def table() -> str:
 
 def main() -> None:
     """Write the table, or compare it."""
-    readme = ROOT / "README.md"
-    text = readme.read_text(encoding="utf-8")
+    page = ROOT / "docs" / "reruns.md"
+    text = page.read_text(encoding="utf-8")
     before, rest = text.split(BEGIN)
     now = before + BEGIN + table() + END + rest.split(END, 1)[1]
     if "--check" not in sys.argv:
-        readme.write_text(now, encoding="utf-8")
+        page.write_text(now, encoding="utf-8")
     elif now != text:
-        sys.exit("README.md does not say which rules a module concerns: run python workflow/modules.py")
+        sys.exit("docs/reruns.md does not say which rules a module concerns: run python workflow/modules.py")
 
 
 if __name__ == "__main__":

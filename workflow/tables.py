@@ -2,7 +2,7 @@
 
     python workflow/tables.py [--check]
 
-The columns are those of dfdc.tables, the files those of the rules. With --check nothing is written, and the exit
+The columns are those of dfdc.data.tables, the files those of the rules. With --check nothing is written, and the exit
 status is 1 if the page says something else.
 """
 
@@ -14,7 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "lib"))
 
-from dfdc.tables import SCHEMAS, type_in_words  # noqa: E402
+from dfdc.data.tables import schemas, type_in_words  # noqa: E402
 
 PAGE = ROOT / "docs" / "tables.md"
 
@@ -28,17 +28,17 @@ ROWS = {
     "clips": "a clip that was cut or should have been",
     "pairs": "a real clip and its fake, which training mixes",
     "metrics": "an iteration of a training",
-    "validation": "a measurement of a model on clips kept out of its training",
+    "validation": "a measurement of a model on validation clips",
     "crops": "a face of a test video, or a window of faces, as models look at it",
     "scores": "a face that a model has judged",
-    "held_out": "a frame of a clip kept out of training, as it was cut or compressed again, that a model has judged",
-    "evaluated": "a test video, or a clip kept out of training, as one model or some together score it",
+    "validation_scores": "a frame of a validation clip, as it was cut or compressed again, that a model has judged",
+    "evaluated": "a test video, or a validation clip, as one model or some together score it",
 }
 
 HEAD = """\
 # Tables
 
-What the stages write, column by column. This page is made from [lib/dfdc/tables.py](../lib/dfdc/tables.py) by
+What the stages write, column by column. This page is made from [lib/dfdc/data/schemas](../lib/dfdc/data/schemas) by
 `python workflow/tables.py`. Every table is a Parquet file that holds these descriptions too: `dfdc inspect FILE` shows
 them with what is in the columns, and pandas, DuckDB and the like read the files as they are.
 
@@ -53,10 +53,11 @@ def page() -> str:
     for table, rule, path in written():
         files.setdefault(table, []).append(f"`{path}`, written by `{rule}`")
     sections = []
-    for table in [*ROWS, *(SCHEMAS.keys() - ROWS.keys())]:
+    all_schemas = schemas()
+    for table in [*ROWS, *(all_schemas.keys() - ROWS.keys())]:
         columns = [
             f"| `{column.name}` | {type_in_words(column.type)} | {column.metadata[b'description'].decode()} |"
-            for column in SCHEMAS[table]
+            for column in all_schemas[table]
         ]
         where = "".join(f"- {place}\n" for place in files[table])
         head = "| column | type | what it is |\n|---|---|---|\n"
@@ -73,8 +74,8 @@ def written() -> Iterator[tuple[str, str, str]]:
         # A file may have a name (name="file",) and always has a number.
         outputs = {str(number): line.split('"')[1] for number, line in enumerate(lines) if line.count('"') == 2}
         outputs |= {line.split("=")[0].strip(): line.split('"')[1] for line in lines if '="' in line}
-        for name, table in re.findall(r'write_table\(snakemake\.output[.[](\w+)\]?, "(\w+)"', script):
-            yield table, rule, outputs[name]
+        for name, table in re.findall(r"write_table\(snakemake\.output[.[](\w+)\]?, ([A-Z_]+)", script):
+            yield table.lower(), rule, outputs[name]
 
 
 def main() -> None:

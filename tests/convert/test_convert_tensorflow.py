@@ -7,9 +7,9 @@ import pytest
 import tensorflow as tf
 import torch
 
-from dfdc.errors import UserError
-from dfdc.models import build_model, load_backbone
-from dfdc.weights import load_pretrained
+from dfdc.networks.efficientnet import build_model, load_backbone
+from dfdc.networks.weights.pretrained import load_pretrained
+from dfdc.system.errors import UserError
 
 AVERAGE = "/ExponentialMovingAverage"
 

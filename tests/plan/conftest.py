@@ -7,15 +7,15 @@ import pytest
 
 # For each rule its wildcards and the rules whose jobs run again when its own did.
 GRAPH: dict[str, tuple[str, str]] = {
-    "make_demo_data": ("", "detect_faces detect_test_faces evaluate evaluate_held_out draw_score_figures"),
+    "make_demo_data": ("", "detect_faces detect_test_faces evaluate evaluate_validation draw_score_figures"),
     "detect_faces": ("part", "build_tracks align_tracks extract_clips draw_data_figures"),
     "build_tracks": ("part", "align_tracks draw_data_figures"),
     "align_tracks": ("part", "extract_clips draw_data_figures"),
-    "extract_clips": ("part", "pair_clips train score_held_out draw_data_figures draw_sample_figures"),
-    "pair_clips": ("", "train score_held_out draw_sample_figures"),
+    "extract_clips": ("part", "pair_clips train score_validation_clips draw_data_figures draw_sample_figures"),
+    "pair_clips": ("", "train score_validation_clips draw_sample_figures"),
     "convert_pretrained": ("architecture", "train"),
     "train": ("model", "export_weights draw_training_figures"),
-    "export_weights": ("model", "score score_held_out"),
+    "export_weights": ("model", "score score_validation_clips"),
     "detect_test_faces": (
         "shard",
         "track_test_faces crop_test_faces evaluate submission draw_test_data_figures draw_score_figures",
@@ -25,12 +25,12 @@ GRAPH: dict[str, tuple[str, str]] = {
     "score": ("model shard", "evaluate submission draw_score_figures"),
     "evaluate": ("", "submission"),
     "submission": ("", ""),
-    "score_held_out": ("model", "evaluate_held_out"),
-    "evaluate_held_out": ("", "draw_held_out_figures"),
+    "score_validation_clips": ("model", "evaluate_validation"),
+    "evaluate_validation": ("", "draw_validation_figures"),
     "draw_data_figures": ("", ""),
     "draw_sample_figures": ("", ""),
     "draw_training_figures": ("", ""),
-    "draw_held_out_figures": ("", ""),
+    "draw_validation_figures": ("", ""),
     "draw_test_data_figures": ("", ""),
     "draw_score_figures": ("", ""),
 }

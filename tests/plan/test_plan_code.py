@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dfdc.provenance import code_of
+from dfdc.system.jobs.provenance import code_of
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -39,7 +39,7 @@ def test_every_file_touched(project):
 
 
 def test_comment_docstring_and_format(project):
-    path = "lib/dfdc/tracking.py"
+    path = "lib/dfdc/stages/faces/tracking.py"
     text = (project.folder / path).read_text()
     head, docstring, rest = text.split('"""', 2)
     assert not head
@@ -49,7 +49,7 @@ def test_comment_docstring_and_format(project):
 
 
 def test_docstring_of_a_function_added(project):
-    path = "lib/dfdc/draws.py"
+    path = "lib/dfdc/seeding.py"
     project.write(path, (project.folder / path).read_bytes() + b"\n\ndef _unused():\n    return 1\n")
     with_function = project.plan()
     assert with_function
@@ -60,15 +60,31 @@ def test_docstring_of_a_function_added(project):
 @pytest.mark.parametrize(
     ("module", "some_that_use", "some_that_do_not"),
     [
-        ("tracking", {"build_tracks", "track_test_faces", "crop_test_faces"}, {"detect_faces", "train", "score"}),
-        ("alignment", {"align_tracks"}, {"build_tracks", "extract_clips", "track_test_faces"}),
-        ("augment.autoaugment", {"train"}, {"extract_clips", "detect_test_faces"}),
-        ("ensemble", {"submission", "evaluate", "evaluate_held_out"}, {"score", "train"}),
-        ("evaluation", {"evaluate", "evaluate_held_out"}, {"submission", "train"}),
-        ("held_out", {"score_held_out"}, {"train", "score", "evaluate_held_out"}),
-        ("calibration", {"evaluate_held_out"}, {"submission", "evaluate", "train", "score_held_out"}),
-        ("measures", {"evaluate", "evaluate_held_out"}, {"submission", "train", "score_held_out"}),
-        ("metrics", {"evaluate", "train"}, {"submission"}),
+        (
+            "stages.faces.tracking",
+            {"build_tracks", "track_test_faces", "crop_test_faces"},
+            {"detect_faces", "train", "score"},
+        ),
+        ("stages.faces.alignment", {"align_tracks"}, {"build_tracks", "extract_clips", "track_test_faces"}),
+        (
+            "stages.training.augment.autoaugment",
+            {"train", "draw_sample_figures"},
+            {"score", "export_weights", "extract_clips", "detect_test_faces"},
+        ),
+        ("stages.prediction.ensemble", {"submission", "evaluate", "evaluate_validation"}, {"score", "train"}),
+        ("stages.evaluation.report", {"evaluate", "evaluate_validation"}, {"submission", "train"}),
+        ("stages.evaluation.validation_clips", {"score_validation_clips"}, {"train", "score", "evaluate_validation"}),
+        (
+            "stages.evaluation.calibration",
+            {"evaluate_validation"},
+            {"submission", "evaluate", "train", "score_validation_clips"},
+        ),
+        (
+            "stages.evaluation.intervals",
+            {"evaluate", "evaluate_validation"},
+            {"submission", "train", "score_validation_clips"},
+        ),
+        ("stages.evaluation.metrics", {"evaluate", "train"}, {"submission"}),
     ],
 )
 def test_code_of_a_module(project, world, graph, module, some_that_use, some_that_do_not):
@@ -82,7 +98,7 @@ def test_code_of_a_module(project, world, graph, module, some_that_use, some_tha
 
 def test_every_module_concerns_the_rules_that_the_readme_says(finished_run, graph):
     """By what Snakemake remembers of the jobs: where a module is among the parameters, a change of it is a reason."""
-    table = re.findall(r"^\| (`\S+\.py`.*) \| (.+) \|$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    table = re.findall(r"^\| (`\S+\.py`.*) \| (.+) \|$", (ROOT / "docs/reruns.md").read_text(), re.MULTILINE)
     wanted = {rule: set() for rule in graph}
     for modules, rules in table:
         for rule in graph if rules == "all" else set(re.findall(r"`(\w+)`", rules)) & set(graph):
@@ -117,7 +133,7 @@ def test_without_the_hash_of_the_code_nothing_is_noticed(project):
     done = project.snakemake(*targets)
     assert done.returncode == 0, done.stdout
     assert project.plan(*targets) == []
-    path = "lib/dfdc/tracking.py"
+    path = "lib/dfdc/stages/faces/tracking.py"
     project.write(path, (project.folder / path).read_bytes() + b"\nADDED = 1\n")
     assert project.plan(*targets) == []
     project.write("rules/faces.smk", (ROOT / "rules/faces.smk").read_bytes())

@@ -137,7 +137,7 @@ def own_weights(_own_weights):
 @pytest.mark.parametrize(
     ("name", "start", "models", "besides"),
     [
-        ("train", "detect_faces", ("large_crop", "seq"), ["score_held_out re"]),
+        ("train", "detect_faces", ("large_crop", "seq"), ["score_validation_clips re"]),
         ("pretrained", "convert_pretrained", ("large_crop", "seq"), []),
         ("re", "export_weights", ("re",), []),
         ("test", "detect_test_faces", ("large_crop", "re", "seq"), []),

@@ -132,6 +132,13 @@ def test_a_dgx_is_used_as_far_as_it_goes(project):
     threads = {rule: int(number) for rule, number in (pair.split("=") for pair in profile["set-threads"])}
     assert 3 * threads["train"] <= cores == 40
     assert 3 * 64000 <= int(limits["mem_mb"]) < 512000
-    for rule in ("detect_faces", "detect_test_faces", "score", "score_held_out", "extract_clips", "crop_test_faces"):
+    for rule in (
+        "detect_faces",
+        "detect_test_faces",
+        "score",
+        "score_validation_clips",
+        "extract_clips",
+        "crop_test_faces",
+    ):
         assert int(limits["gpu"]) * threads[rule] <= cores
         assert int(limits["gpu"]) * 16000 <= int(limits["mem_mb"])

@@ -36,10 +36,10 @@ def nested(path, value):
         ("training.recompression.crf", [18, 40], "train draw_sample_figures"),
         ("prediction.fps", 10, "detect_test_faces"),
         ("prediction.frame_every", 3, "crop_test_faces"),
-        ("ensemble.exponent", 0.5, "evaluate evaluate_held_out submission draw_score_figures"),
+        ("ensemble.exponent", 0.5, "evaluate evaluate_validation submission draw_score_figures"),
         ("ensemble.calibration", "exponent", "evaluate submission draw_score_figures"),
-        ("evaluation.pairs", 2, "score_held_out"),
-        ("torch_threads", 2, "train score score_held_out"),
+        ("evaluation.pairs", 2, "score_validation_clips"),
+        ("torch_threads", 2, "train score score_validation_clips"),
         (
             "speed",
             {"device": "cpu", "workers": "auto", "batch_size": 3, "checkpoint_every": 2, "checkpoints_kept": 1},
@@ -96,7 +96,7 @@ def test_a_model_less(project, world):
     for path in ("profiles/demo/settings.yaml", "tests/tiny.yaml"):
         project.write(path, b"{}")
     assert project.plan() == world.after(
-        *("evaluate", "evaluate_held_out", "submission"),
+        *("evaluate", "evaluate_validation", "submission"),
         *("draw_score_figures", "draw_sample_figures", "draw_training_figures"),
     )
 
@@ -119,7 +119,7 @@ def test_weights_of_all_models_given(project, world):
     settings = given(project, *world.model)
 
     def without_training(*starts):
-        return [job for job in world.after(*starts) if "held_out" not in job]
+        return [job for job in world.after(*starts) if "validation" not in job]
 
     assert project.plan(settings=settings) == without_training("export_weights")
     test_half = without_training("detect_test_faces", "export_weights")
@@ -128,21 +128,21 @@ def test_weights_of_all_models_given(project, world):
 
 def test_nothing_kept_out_of_training(project, world):
     plan = project.plan(settings={"validation": {"share": 0}})
-    assert plan == [job for job in world.after("pair_clips") if "held_out" not in job]
+    assert plan == [job for job in world.after("pair_clips") if "validation" not in job]
 
 
 def test_a_calibration_that_cannot_be_fitted(project, world):
     settings = given(project, *world.model) | {"ensemble": {"calibration": "temperature"}}
     done = project.snakemake("--dry-run", settings=settings)
     assert done.returncode == 1
-    assert "ensemble.calibration: temperature is fitted on pairs kept out of training" in done.stdout
+    assert "ensemble.calibration: temperature is fitted on validation pairs" in done.stdout
     assert "Traceback" not in done.stdout
 
 
 def test_a_fitted_calibration_that_has_changed(project, world):
     """The submission follows on the number that it uses, and on no other."""
     changed = {"evaluation": {"pairs": 2}}
-    after = world.after("score_held_out", "evaluate", "submission")
+    after = world.after("score_validation_clips", "evaluate", "submission")
     calibrated = [job for job in after if not job.endswith("_figures")]  # which the submission does not wait for
     assert project.plan("submission.csv", settings=changed | {"ensemble": {"calibration": "exponent"}}) == calibrated
     assert project.plan("submission.csv", settings=changed) == []

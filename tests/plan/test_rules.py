@@ -59,5 +59,5 @@ def test_rulegraph(project, graph):
     wanted = {(rule, reader) for rule, (_, readers) in graph.items() for reader in readers.split()} | ANCIENT
     assert {(rule, reader) for rule, reader in edges if reader != "all"} == wanted
     figures = {rule for rule in graph if rule.endswith("_figures")}
-    wanted = {"evaluate", "evaluate_held_out", "submission"} | figures
+    wanted = {"evaluate", "evaluate_validation", "submission"} | figures
     assert {rule for rule, reader in edges if reader == "all"} == wanted

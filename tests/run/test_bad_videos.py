@@ -7,9 +7,12 @@ import av
 import numpy as np
 import pytest
 
-from dfdc.layout import read_metadata
-from dfdc.tables import read_table
-from dfdc.weights import read_metadata as read_metadata_of
+from dfdc.data.parts import read_metadata
+from dfdc.data.schemas.alignment import ALIGNED
+from dfdc.data.schemas.faces import TEST_VIDEOS, VIDEOS
+from dfdc.data.schemas.pairs import PAIRS
+from dfdc.data.tables import read_table
+from dfdc.networks.weights.files import read_metadata as read_metadata_of
 
 
 def write_landscape(path):
@@ -82,7 +85,7 @@ def test_training_part(spoilt):
     project, names = spoilt
     done = project.snakemake("results/pairs.parquet", settings=settings(0.6), own_data=True)
     assert done.returncode == 0, done.stdout
-    rows = read_table(project.demo / "results/videos/dfdc_train_part_0.parquet", "videos").to_pylist()
+    rows = read_table(project.demo / "results/videos/dfdc_train_part_0.parquet", VIDEOS).to_pylist()
     videos = {row["video"]: row for row in rows}
     assert len(videos) == len(rows) == 8
     for name, status in {**STATUS, names["missing"]: "unreadable"}.items():
@@ -91,9 +94,9 @@ def test_training_part(spoilt):
     assert "missing" in videos[names["missing"]]["reason"]
     assert all(videos[names[name]]["status"] == "ok" for name in ("good", "good_fake", "lone_fake"))
 
-    pairs = read_table(project.demo / "results/pairs.parquet", "pairs").to_pylist()
+    pairs = read_table(project.demo / "results/pairs.parquet", PAIRS).to_pylist()
     assert {(pair["real"], pair["fake"]) for pair in pairs} == {(names["good"], names["good_fake"])}
-    aligned = read_table(project.demo / "results/aligned/dfdc_train_part_0.parquet", "aligned").to_pylist()
+    aligned = read_table(project.demo / "results/aligned/dfdc_train_part_0.parquet", ALIGNED).to_pylist()
     reasons = {row["fake"]: row["reason"] for row in aligned if row["status"] == "unaligned"}
     assert reasons[names["lone_fake"]]
     assert reasons["empty.mp4"]
@@ -116,7 +119,7 @@ def test_test_videos(spoilt):
         scores = {row["filename"]: float(row["label"]) for row in csv.DictReader(file)}
     assert len(scores) == 8
     assert {name for name, score in scores.items() if score == 0.5} == set(STATUS)
-    rows = read_table(project.demo / "results/test/videos/0.parquet", "test_videos").to_pylist()
+    rows = read_table(project.demo / "results/test/videos/0.parquet", TEST_VIDEOS).to_pylist()
     statuses = {row["video"]: row["status"] for row in rows}
     assert {name: statuses[name] for name in STATUS} == STATUS
     evaluation = json.loads((project.demo / "results/evaluation.json").read_text())

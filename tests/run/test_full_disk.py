@@ -9,11 +9,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from dfdc.errors import UserError
-from dfdc.files import atomic_path
-from dfdc.log import rule_log
-from dfdc.store import write_store
-from dfdc.tables import write_table
+from dfdc.data.schemas.scores import SCORES
+from dfdc.data.store import write_store
+from dfdc.data.tables import write_table
+from dfdc.system.errors import UserError
+from dfdc.system.files import atomic_path
+from dfdc.system.jobs.log import rule_log
 
 STORE = "results/clips/dfdc_train_part_0.arrow"
 
@@ -53,7 +54,7 @@ def full(disk, tmp_path):
 
 def with_table(path):
     rows = [{"video": f"{number}.mp4", "track": 0, "frame": number, "probability": 0.5} for number in range(1000)]
-    write_table(path, "scores", rows)
+    write_table(path, SCORES, rows)
 
 
 def with_store(path):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from dfdc.draws import generator
+from dfdc.seeding import generator
 
 MOMENTS = int(os.environ.get("DFDC_KILLS", "3"))
 TARGETS = ["results/pairs.parquet", "results/test/crops/0.parquet"]

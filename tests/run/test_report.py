@@ -16,7 +16,7 @@ FIGURES = {
         *("augmented_mixup.jpg", "clip.jpg", "clips.jpg", "frame_inputs.jpg", "mixup.jpg", "sequence_input.jpg"),
     ],
     "training": ["training.svg", "validation.svg"],
-    "held_out": ["calibration.svg", "conditions.svg"],
+    "validation": ["calibration.svg", "conditions.svg"],
     "scores": ["mistakes.jpg", "roc.svg", "scores.svg", "transform.svg"],
 }
 PATHS = sorted(f"{folder}/{name}" for folder, names in FIGURES.items() for name in names)

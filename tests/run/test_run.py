@@ -6,9 +6,13 @@ import json
 
 import pytest
 
-from dfdc.ensemble import EnsembleSettings, video_scores
-from dfdc.labels import read_details
-from dfdc.tables import read_table
+from dfdc.data.labels import read_details
+from dfdc.data.schemas.evaluation import EVALUATED
+from dfdc.data.schemas.pairs import PAIRS
+from dfdc.data.schemas.scores import SCORES
+from dfdc.data.schemas.validation_scores import VALIDATION_SCORES
+from dfdc.data.tables import read_table
+from dfdc.stages.prediction.ensemble import EnsembleSettings, video_scores
 
 
 def contents(project, *patterns):
@@ -47,7 +51,7 @@ def test_the_evaluation(finished_run):
 
 
 def test_the_scores_that_were_evaluated_are_those_of_the_submission(finished_run):
-    rows = read_table(finished_run.demo / "results/evaluation.parquet", "evaluated").to_pylist()
+    rows = read_table(finished_run.demo / "results/evaluation.parquet", EVALUATED).to_pylist()
     with (finished_run.demo / "submission.csv").open(newline="") as file:
         submitted = {row["filename"]: row["label"] for row in csv.DictReader(file)}
     assert {row["video"]: f"{row['score']:.8f}" for row in rows if row["models"] == "ensemble"} == submitted
@@ -56,12 +60,12 @@ def test_the_scores_that_were_evaluated_are_those_of_the_submission(finished_run
 
 
 def test_the_evaluation_of_what_was_kept_out(finished_run):
-    folder = finished_run.demo / "results/held_out"
+    folder = finished_run.demo / "results/validation"
     evaluation = json.loads((folder / "evaluation.json").read_text())
     assert set(evaluation["conditions"]) == {"plain", "fps 15, scale 0.5, CRF 35"}
-    pairs = read_table(finished_run.demo / "results/pairs.parquet", "pairs").to_pylist()
+    pairs = read_table(finished_run.demo / "results/pairs.parquet", PAIRS).to_pylist()
     kept_out = {(pair["part"], pair["fake"]) for pair in pairs if pair["split"] == "validation"}
-    rows = [row for path in sorted(folder.glob("scores/*")) for row in read_table(path, "held_out").to_pylist()]
+    rows = [row for path in sorted(folder.glob("scores/*")) for row in read_table(path, VALIDATION_SCORES).to_pylist()]
     assert {(row["part"], row["fake"]) for row in rows} <= kept_out
     assert len(rows) == 2 * 2 * (1 + 1 + 7)  # clips, conditions, frames of the three models
     calibration = json.loads((folder / "calibration.json").read_text())
@@ -76,9 +80,9 @@ def test_a_fitted_calibration_is_used(finished_run, tmp_path):
     assert done.returncode == 0, done.stdout
     assert "rule score" not in done.stdout
     folder = project.demo / "results"
-    temperature = json.loads((folder / "held_out/calibration.json").read_text())["temperature"]["temperature"]
+    temperature = json.loads((folder / "validation/calibration.json").read_text())["temperature"]["temperature"]
     assert json.loads((folder / "evaluation.json").read_text())["calibration"] == "temperature"
-    tables = [read_table(path, "scores") for path in sorted(folder.glob("test/scores/*/*"))]
+    tables = [read_table(path, SCORES) for path in sorted(folder.glob("test/scores/*/*"))]
     with (project.demo / "submission.csv").open(newline="") as file:
         submitted = {row["filename"]: float(row["label"]) for row in csv.DictReader(file)}
     expected = video_scores(submitted, tables, EnsembleSettings(temperature=temperature))

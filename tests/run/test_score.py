@@ -8,10 +8,12 @@ import av
 import cv2
 import pytest
 
-from dfdc.cli import main
-from dfdc.ensemble import EnsembleSettings, video_scores
-from dfdc.tables import read_table
-from dfdc.weights import export_pth, load_weights
+from dfdc.cli.main import main
+from dfdc.data.schemas.scores import SCORES
+from dfdc.data.tables import read_table
+from dfdc.networks.weights.files import export_pth
+from dfdc.networks.weights.load import load_weights
+from dfdc.stages.prediction.ensemble import EnsembleSettings, video_scores
 
 
 @pytest.fixture
@@ -98,7 +100,7 @@ def one_as_published(finished_run, tmp_path):
 def expected(run, video, *models):
     """The score of a video by some models, from the tables of the workflow."""
     tables = [
-        read_table(path, "scores")
+        read_table(path, SCORES)
         for name in models
         for path in sorted((run.demo / f"results/test/scores/{name}").iterdir())
     ]

@@ -50,7 +50,7 @@ def slow(finished: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     """The same in another folder, where a step of a training takes at least half a second."""
     project = finished.project.copy(tmp_path_factory.mktemp("slow") / "copy")
     project.replace(
-        "lib/dfdc/training.py",
+        "lib/dfdc/stages/training/trainer.py",
         "        self._enter_phase(warm_up=",
         "        __import__('time').sleep(0.5)\n        self._enter_phase(warm_up=",
     )

@@ -21,7 +21,7 @@ WANTED = {
     "train": ("gpu", "16", "62.50G", "3-00:00:00", "gres:gpu:1"),  # 64,000 MB
     "export_weights": ("cpu", "1", "8000M", "00:30:00", None),
     "score": ("gpu", "8", "16000M", "04:00:00", "gres:gpu:1"),
-    "score_held_out": ("gpu", "8", "16000M", "04:00:00", "gres:gpu:1"),
+    "score_validation_clips": ("gpu", "8", "16000M", "04:00:00", "gres:gpu:1"),
     "submission": ("cpu", "1", "4000M", "00:30:00", None),
 }
 

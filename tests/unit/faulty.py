@@ -5,8 +5,8 @@ import signal
 import time
 from dataclasses import dataclass
 
-from dfdc.detection.resize import resize_to_area
-from dfdc.errors import UserError
+from dfdc.stages.faces.detection.resize import resize_to_area
+from dfdc.system.errors import UserError
 
 
 @dataclass(frozen=True)

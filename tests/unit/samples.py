@@ -10,13 +10,14 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from dfdc.augment import AugmentSettings, CropPolicy
-from dfdc.augment.device import MEAN, STD
-from dfdc.dataset import SampleSettings
-from dfdc.models import Classifier, build_model
-from dfdc.recompression import RecompressionSettings
-from dfdc.store import encode_png, write_store
-from dfdc.weights import save_weights
+from dfdc.data.png import encode_png
+from dfdc.data.store import write_store
+from dfdc.networks.efficientnet import Classifier, build_model
+from dfdc.networks.inputs import MEAN, STD, CropPolicy
+from dfdc.networks.weights.files import save_weights
+from dfdc.stages.training.augment.settings import AugmentSettings
+from dfdc.stages.training.samples import SampleSettings
+from dfdc.video.recompression import RecompressionSettings
 
 
 def moving(count: int, height: int = 96, width: int = 128, seed: int = 0) -> list[np.ndarray]:

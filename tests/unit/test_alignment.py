@@ -4,9 +4,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dfdc.alignment import AlignmentSettings, align_tracks
-from dfdc.tables import SCHEMAS, write_table
-from dfdc.tracking import iou
+from dfdc.data.schemas.alignment import ALIGNED
+from dfdc.data.schemas.faces import VIDEOS
+from dfdc.data.schemas.tracks import TRACKS
+from dfdc.data.tables import write_table
+from dfdc.stages.faces.alignment import AlignmentSettings, align_tracks
+from dfdc.video.boxes import iou
 
 BOX = np.array([100.0, 100.0, 200.0, 220.0])
 
@@ -27,7 +30,7 @@ def videos(*rows, **changes):
         }
         label = "FAKE" if original else "REAL"
         made.append({"video": name, **about, "label": label, "original": original} | changes.get(name, {}))
-    return pa.Table.from_pylist(made, SCHEMAS["videos"])
+    return pa.Table.from_pylist(made, VIDEOS)
 
 
 def tracks(*rows):
@@ -38,7 +41,7 @@ def tracks(*rows):
             for video, number, first, boxes in rows
             for n, box in enumerate(boxes)
         ],
-        SCHEMAS["tracks"],
+        TRACKS,
     )
 
 
@@ -62,7 +65,7 @@ def test_the_common_range_with_both_boxes(tmp_path):
     assert aligned(rows) == [("r", "f", 0, 3, [12, 18, 24, 30, 36, 42])]
     np.testing.assert_array_equal(rows[0]["real_boxes"], [BOX] * 6)
     np.testing.assert_array_equal(rows[0]["fake_boxes"], [BOX + 5] * 6)
-    write_table(tmp_path / "t", "aligned", rows)
+    write_table(tmp_path / "t", ALIGNED, rows)
 
 
 @pytest.mark.parametrize(("boxes", "found"), [(4, False), (5, True)])
@@ -132,7 +135,7 @@ def test_what_cannot_be_aligned_says_why_and_stops_nothing(tmp_path, changes, re
     assert [row[:2] for row in aligned(rows)] == [("x", "y")]
     (fault,) = [row for row in rows if row["status"] == "unaligned"]
     assert fault["reason"].startswith(reason)
-    write_table(tmp_path / "t", "aligned", rows)
+    write_table(tmp_path / "t", ALIGNED, rows)
 
 
 def test_damaged_videos_and_those_without_a_face():

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageEnhance, ImageOps
 
-from dfdc.augment.autoaugment import (
+from dfdc.seeding import generator
+from dfdc.stages.training.augment.autoaugment import (
     FILL,
     OPERATIONS,
     SUB_POLICIES,
@@ -14,7 +15,6 @@ from dfdc.augment.autoaugment import (
     apply_operations,
     draw_operations,
 )
-from dfdc.draws import generator
 
 TABLE = """
 Posterize .4 8, Rotate .6 9 | Solarize .6 5, AutoContrast .6 5 | Equalize .8 8, Equalize .6 3 |

@@ -1,7 +1,8 @@
 import numpy as np
 import torch
 
-from dfdc.augment import mix, normalise
+from dfdc.networks.inputs import normalise
+from dfdc.stages.training.augment.mixup import mix
 
 
 def images(count: int, seed: int = 0) -> np.ndarray:

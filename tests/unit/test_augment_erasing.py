@@ -4,8 +4,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dfdc.augment import AugmentSettings, ErasingDraw, draw_erasing, erase_, mix
-from dfdc.draws import generator
+from dfdc.seeding import generator
+from dfdc.stages.training.augment.erasing import ErasingDraw, draw_erasing, erase_
+from dfdc.stages.training.augment.mixup import mix
+from dfdc.stages.training.augment.settings import AugmentSettings
 
 ALWAYS = AugmentSettings(erasing=1.0)
 

@@ -3,7 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dfdc.augment import AugmentSettings, CropPolicy, draw_erasings, draw_targets, transform_pair
+from dfdc.networks.inputs import CropPolicy
+from dfdc.stages.training.augment.pair import draw_erasings, draw_targets, transform_pair
+from dfdc.stages.training.augment.settings import AugmentSettings
 
 POLICY = CropPolicy(64, True, 72, 60)
 SETTINGS = AugmentSettings(erasing=0.5)

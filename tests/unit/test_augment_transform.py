@@ -6,16 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dfdc.augment import (
-    AugmentSettings,
-    CropPolicy,
-    TransformDraw,
-    apply_transform,
-    center_transform,
-    draw_transform,
-)
-from dfdc.draws import generator
-from dfdc.errors import UserError
+from dfdc.networks.inputs import CropPolicy, center_transform
+from dfdc.seeding import generator
+from dfdc.stages.training.augment.settings import AugmentSettings
+from dfdc.stages.training.augment.transform import TransformDraw, apply_transform, draw_transform
+from dfdc.system.errors import UserError
 
 LARGE = CropPolicy(smaller_side=192, pad=True)
 CLOSE = CropPolicy(smaller_side=224)

@@ -3,10 +3,10 @@ import json
 import numpy as np
 import pytest
 
-from dfdc.calibration import LIMITS, calibrate, fit, with_value
-from dfdc.ensemble import EnsembleSettings, combine_each, confident, ensemble_settings
-from dfdc.errors import UserError
-from dfdc.metrics import log_loss
+from dfdc.stages.evaluation.calibration import LIMITS, calibrate, fit, with_value
+from dfdc.stages.evaluation.metrics import log_loss
+from dfdc.stages.prediction.ensemble import EnsembleSettings, combine_each, confident, ensemble_settings
+from dfdc.system.errors import UserError
 
 WIDE = EnsembleSettings(clip=(1e-6, 1 - 1e-6))
 

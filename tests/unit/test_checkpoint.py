@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from dfdc.checkpoint import (
+from dfdc.stages.training.checkpoint import (
     TrainingState,
     checkpoints,
     exclusive,
@@ -17,8 +17,8 @@ from dfdc.checkpoint import (
     read_result,
     save_checkpoint,
 )
-from dfdc.errors import UserError
-from dfdc.provenance import LIBRARY
+from dfdc.system.errors import UserError
+from dfdc.system.jobs.provenance import LIBRARY
 
 
 def made(seed=0, average=False):
@@ -145,7 +145,7 @@ def test_one_at_a_time(tmp_path):
 
 def test_the_lock_goes_with_its_process(tmp_path):
     program = (
-        "import sys; from pathlib import Path; from dfdc.checkpoint import exclusive\n"
+        "import sys; from pathlib import Path; from dfdc.stages.training.checkpoint import exclusive\n"
         "with exclusive(Path(sys.argv[1])): print('in', flush=True); sys.stdin.read()"
     )
     other = subprocess.Popen(

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from dfdc.cli import COMMANDS, main
+from dfdc.cli.main import COMMANDS, main
 
 
 @pytest.mark.parametrize("arguments", [[], ["no such command"]])
@@ -15,7 +15,7 @@ def test_what_is_no_command_is_a_mistake_of_the_user(arguments, capsys):
 
 
 def test_help_names_every_command_without_torch():
-    code = "import sys; from dfdc.cli import main\ntry: main(['--help'])\nfinally: print('torch' in sys.modules)"
+    code = "import sys; from dfdc.cli.main import main\ntry: main(['--help'])\nfinally: print('torch' in sys.modules)"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert all(f"  {name}" in said for name in COMMANDS)
     assert said.endswith("False\n")

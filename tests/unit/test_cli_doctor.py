@@ -11,15 +11,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from snakemake.utils import update_config
 
-from dfdc import config as config_of
-from dfdc.cli import doctor, main
-from dfdc.config import drop_removed_models, find_checkout, merged, read_config
-from dfdc.doctor import Finding, examine, machine
-from dfdc.doctor.data import look_at_part
-from dfdc.errors import UserError
-from dfdc.inputs import check_inputs
-from dfdc.models import build_model
-from dfdc.weights import save_weights
+from dfdc.cli import doctor
+from dfdc.cli.main import main
+from dfdc.config import reading as config_of
+from dfdc.config.check import drop_removed_models
+from dfdc.config.reading import find_checkout, merged, read_config
+from dfdc.networks.efficientnet import build_model
+from dfdc.networks.weights.files import save_weights
+from dfdc.preflight import machine
+from dfdc.preflight.data import look_at_part
+from dfdc.preflight.examine import examine
+from dfdc.preflight.findings import Finding
+from dfdc.preflight.inputs import check_inputs
+from dfdc.system.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 PART = {

@@ -14,12 +14,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from samples import VALUES_OF_TYPES, moving
 
-from dfdc.cli import main
 from dfdc.cli.inspect import summary
-from dfdc.files import write_text
-from dfdc.store import encode_png, write_store
-from dfdc.tables import SCHEMAS, write_table
-from dfdc.weights import export_pth, save_weights
+from dfdc.cli.main import main
+from dfdc.data.png import encode_png
+from dfdc.data.schemas.alignment import ALIGNED
+from dfdc.data.schemas.clips import CLIPS
+from dfdc.data.store import write_store
+from dfdc.data.tables import schemas, write_table
+from dfdc.networks.weights.files import export_pth, save_weights
+from dfdc.system.files import write_text
+
+SCHEMAS = schemas()
 
 
 def told(capsys, *arguments):
@@ -40,7 +45,7 @@ def refused(capsys, *arguments):
 @pytest.fixture
 def clips(tmp_path):
     """A table of 30 clips, every third of which failed."""
-    row = dict.fromkeys(SCHEMAS["clips"].names) | {
+    row = dict.fromkeys(CLIPS.names) | {
         "part": "dfdc_train_part_0",
         "label": "REAL",
         "frames": 0,
@@ -52,7 +57,7 @@ def clips(tmp_path):
         | ({"clip": n, "box": [n, 1, n + 10, 200]} if n % 3 else {"reason": ""})
         for n in range(30)
     ]
-    write_table(tmp_path / "clips.parquet", "clips", rows)
+    write_table(tmp_path / "clips.parquet", CLIPS, rows)
     return tmp_path / "clips.parquet"
 
 
@@ -67,7 +72,7 @@ def test_a_table(clips, capsys):
     assert about["box"] == "= values 1 to 200, median 20; 10 null"
     assert about["difference"] == "= all null"
     assert about["reason"] == "= empty 10; 20 null"
-    for field in SCHEMAS["clips"]:
+    for field in CLIPS:
         assert field.metadata[b"description"].decode().split()[0] in said
     assert "The first 5 rows:" in said
     assert "[1, 1, 11, 200]" in said
@@ -91,10 +96,10 @@ def test_a_narrow_terminal(clips, capsys, monkeypatch):
 def test_every_table_empty_or_full_or_null(name, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "100")
     path = tmp_path / "t"
-    write_table(path, name, [])
+    write_table(path, SCHEMAS[name], [])
     assert f"table {name}, 0 rows" in told(capsys, path)
     full = {field.name: VALUES_OF_TYPES[field.type] for field in SCHEMAS[name]}
-    write_table(path, name, [full, dict.fromkeys(SCHEMAS[name].names)])
+    write_table(path, SCHEMAS[name], [full, dict.fromkeys(SCHEMAS[name].names)])
     assert told(capsys, path).count("; 1 null") == len(SCHEMAS[name])
 
 
@@ -111,10 +116,8 @@ def test_the_summary_of_numbers(values):
 
 
 def test_long_lists_are_abbreviated(tmp_path, capsys):
-    row = {field.name: VALUES_OF_TYPES[field.type] for field in SCHEMAS["aligned"]}
-    write_table(
-        tmp_path / "t", "aligned", [row | {"frames": list(range(40)), "real_boxes": [[1.5, 2.0, 3.0, 4.0]] * 40}]
-    )
+    row = {field.name: VALUES_OF_TYPES[field.type] for field in ALIGNED}
+    write_table(tmp_path / "t", ALIGNED, [row | {"frames": list(range(40)), "real_boxes": [[1.5, 2.0, 3.0, 4.0]] * 40}])
     said = told(capsys, tmp_path / "t")
     assert "[0, 1, … 40]" in said
     assert "[[1.5, 2, 3, 4], [1.5, 2, 3, 4], … 40]" in said
@@ -257,6 +260,6 @@ def test_a_damaged_store(store, capsys):
 
 
 def test_torch_is_not_imported_for_tables(clips):
-    code = "import sys; from dfdc.cli import main; main(['inspect', sys.argv[1]]); print('torch' in sys.modules)"
+    code = "import sys; from dfdc.cli.main import main; main(['inspect', sys.argv[1]]); print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code, str(clips)], capture_output=True, text=True, check=True)
     assert done.stdout.endswith("False\n")

@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 from samples import moving, write_video, write_weights
 
-from dfdc.cli import main
+from dfdc.cli.main import main
 from dfdc.cli.score import find_videos
-from dfdc.errors import UserError
+from dfdc.system.errors import UserError
 
 
 @pytest.fixture

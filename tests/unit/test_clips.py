@@ -9,21 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from samples import moving, truncated, write_video
 
-from dfdc.clips import (
-    ClipSettings,
-    Cut,
-    choose_window,
-    cut_clips,
-    difference,
-    enlarged,
-    extract_clips,
-    failed,
-)
-from dfdc.errors import UserError
-from dfdc.pairs import ValidationSettings, pair_clips
-from dfdc.store import Store, decode_png
-from dfdc.tables import read_table, write_table
-from dfdc.video import open_video, read_frames
+from dfdc.data.png import decode_png
+from dfdc.data.schemas.clips import CLIPS
+from dfdc.data.schemas.pairs import PAIRS
+from dfdc.data.store import Store
+from dfdc.data.tables import read_table, write_table
+from dfdc.stages.clips.cutting import ClipSettings, Cut, choose_window, cut_clips, extract_clips, failed
+from dfdc.stages.clips.differences import difference
+from dfdc.stages.clips.pairs import ValidationSettings, pair_clips
+from dfdc.system.errors import UserError
+from dfdc.video.boxes import enlarged
+from dfdc.video.reading import open_video, read_frames
 
 BOX = [30.0, 20.0, 70.0, 60.0]
 SIDES = st.floats(-3000, 6000, width=32)
@@ -140,7 +136,7 @@ def extract(folder, store, workers=1):
 
 def test_clips_of_a_part(folder, tmp_path):
     rows = extract(folder, tmp_path / "s.arrow")
-    write_table(tmp_path / "clips.parquet", "clips", rows)
+    write_table(tmp_path / "clips.parquet", CLIPS, rows)
     store = Store(tmp_path / "s.arrow")
     assert [(row["video"], row["fake"], row["label"]) for row in rows] == [
         ("r.mp4", "f.mp4", "REAL"),
@@ -322,11 +318,11 @@ def test_the_hash_is_of_pixels_and_shape(folder):
 
 def test_pairs(folder, tmp_path):
     rows = extract(folder, tmp_path / "s.arrow")
-    write_table(tmp_path / "clips.parquet", "clips", rows)
-    clips = read_table(tmp_path / "clips.parquet", "clips").to_pylist()
+    write_table(tmp_path / "clips.parquet", CLIPS, rows)
+    clips = read_table(tmp_path / "clips.parquet", CLIPS).to_pylist()
     elsewhere = [clip | {"part": "dfdc_train_part_4", "sha256": "0"} for clip in clips]
     pairs = pair_clips([*clips, *elsewhere], 0, ValidationSettings(parts=["dfdc_train_part_4"]))
-    write_table(tmp_path / "pairs.parquet", "pairs", pairs)
+    write_table(tmp_path / "pairs.parquet", PAIRS, pairs)
     assert [(pair["part"][-1], pair["real"], pair["fake"]) for pair in pairs] == [
         (part, real, fake)
         for part in "34"

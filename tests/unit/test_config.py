@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from snakemake.utils import update_config
 
-from dfdc.config import check_config, merged, read_config, read_yaml
-from dfdc.errors import UserError
+from dfdc.config.check import check_config
+from dfdc.config.reading import merged, read_config, read_yaml
+from dfdc.system.errors import UserError
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = read_yaml(ROOT / "workflow" / "schemas" / "config.schema.yaml")
@@ -109,11 +110,11 @@ def test_every_leaf_is_described():
 
 
 def words_of_code():
-    """All names and the words in all strings of the workflow, but not comments, docstrings and dfdc.config."""
+    """All names and the words in all strings of the workflow, but not comments, docstrings and dfdc.config.check."""
     paths = [*ROOT.glob("rules/*.smk"), *ROOT.glob("workflow/scripts/*.py"), *ROOT.glob("lib/dfdc/**/*.py")]
     words = set()
     for path in paths:
-        if path == ROOT / "lib/dfdc/config.py":
+        if path == ROOT / "lib/dfdc/config/check.py":
             continue
         text = path.read_text(encoding="utf-8")
         if path.suffix == ".py":
@@ -290,12 +291,12 @@ def test_all_faults_are_told_at_once():
         ),
         (
             changed(ensemble__calibration="exponent", validation__share=0),
-            "ensemble.calibration: exponent is fitted on pairs kept out of training, but validation.parts and "
+            "ensemble.calibration: exponent is fitted on validation pairs, but validation.parts and "
             "validation.share keep nothing out; set published",
         ),
         (
             changed(ensemble__calibration="temperature", **GIVEN),
-            "ensemble.calibration: temperature is fitted on pairs kept out of training, but with weights for all "
+            "ensemble.calibration: temperature is fitted on validation pairs, but with weights for all "
             "models nothing is trained; set published",
         ),
         (changed(ensemble__clip=[0.9, 0.1]), "ensemble.clip: the first number (0.9) must not be more than"),

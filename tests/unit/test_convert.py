@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from dfdc.errors import UserError
-from dfdc.models import ARCHITECTURES, state_shapes
-from dfdc.weights import load_pretrained, save_weights
-from dfdc.weights.tensorflow_checkpoint import convert, variable_name
-from dfdc.weights.timm_names import from_timm
+from dfdc.networks.efficientnet import ARCHITECTURES, state_shapes
+from dfdc.networks.weights.files import save_weights
+from dfdc.networks.weights.pretrained import load_pretrained
+from dfdc.networks.weights.tensorflow import convert, variable_name
+from dfdc.networks.weights.timm import from_timm
+from dfdc.system.errors import UserError
 
 # Of each stage of EfficientNet-B0: how many blocks.
 STAGES = (1, 2, 2, 3, 3, 4, 1)

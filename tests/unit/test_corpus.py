@@ -12,10 +12,13 @@ import numpy as np
 import pytest
 from samples import moving, write_sound, write_video
 
-from dfdc.detection import DetectionSettings, build_detector, detect_faces, detect_test_faces
-from dfdc.detection.videos import detect_video
-from dfdc.draws import generator
-from dfdc.tables import write_table
+from dfdc.data.schemas.faces import DETECTIONS, VIDEOS
+from dfdc.data.tables import write_table
+from dfdc.seeding import generator
+from dfdc.stages.faces.detection.detect import detect_faces, detect_test_faces
+from dfdc.stages.faces.detection.detectors import build_detector
+from dfdc.stages.faces.detection.settings import DetectionSettings
+from dfdc.stages.faces.detection.videos import detect_video
 
 SETTINGS = DetectionSettings("yunet", None, "longer_side", 160, 0.6, 4)
 CODECS = {
@@ -150,8 +153,8 @@ def test_every_video_has_a_status(corpus, detected, tmp_path):
     for row in detections:
         assert 0 <= row["frame"] < known[row["video"]]["frames"]
         assert np.isfinite([*row["box"], row["score"]]).all()
-    write_table(tmp_path / "videos", "videos", videos)
-    write_table(tmp_path / "detections", "detections", detections)
+    write_table(tmp_path / "videos", VIDEOS, videos)
+    write_table(tmp_path / "detections", DETECTIONS, detections)
 
 
 def test_sound_videos_are_as_they_should_be(detected):

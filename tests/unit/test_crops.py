@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 from samples import moving, truncated, write_video
 
-from dfdc.clips import enlarged
-from dfdc.crops import CropSettings, crop_test_faces, crop_video, cut_crops, plan_crops, plan_video
-from dfdc.store import Store
-from dfdc.tables import write_table
-from dfdc.video import open_video, read_frames
+from dfdc.data.schemas.crops import CROPS
+from dfdc.data.store import Store
+from dfdc.data.tables import write_table
+from dfdc.stages.prediction.crops import CropSettings, crop_test_faces, crop_video, cut_crops, plan_crops, plan_video
+from dfdc.video.boxes import enlarged
+from dfdc.video.reading import open_video, read_frames
 
 SETTINGS = CropSettings(1.5, 2, 14, 7, ("frame", "sequence"))
 
@@ -76,7 +77,7 @@ def crop(folder, store, workers=1, tracks=TRACKS):
 
 def test_crops_are_the_pixels_of_the_video(folder, tmp_path):
     rows = crop(folder, tmp_path / "s.arrow")
-    write_table(tmp_path / "crops", "crops", rows)
+    write_table(tmp_path / "crops", CROPS, rows)
     store = Store(tmp_path / "s.arrow")
     assert [row["batch"] for row in rows] == list(range(len(store)))
     assert {row["video"] for row in rows} == {"a.mp4", "b.mp4", "c.mp4"}

@@ -5,12 +5,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from samples import moving, pair_rows, sample_settings, write_clips
 
-from dfdc.augment import AugmentSettings
-from dfdc.dataset import PairDataset, Place, Schedule, batches
-from dfdc.draws import generator
-from dfdc.errors import UserError
-from dfdc.recompression import RecompressionSettings, draw_recompression
-from dfdc.store import encode_png, write_store
+from dfdc.data.png import encode_png
+from dfdc.data.store import write_store
+from dfdc.seeding import generator
+from dfdc.stages.training.augment.settings import AugmentSettings
+from dfdc.stages.training.loading import batches
+from dfdc.stages.training.samples import PairDataset, Place, Schedule
+from dfdc.system.errors import UserError
+from dfdc.video.recompression import RecompressionSettings, draw_recompression
 
 PLAIN = {
     "augment": AugmentSettings(flip=0, autoaugment=0, erasing=0),

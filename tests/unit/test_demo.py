@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dfdc.demo import DemoSettings, make_demo_data
 from dfdc.demo import dataset as demo_dataset
 from dfdc.demo import motion as demo_motion
 from dfdc.demo import sources as demo_sources
+from dfdc.demo.dataset import DemoSettings, make_demo_data
 from dfdc.demo.encoding import draw_sound, write_video
 from dfdc.demo.fakes import KINDS, draw_recipe, fake_frames
 from dfdc.demo.motion import MIN_FRAMES, Shot, film
@@ -29,8 +29,8 @@ from dfdc.demo.people import (
     similarity,
     transform,
 )
-from dfdc.errors import UserError, VideoError
-from dfdc.video import open_video, read_frames
+from dfdc.system.errors import UserError, VideoError
+from dfdc.video.reading import open_video, read_frames
 
 TINY = DemoSettings(parts=2, real_per_part=1, fakes_per_real=1, test_real=1, test_fake=1, seconds=(1.0, 1.1))
 

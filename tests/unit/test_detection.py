@@ -6,18 +6,16 @@ import numpy as np
 import pytest
 from samples import moving, overwritten, truncated, write_sound, write_video
 
-from dfdc.detection import (
-    DetectionSettings,
-    build_detector,
-    check_readable,
-    detect_faces,
-    detect_test_faces,
-    detect_video,
-)
-from dfdc.errors import UserError
-from dfdc.parallel import LACK_OF_MEMORY
-from dfdc.tables import write_table
-from dfdc.tracking import iou
+from dfdc.data.schemas.faces import DETECTIONS, TEST_VIDEOS, VIDEOS
+from dfdc.data.tables import write_table
+from dfdc.stages.faces.detection.detect import detect_faces, detect_test_faces
+from dfdc.stages.faces.detection.detectors import build_detector
+from dfdc.stages.faces.detection.settings import DetectionSettings
+from dfdc.stages.faces.detection.videos import detect_video
+from dfdc.system.errors import UserError
+from dfdc.system.pool import LACK_OF_MEMORY
+from dfdc.video.boxes import iou
+from dfdc.video.reading import check_readable
 
 SETTINGS = DetectionSettings("yunet", None, "longer_side", 960, 0.6, 6)
 
@@ -85,8 +83,8 @@ STATUS = {
 
 def test_every_video_has_a_row_and_a_reason(part, tmp_path, detector):
     detections, videos = detect_faces(part, metadata_of(part), SETTINGS, 0.5)
-    write_table(tmp_path / "d", "detections", detections)
-    write_table(tmp_path / "v", "videos", videos)
+    write_table(tmp_path / "d", DETECTIONS, detections)
+    write_table(tmp_path / "v", VIDEOS, videos)
     assert {row["video"]: row["status"] for row in videos} == STATUS
     assert [row["video"] for row in videos] == sorted(STATUS)
     rows = {row["video"]: row for row in videos}
@@ -153,7 +151,7 @@ def test_a_rate_that_keeps_nothing(tmp_path, detector):
 def test_unreadable_test_videos_stop_nothing(part, tmp_path):
     paths = [part / name for name in ("good.mp4", "empty.mp4", "missing.mp4", "text.mp4")]
     detections, videos = detect_test_faces(paths, SETTINGS, 15)
-    write_table(tmp_path / "v", "test_videos", videos)
+    write_table(tmp_path / "v", TEST_VIDEOS, videos)
     assert [(row["status"], row["step"]) for row in videos] == [("ok", 2)] + [("unreadable", 0)] * 3
     assert {row["video"] for row in detections} == {"good.mp4"}
     assert [row["frame"] for row in detections] == [0, 12]

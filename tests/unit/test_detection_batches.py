@@ -8,13 +8,13 @@ import torch
 from faulty import Faulty
 from samples import moving, truncated, write_video
 
-from dfdc.detection.batches import MOST_UNDER_WAY, MOST_WAITING, detect_in_batches
-from dfdc.detection.dsfd import DSFDDetector
-from dfdc.detection.dsfd.network import DSFD
-from dfdc.detection.resize import Resize, resize_to_area
-from dfdc.detection.videos import detect_video
-from dfdc.detection.yunet import YuNetDetector
-from dfdc.errors import UserError
+from dfdc.stages.faces.detection.batches import MOST_UNDER_WAY, MOST_WAITING, detect_in_batches
+from dfdc.stages.faces.detection.dsfd.detector import DSFDDetector
+from dfdc.stages.faces.detection.dsfd.network import DSFD
+from dfdc.stages.faces.detection.resize import Resize, resize_to_area
+from dfdc.stages.faces.detection.videos import detect_video
+from dfdc.stages.faces.detection.yunet import YuNetDetector
+from dfdc.system.errors import UserError
 
 
 @pytest.fixture(scope="module")

@@ -8,14 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from dfdc.detection.dsfd import DSFDDetector
-from dfdc.detection.dsfd.boxes import MAX_CANDIDATES, decode, prior_boxes, suppress
-from dfdc.detection.dsfd.inputs import network_input
-from dfdc.detection.dsfd.network import DSFD, face_score
-from dfdc.detection.dsfd.weights import load_dsfd
-from dfdc.detection.resize import resize_to_area, resize_to_longer_side
-from dfdc.draws import generator
-from dfdc.errors import UserError
+from dfdc.seeding import generator
+from dfdc.stages.faces.detection.dsfd.boxes import MAX_CANDIDATES, decode, prior_boxes, suppress
+from dfdc.stages.faces.detection.dsfd.detector import DSFDDetector
+from dfdc.stages.faces.detection.dsfd.inputs import network_input
+from dfdc.stages.faces.detection.dsfd.network import DSFD, face_score
+from dfdc.stages.faces.detection.dsfd.weights import load_dsfd
+from dfdc.stages.faces.detection.resize import resize_to_area, resize_to_longer_side
+from dfdc.system.errors import UserError
 
 # Every key of the public weights with its shape.
 PUBLIC_STATE = {
@@ -309,7 +309,7 @@ class BrightArea(torch.nn.Module):
 @pytest.mark.parametrize("rule", ["area", "longer_side"])
 @pytest.mark.parametrize("shape", [(1080, 1920), (1920, 1080), (240, 320), (333, 1000), (1000, 333)])
 def test_boxes_come_back_in_pixels_of_the_frame(detector, monkeypatch, tmp_path, rule, shape):
-    monkeypatch.setattr("dfdc.detection.dsfd.detector.load_dsfd", lambda _: BrightArea())
+    monkeypatch.setattr("dfdc.stages.faces.detection.dsfd.detector.load_dsfd", lambda _: BrightArea())
     finder = DSFDDetector(tmp_path, resize=rule)
     frames, boxes = [], []
     for x, y, width, height in ((30, 60, 100, 120), (200, 20, 110, 150)):

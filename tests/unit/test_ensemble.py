@@ -7,9 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dfdc.ensemble import EnsembleSettings, combine, confident, ensemble_settings, submission_csv, video_scores
-from dfdc.errors import UserError
-from dfdc.tables import SCHEMAS
+from dfdc.data.schemas.scores import SCORES
+from dfdc.stages.prediction.ensemble import (
+    EnsembleSettings,
+    combine,
+    confident,
+    ensemble_settings,
+    submission_csv,
+    video_scores,
+)
+from dfdc.system.errors import UserError
 
 PUBLISHED = EnsembleSettings()
 PROBABILITIES = st.lists(st.floats(0, 1), min_size=1, max_size=20)
@@ -18,7 +25,7 @@ PROBABILITIES = st.lists(st.floats(0, 1), min_size=1, max_size=20)
 def table(rows):
     return pa.Table.from_pylist(
         [{"video": video, "track": 0, "frame": n, "probability": p} for n, (video, p) in enumerate(rows)],
-        SCHEMAS["scores"],
+        SCORES,
     )
 
 

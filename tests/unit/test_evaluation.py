@@ -4,20 +4,24 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from dfdc.ensemble import EnsembleSettings, video_scores
-from dfdc.evaluation import between, evaluate, report
-from dfdc.held_out_evaluation import evaluate_held_out
-from dfdc.labels import Label
-from dfdc.measures import MEASURES
-from dfdc.metrics import log_loss
-from dfdc.tables import SCHEMAS, write_table
+from dfdc.data.labels import Label
+from dfdc.data.schemas.evaluation import EVALUATED
+from dfdc.data.schemas.scores import SCORES
+from dfdc.data.schemas.tracks import TRACKS
+from dfdc.data.schemas.validation_scores import VALIDATION_SCORES
+from dfdc.data.tables import write_table
+from dfdc.stages.evaluation.intervals import MEASURES
+from dfdc.stages.evaluation.metrics import log_loss
+from dfdc.stages.evaluation.report import between, evaluate, report
+from dfdc.stages.evaluation.validation_report import evaluate_validation
+from dfdc.stages.prediction.ensemble import EnsembleSettings, video_scores
 
 PUBLISHED = EnsembleSettings()
 
 
 def scores(*rows):
     columns = ("video", "track", "frame", "probability")
-    return pa.Table.from_pylist([dict(zip(columns, row, strict=True)) for row in rows], SCHEMAS["scores"])
+    return pa.Table.from_pylist([dict(zip(columns, row, strict=True)) for row in rows], SCORES)
 
 
 def tracks(*rows):
@@ -26,24 +30,24 @@ def tracks(*rows):
         {"video": video, "track": track, "frame": 0, "box": [0, 0, 10, height], "score": 1.0}
         for video, track, height in rows
     ]
-    return pa.Table.from_pylist(made, SCHEMAS["tracks"])
+    return pa.Table.from_pylist(made, TRACKS)
 
 
 def video(name, status="ok", fps=30.0, width=640, height=480):
     return {"video": name, "status": status, "fps": fps, "width": width, "height": height}
 
 
-VIDEOS = [video("a"), video("b", fps=14.9, width=1080, height=1920), video("c", "unreadable", None, None, None)]
+OF_VIDEOS = [video("a"), video("b", fps=14.9, width=1080, height=1920), video("c", "unreadable", None, None, None)]
 LABELS = {"a": Label(1, "a", "swap"), "b": Label(0, "b"), "elsewhere": Label(0, "elsewhere")}
-TRACKS = [tracks(("a", 0, 50), ("a", 1, 60), ("a", 1, 200)), tracks(("b", 0, 300), ("c", 0, 1))]
-SCORES = {
+OF_TRACKS = [tracks(("a", 0, 50), ("a", 1, 60), ("a", 1, 200)), tracks(("b", 0, 300), ("c", 0, 1))]
+OF_MODELS = {
     "good": [scores(("a", 0, 0, 0.9)), scores(("b", 0, 0, 0.1))],
     "bad": [scores(("a", 0, 0, 0.4)), scores(("b", 0, 0, 0.6), ("c", 0, 0, 0.6))],
 }
 
 
 def test_models_pairs_and_all_together():
-    result, rows = evaluate(LABELS, VIDEOS, TRACKS, SCORES, PUBLISHED)
+    result, rows = evaluate(LABELS, OF_VIDEOS, OF_TRACKS, OF_MODELS, PUBLISHED)
     assert result["models"]["good"]["auc"] == 1
     assert result["models"]["bad"]["auc"] == 0
     assert result["ensemble"]["auc"] == 1
@@ -55,7 +59,7 @@ def test_models_pairs_and_all_together():
     assert result["intervals"] == {"level": 0.95, "replicates": 1000, "over": "sources"}
     assert result["calibration"] == "published"
 
-    expected = video_scores(["a", "b"], [*SCORES["good"], *SCORES["bad"]], PUBLISHED)
+    expected = video_scores(["a", "b"], [*OF_MODELS["good"], *OF_MODELS["bad"]], PUBLISHED)
     of_all = {row["video"]: row for row in rows if row["models"] == "ensemble"}
     assert {name: row["score"] for name, row in of_all.items()} == expected
     assert result["ensemble"]["log_loss"] == pytest.approx(log_loss([1, 0], [expected["a"], expected["b"]]))
@@ -64,7 +68,7 @@ def test_models_pairs_and_all_together():
 
 
 def test_groups():
-    result, _ = evaluate(LABELS, VIDEOS, TRACKS, SCORES, PUBLISHED)
+    result, _ = evaluate(LABELS, OF_VIDEOS, OF_TRACKS, OF_MODELS, PUBLISHED)
     counts = {kind: {group: one["videos"] for group, one in of.items()} for kind, of in result["groups"].items()}
     assert counts == {
         "face_height": {"below 64 pixels": 1, "256 pixels or more": 1},
@@ -81,7 +85,7 @@ def test_groups():
 
 def test_videos_without_a_face_and_of_which_nothing_is_known_are_a_group():
     labels = LABELS | {"c": Label(1, "c")}
-    result, _ = evaluate(labels, VIDEOS, [tracks(("a", 0, 100), ("b", 0, 100))], {"one": []}, PUBLISHED)
+    result, _ = evaluate(labels, OF_VIDEOS, [tracks(("a", 0, 100), ("b", 0, 100))], {"one": []}, PUBLISHED)
     assert result["ensemble"]["log_loss"] == pytest.approx(math.log(2))
     assert [list(result["groups"][kind])[-1] for kind in ("face_height", "frame_rate", "resolution")] == ["unknown"] * 3
     assert list(result["groups"]["tracks"]) == ["0", "1"]
@@ -95,7 +99,7 @@ def test_without_anything_in_common():
         **dict.fromkeys(MEASURES),
         "intervals": dict.fromkeys(MEASURES),
     }
-    result, rows = evaluate({"elsewhere": Label(1, "elsewhere")}, VIDEOS, TRACKS, SCORES, PUBLISHED)
+    result, rows = evaluate({"elsewhere": Label(1, "elsewhere")}, OF_VIDEOS, OF_TRACKS, OF_MODELS, PUBLISHED)
     assert result["ensemble"]["videos"] == 0
     assert rows == []
 
@@ -109,7 +113,7 @@ def test_limits_of_groups(value, group):
 
 
 @pytest.fixture
-def held_out():
+def validation_scores():
     """Two models and three pairs of two real videos, as they were cut and compressed."""
     tables = {}
     for model, frames in (("frames", (9, 13)), ("window", (19, 21, 23))):
@@ -130,13 +134,13 @@ def held_out():
             for label in ("REAL", "FAKE")
             for frame in frames
         ]
-        tables[model] = pa.Table.from_pylist(rows, SCHEMAS["held_out"])
+        tables[model] = pa.Table.from_pylist(rows, VALIDATION_SCORES)
     return tables
 
 
-def test_clips_are_scored_as_videos_are(held_out, tmp_path):
+def test_clips_are_scored_as_videos_are(validation_scores, tmp_path):
     methods = {("part", "fake0"): "swap", ("part", "fake1"): "swap"}
-    result, calibration, rows = evaluate_held_out(held_out, methods, 1.5, PUBLISHED)
+    result, calibration, rows = evaluate_validation(validation_scores, methods, 1.5, PUBLISHED)
     assert list(result["conditions"]) == ["plain", "worse"]
     plain = result["conditions"]["plain"]
     assert plain == result["conditions"]["worse"]
@@ -149,7 +153,7 @@ def test_clips_are_scored_as_videos_are(held_out, tmp_path):
         return scores(*((f"{row['clip']}", 0, row["frame"], row["probability"]) for row in rows))
 
     clips = [str(clip) for clip in range(6)]
-    expected = video_scores(clips, [scores_like(table) for table in held_out.values()], PUBLISHED)
+    expected = video_scores(clips, [scores_like(table) for table in validation_scores.values()], PUBLISHED)
     found = {row["clip"]: row for row in rows if (row["condition"], row["models"]) == ("plain", "ensemble")}
     published = [row for row in rows if (row["condition"], row["calibration"]) == ("plain", "published")]
     assert {
@@ -164,12 +168,12 @@ def test_clips_are_scored_as_videos_are(held_out, tmp_path):
     assert log_loss([row["label"] for row in fitted], [row["score"] for row in fitted]) == pytest.approx(
         calibration["temperature"]["log_loss"]
     )
-    write_table(tmp_path / "scores.parquet", "evaluated", rows)
+    write_table(tmp_path / "scores.parquet", EVALUATED, rows)
 
 
 def test_nothing_was_kept_out():
-    empty = pa.Table.from_pylist([], SCHEMAS["held_out"])
-    result, calibration, rows = evaluate_held_out({"one": empty, "two": empty}, {}, 1.5, PUBLISHED)
+    empty = pa.Table.from_pylist([], VALIDATION_SCORES)
+    result, calibration, rows = evaluate_validation({"one": empty, "two": empty}, {}, 1.5, PUBLISHED)
     assert result["conditions"]["plain"]["ensemble"]["clips"] == 0
     assert result["conditions"]["plain"]["ensemble"]["log_loss"] is None
     assert calibration["exponent"]["exponent"] is None

@@ -11,13 +11,18 @@ from hypothesis import strategies as st
 from PIL import Image
 from samples import pair_rows, sample_settings, write_clips
 
-from dfdc.ensemble import EnsembleSettings
-from dfdc.figures import data, held_out, samples, training
+from dfdc.data.png import encode_png
+from dfdc.data.schemas.pairs import PAIRS
+from dfdc.data.store import write_store
+from dfdc.data.tables import schemas
+from dfdc.figures import data, samples, training
+from dfdc.figures import validation as validation
 from dfdc.figures.pictures import Row, sheet
 from dfdc.figures.scores import Scores, draw_mistakes, draw_roc, draw_scores, draw_transform, worst
 from dfdc.figures.style import drawing
-from dfdc.store import encode_png, write_store
-from dfdc.tables import SCHEMAS
+from dfdc.stages.prediction.ensemble import EnsembleSettings
+
+SCHEMAS = schemas()
 
 PLAIN = EnsembleSettings()
 
@@ -166,24 +171,24 @@ def test_figures_of_a_training(tmp_path):
     training.draw_validation(tmp_path / "b.svg", {"m": table("validation", [measured])})
     assert "Validation on 6 clips" in words_in(tmp_path / "b.svg")
     training.draw_validation(tmp_path / "b.svg", {"m": table("validation", [])})
-    assert "no clips were kept out" in words_in(tmp_path / "b.svg")
+    assert "there are no validation clips" in words_in(tmp_path / "b.svg")
 
 
 def stored_pairs(folder, pairs=3):
     rows = pair_rows(pairs, 40)
     store = write_clips(folder / "part.arrow", [40] * (2 * pairs))
-    return samples.Samples(pa.Table.from_pylist(rows, SCHEMAS["pairs"]), {"part": store})
+    return samples.Samples(pa.Table.from_pylist(rows, PAIRS), {"part": store})
 
 
 def test_samples_are_drawn_of_all_sources_first(tmp_path):
     rows = pair_rows(40, 40)
     for number, row in enumerate(rows):
         row["real"] = f"real{number % 5}.mp4"
-    drawn = samples.Samples(pa.Table.from_pylist(rows, SCHEMAS["pairs"]), {})
+    drawn = samples.Samples(pa.Table.from_pylist(rows, PAIRS), {})
     assert len(drawn.pairs) == samples.CLIPS
     assert len({pair["real"] for pair in drawn.pairs[:5]}) == 5
     assert drawn.words(4) == "4 of 40 pairs, drawn at random"
-    again = samples.Samples(pa.Table.from_pylist(rows, SCHEMAS["pairs"]), {})
+    again = samples.Samples(pa.Table.from_pylist(rows, PAIRS), {})
     assert again.pairs == drawn.pairs
 
 
@@ -284,11 +289,11 @@ def test_the_picture_of_mistakes_shows_faces_of_these_videos(tmp_path):
     assert seen["d"] < 3000  # a video that is no mistake; grey at the edges of letters
 
 
-def test_figures_of_held_out_clips(tmp_path):
+def test_figures_of_validation_clips(tmp_path):
     rows = [
         {"label": number % 2, "condition": "plain", "models": "ensemble", "calibration": kind, "score": number / 10}
         for number in range(10)
-        for kind in held_out.CALIBRATIONS
+        for kind in validation.CALIBRATIONS
     ]
     fitted = {"log_loss": 0.4, "log_loss_left_out": None}
     calibration = {
@@ -298,14 +303,14 @@ def test_figures_of_held_out_clips(tmp_path):
         "exponent": fitted | {"exponent": 0.8},
         "temperature": fitted | {"temperature": 0.7, "log_loss_left_out": 0.45},
     }
-    held_out.draw_calibration(tmp_path / "a.svg", table("evaluated", rows), calibration)
+    validation.draw_calibration(tmp_path / "a.svg", table("evaluated", rows), calibration)
     said = words_in(tmp_path / "a.svg")
     assert "published exponent 0.65: log loss 0.500" in said
     assert "temperature 0.70: log loss 0.400, left out 0.450" in said
-    held_out.draw_calibration(tmp_path / "a.svg", table("evaluated", []), calibration)
-    assert "no clips were kept out" in words_in(tmp_path / "a.svg")
+    validation.draw_calibration(tmp_path / "a.svg", table("evaluated", []), calibration)
+    assert "there are no validation clips" in words_in(tmp_path / "a.svg")
 
     found = {"clips": 10, "log_loss": 0.5, "auc": None, "intervals": {"log_loss": [0.4, 0.6], "auc": None}}
     condition = {"ensemble": found, "models": {"m": found}}
-    held_out.draw_conditions(tmp_path / "b.svg", {"conditions": {"plain": condition, "CRF 40": condition}})
-    assert "10 held-out clips" in words_in(tmp_path / "b.svg")
+    validation.draw_conditions(tmp_path / "b.svg", {"conditions": {"plain": condition, "CRF 40": condition}})
+    assert "10 validation clips" in words_in(tmp_path / "b.svg")

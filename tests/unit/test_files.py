@@ -2,7 +2,7 @@ import hashlib
 
 import pytest
 
-from dfdc.files import atomic_path, sha256, write_text
+from dfdc.system.files import atomic_path, sha256, write_text
 
 
 def names(folder):

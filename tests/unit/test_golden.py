@@ -7,13 +7,13 @@ import torch
 from samples import moving
 from test_models import drawn_state
 
-from dfdc.augment.device import MEAN, STD
-from dfdc.crops import CropSettings, crop_test_faces
-from dfdc.ensemble import EnsembleSettings, combine, confident
-from dfdc.inference import Scorer, score
-from dfdc.store import Store
-from dfdc.tracking import Track, interpolate
-from dfdc.weights import save_weights
+from dfdc.data.store import Store
+from dfdc.networks.inputs import MEAN, STD
+from dfdc.networks.weights.files import save_weights
+from dfdc.stages.faces.tracking import Track, interpolate
+from dfdc.stages.prediction.crops import CropSettings, crop_test_faces
+from dfdc.stages.prediction.ensemble import EnsembleSettings, combine, confident
+from dfdc.stages.prediction.scorer import Scorer, score
 
 
 def test_the_curve_that_makes_predictions_confident():

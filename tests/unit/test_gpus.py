@@ -13,18 +13,18 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dfdc import leases
-from dfdc.errors import UserError
-from dfdc.gpus import job_device, job_devices
-from dfdc.leases import devices_listed, lease, visible_devices
-from dfdc.provenance import LIBRARY
+from dfdc.system.errors import UserError
+from dfdc.system.jobs import leases
+from dfdc.system.jobs.devices import job_device, job_devices
+from dfdc.system.jobs.leases import devices_listed, lease, visible_devices
+from dfdc.system.jobs.provenance import LIBRARY
 
 # A job: it leases GPUs and marks each, which fails if another job has marked it; then it says which, and goes on for
 # so many seconds or until its input ends.
 JOB = """
 import logging, os, sys, time
 from pathlib import Path
-from dfdc.leases import lease
+from dfdc.system.jobs.leases import lease
 
 logging.basicConfig(level=logging.INFO, format="%(message)s")
 count, marks, seconds = int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
@@ -254,7 +254,7 @@ def test_devices_are_not_chosen_after_cuda_is_in_use(monkeypatch):
 
 def test_leasing_needs_no_torch():
     """It must be over before CUDA is looked at, so it is well away from it."""
-    program = "import sys, dfdc.leases; sys.exit('torch' in sys.modules)"
+    program = "import sys, dfdc.system.jobs.leases; sys.exit('torch' in sys.modules)"
     environment = {**os.environ, "PYTHONPATH": str(LIBRARY.parent)}
     subprocess.run([sys.executable, "-c", program], env=environment, check=True)
 

@@ -3,13 +3,15 @@ import pytest
 import torch
 from samples import moving, write_video, write_weights
 
-from dfdc.augment import center_transform, normalise
-from dfdc.crops import CropSettings, crop_test_faces
-from dfdc.errors import UserError
-from dfdc.inference import BATCH, Scorer, score
-from dfdc.store import Store, encode_png, write_store
-from dfdc.tables import write_table
-from dfdc.weights import save_weights
+from dfdc.data.png import encode_png
+from dfdc.data.schemas.scores import SCORES
+from dfdc.data.store import Store, write_store
+from dfdc.data.tables import write_table
+from dfdc.networks.inputs import center_transform, normalise
+from dfdc.networks.weights.files import save_weights
+from dfdc.stages.prediction.crops import CropSettings, crop_test_faces
+from dfdc.stages.prediction.scorer import BATCH, Scorer, score
+from dfdc.system.errors import UserError
 
 CPU = torch.device("cpu")
 
@@ -52,7 +54,7 @@ def probabilities(scorer, pictures, flip):
 def test_frame_models_share_the_faces_and_every_other_is_flipped(crops, frame_scorer, tmp_path, take):
     rows, store = crops
     scores = score(rows, store, frame_scorer, 4, take)
-    write_table(tmp_path / "scores", "scores", scores)
+    write_table(tmp_path / "scores", SCORES, scores)
     looked_at = [row for row in rows if row["kind"] == "frame" and row["ordinal"] % 4 in take]
     assert [(row["video"], row["track"], row["frame"]) for row in scores] == [
         (row["video"], row["track"], row["frames"][0]) for row in looked_at

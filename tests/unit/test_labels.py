@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from dfdc.errors import UserError
-from dfdc.labels import Label, read_details
+from dfdc.data.labels import Label, read_details
+from dfdc.system.errors import UserError
 
 
 def test_a_csv_without_and_with_more_columns(tmp_path):

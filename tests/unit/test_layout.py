@@ -5,18 +5,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from dfdc.errors import UserError
-from dfdc.inputs import check_inputs
-from dfdc.layout import (
-    find_parts,
-    fingerprint,
-    read_labels,
-    read_metadata,
-    shard_of,
-    shard_videos,
-)
-from dfdc.layout import test_videos as videos_in
-from dfdc.models import build_model
+from dfdc.data.labels import read_labels
+from dfdc.data.parts import find_parts, fingerprint, read_metadata, shard_of, shard_videos
+from dfdc.data.parts import test_videos as videos_in
+from dfdc.networks.efficientnet import build_model
+from dfdc.preflight.inputs import check_inputs
+from dfdc.system.errors import UserError
 
 REAL = {"label": "REAL", "split": "train"}
 

@@ -4,8 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from dfdc.errors import UserError
-from dfdc.log import AT_START, duration, progress, rule_log, unfinished_at_start, unfinished_attempts
+from dfdc.system.errors import UserError
+from dfdc.system.jobs.attempts import AT_START, unfinished_at_start, unfinished_attempts
+from dfdc.system.jobs.log import rule_log
+from dfdc.system.progress import progress
+from dfdc.system.words import duration
 
 
 @pytest.fixture(autouse=True)

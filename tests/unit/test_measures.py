@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dfdc import measures
-from dfdc.measures import MEASURES, intervals, measure, reliability_bins, roc_curve
-from dfdc.metrics import accuracy, auc, log_loss
+from dfdc.stages.evaluation import intervals as measures
+from dfdc.stages.evaluation.intervals import MEASURES, intervals, measure, reliability_bins, roc_curve
+from dfdc.stages.evaluation.metrics import accuracy, auc, log_loss
 
 LABELLED = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 10)), min_size=1, max_size=30)
 

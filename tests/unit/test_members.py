@@ -4,11 +4,11 @@ import pytest
 import torch
 from samples import write_weights
 
-from dfdc.config import find_checkout, read_config
-from dfdc.errors import UserError
-from dfdc.members import EXPORTED, Member, find_members
-from dfdc.scoring import ScoringSettings
-from dfdc.weights import save_weights
+from dfdc.config.reading import find_checkout, read_config
+from dfdc.networks.weights.files import save_weights
+from dfdc.networks.weights.find import EXPORTED, Member, find_members
+from dfdc.stages.prediction.videos import ScoringSettings
+from dfdc.system.errors import UserError
 
 MODELS = {name: {"architecture": "efficientnet-b7", "kind": "frame", "seed": 1} for name in ("large_crop", "re", "seq")}
 PUBLISHED = "efficientnet-b7_ns_aa-original-mstd0.5_{}_100k_v4_cad79a/snapshot_100000.fp16.pth"
@@ -80,6 +80,6 @@ def test_a_fitted_calibration_is_that_of_the_run_that_made_the_weights(tmp_path)
     member = Member("re", tmp_path / "results/models/re/weights.fp16.safetensors", config["models"]["re"])
     with pytest.raises(UserError, match="there is no"):
         ScoringSettings.of(config, [member])
-    (tmp_path / "results/held_out").mkdir(parents=True)
-    (tmp_path / "results/held_out/calibration.json").write_text('{"temperature": {"temperature": 0.7}}')
+    (tmp_path / "results/validation").mkdir(parents=True)
+    (tmp_path / "results/validation/calibration.json").write_text('{"temperature": {"temperature": 0.7}}')
     assert ScoringSettings.of(config, [member]).ensemble.temperature == 0.7

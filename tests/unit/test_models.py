@@ -10,10 +10,8 @@ from efficientnet_pytorch.utils import Conv2dStaticSamePadding
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dfdc import models
-from dfdc.draws import generator
-from dfdc.errors import UserError
-from dfdc.models import (
+from dfdc.networks import efficientnet as models
+from dfdc.networks.efficientnet import (
     ARCHITECTURES,
     TemporalExpansion,
     build_model,
@@ -22,6 +20,8 @@ from dfdc.models import (
     load_backbone,
     state_shapes,
 )
+from dfdc.seeding import generator
+from dfdc.system.errors import UserError
 
 DATA = Path(__file__).parent / "data"
 

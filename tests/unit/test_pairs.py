@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dfdc.pairs import ValidationSettings, split_pairs
+from dfdc.stages.clips.pairs import ValidationSettings, split_pairs
 
 # Parts, source videos of each, and how many pairs each of these has.
 DATA = st.dictionaries(

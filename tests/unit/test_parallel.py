@@ -10,8 +10,9 @@ from pathlib import Path
 import cv2
 import pytest
 
-from dfdc.errors import UserError, VideoError
-from dfdc.parallel import Kind, map_in_order, work_on, worker_count
+from dfdc.system.errors import UserError, VideoError
+from dfdc.system.pool import Kind, map_in_order, work_on
+from dfdc.system.processes import worker_count
 
 
 @dataclass(frozen=True)
@@ -247,8 +248,8 @@ def test_worker_count():
 SLEEPERS = """
 import os, sys, time
 from dataclasses import dataclass
-from dfdc.log import rule_log
-from dfdc.parallel import map_in_order
+from dfdc.system.jobs.log import rule_log
+from dfdc.system.pool import map_in_order
 
 @dataclass
 class Sleeper:

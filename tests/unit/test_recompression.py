@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dfdc.draws import generator
-from dfdc.errors import UserError
-from dfdc.recompression import (
+from dfdc.seeding import generator
+from dfdc.system.errors import UserError
+from dfdc.video.recompression import (
     BACKENDS,
     Recompression,
     RecompressionSettings,
@@ -235,7 +235,7 @@ def test_a_higher_rate_factor_is_a_worse_picture():
 REPEAT = """
 import hashlib, sys
 import numpy as np
-from dfdc.recompression import Recompression, RecompressionSettings, recompress
+from dfdc.video.recompression import Recompression, RecompressionSettings, recompress
 rng = np.random.default_rng(1)
 for side, *draw in [(32, 30, 1.0, 30, "film"), (50, 30, 1.0, 30, "film"), (36, 30, 1.0, 30, "film"),
                     (130, 20, 0.25, 20, "grain"), (64, 30, 1.0, 25, "animation")]:
@@ -266,7 +266,7 @@ def test_the_result_does_not_depend_on_what_memory_held():
 AT_THE_END = """
 import ctypes, mmap
 import numpy as np
-from dfdc.recompression import Recompression, RecompressionSettings, recompress
+from dfdc.video.recompression import Recompression, RecompressionSettings, recompress
 
 libc = ctypes.CDLL(None)
 libc.mmap.restype = ctypes.c_void_p

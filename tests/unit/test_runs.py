@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from dfdc import runs
-from dfdc.runs import RUN, begin_run
+from dfdc.system.jobs import runs
+from dfdc.system.jobs.runs import RUN, begin_run
 
 WAIT = "input()"  # until the test says so, or ends
 
@@ -30,7 +30,7 @@ def started():
     processes = []
 
     def start(program, **environment):
-        code = f"from dfdc.runs import *; {program}; print(flush=True); {WAIT}"
+        code = f"from dfdc.system.jobs.runs import *; {program}; print(flush=True); {WAIT}"
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         processes.append(subprocess.Popen([sys.executable, "-c", code], env={**os.environ, **environment}, **pipes))
         processes[-1].stdout.readline()

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from samples import moving, overwritten, truncated
 
-from dfdc.draws import generator
-from dfdc.errors import VideoError
-from dfdc.selective import MAX_GROUP, Doubt, _sei_types, decode_wanted
-from dfdc.video import open_video, read_frames
+from dfdc.seeding import generator
+from dfdc.system.errors import VideoError
+from dfdc.video.reading import open_video, read_frames
+from dfdc.video.selective import MAX_GROUP, Doubt, _sei_types, decode_wanted
 
 FRAMES = 40
 # Name: file's ending, encoder, its options.
@@ -256,7 +256,7 @@ def test_a_group_that_is_too_large_is_decoded_from_the_start(videos, monkeypatch
     assert MAX_GROUP < 100_000_000
     path, wanted = videos["h264, one group"], {FRAMES - 1}.__contains__
     assert decoded(path, wanted, FRAMES)[1]
-    monkeypatch.setattr("dfdc.selective.MAX_GROUP", 200)
+    monkeypatch.setattr("dfdc.video.selective.MAX_GROUP", 200)
     assert decoded(path, wanted, FRAMES) == ([], False)
     assert read(path, wanted, None, FRAMES) == read(path, wanted, None, None)
 

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from samples import moving, write_clips
 
-from dfdc.errors import UserError
-from dfdc.store import Store, decode_png, encode_png, write_store
+from dfdc.data.png import decode_png, encode_png
+from dfdc.data.store import Store, write_store
+from dfdc.system.errors import UserError
 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 10**6))

@@ -9,8 +9,13 @@ import pyarrow.parquet as pq
 import pytest
 from samples import VALUES_OF_TYPES
 
-from dfdc.errors import UserError
-from dfdc.tables import SCHEMAS, boxes_of, read_table, type_in_words, write_table
+from dfdc.data.schemas.alignment import ALIGNED
+from dfdc.data.schemas.scores import SCORES
+from dfdc.data.schemas.tracks import TRACKS
+from dfdc.data.tables import boxes_of, read_table, schemas, type_in_words, write_table
+from dfdc.system.errors import UserError
+
+SCHEMAS = schemas()
 
 
 def row(name):
@@ -20,16 +25,16 @@ def row(name):
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_every_table_comes_back_as_it_was_written(tmp_path, name):
     rows = [row(name), dict.fromkeys(SCHEMAS[name].names), row(name)]
-    write_table(tmp_path / "t.parquet", name, rows)
-    assert read_table(tmp_path / "t.parquet", name).to_pylist() == rows
-    write_table(tmp_path / "u.parquet", name, {key: [one[key] for one in rows] for key in SCHEMAS[name].names})
+    write_table(tmp_path / "t.parquet", SCHEMAS[name], rows)
+    assert read_table(tmp_path / "t.parquet", SCHEMAS[name]).to_pylist() == rows
+    write_table(tmp_path / "u.parquet", SCHEMAS[name], {key: [one[key] for one in rows] for key in SCHEMAS[name].names})
     assert (tmp_path / "u.parquet").read_bytes() == (tmp_path / "t.parquet").read_bytes()
 
 
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_a_table_may_be_empty(tmp_path, name):
-    write_table(tmp_path / "t.parquet", name, [])
-    table = read_table(tmp_path / "t.parquet", name)
+    write_table(tmp_path / "t.parquet", SCHEMAS[name], [])
+    table = read_table(tmp_path / "t.parquet", SCHEMAS[name])
     assert table.num_rows == 0
     for field in SCHEMAS[name]:
         if field.name == "box":
@@ -38,7 +43,7 @@ def test_a_table_may_be_empty(tmp_path, name):
 
 def test_a_table_explains_itself(tmp_path):
     for name, schema in SCHEMAS.items():
-        write_table(tmp_path / name, name, [row(name)])
+        write_table(tmp_path / name, SCHEMAS[name], [row(name)])
         written = pq.read_schema(tmp_path / name)
         assert written.metadata[b"table"] == name.encode()
         for field in schema:
@@ -57,30 +62,30 @@ def test_a_table_explains_itself(tmp_path):
 )
 def test_missing_and_unknown_columns_are_refused_in_any_row(tmp_path, rows):
     with pytest.raises(ValueError, match=r"table scores.*(probability|more)"):
-        write_table(tmp_path / "t", "scores", rows)
+        write_table(tmp_path / "t", SCORES, rows)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_values_that_do_not_fit_are_refused(tmp_path):
     for change in ({"frame": "seven"}, {"frame": 2**40}, {"box": [1.0, 2.0, 3.0]}):
         with pytest.raises((pa.ArrowInvalid, pa.ArrowTypeError)):
-            write_table(tmp_path / "t", "detections", [row("detections") | change])
+            write_table(tmp_path / "t", SCHEMAS["detections"], [row("detections") | change])
     assert list(tmp_path.iterdir()) == []
 
 
 def test_what_is_no_such_table_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"absent\.parquet is missing.*Run snakemake"):
-        read_table(tmp_path / "absent.parquet", "tracks")
+        read_table(tmp_path / "absent.parquet", TRACKS)
     for content in (b"", b"PAR1 and nothing more", b"some text that is long enough to be read as a file"):
         (tmp_path / "bad").write_bytes(content)
         with pytest.raises(UserError, match=r"bad cannot be read as a table.*Delete the file"):
-            read_table(tmp_path / "bad", "tracks")
-    write_table(tmp_path / "t", "tracks", [row("tracks")])
+            read_table(tmp_path / "bad", TRACKS)
+    write_table(tmp_path / "t", TRACKS, [row("tracks")])
     (tmp_path / "cut").write_bytes((tmp_path / "t").read_bytes()[:-30])
     with pytest.raises(UserError, match="cannot be read"):
-        read_table(tmp_path / "cut", "tracks")
+        read_table(tmp_path / "cut", TRACKS)
     with pytest.raises(UserError, match=r"is not a table of scores.*probability"):
-        read_table(tmp_path / "t", "scores")
+        read_table(tmp_path / "t", SCORES)
 
 
 def test_boxes_of_pieces():
@@ -96,7 +101,7 @@ def test_boxes_of_pieces():
 
 
 def test_types_in_words():
-    words = {field.name: type_in_words(field.type) for field in SCHEMAS["aligned"]}
+    words = {field.name: type_in_words(field.type) for field in ALIGNED}
     assert words == {
         **dict.fromkeys(("real", "fake", "status", "reason"), "string"),
         **dict.fromkeys(("real_track", "fake_track"), "int32"),

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from samples import moving, write_video
 
-from dfdc.annotation import FAKE, REAL, annotate_video
-from dfdc.ensemble import EnsembleSettings, combine
-from dfdc.scoring import TrackScores, VideoScore
-from dfdc.store import Store, encode_png, write_store
-from dfdc.timeline import FACE, MOST_TRACKS, draw_timeline, thumbnail
+from dfdc.data.png import encode_png
+from dfdc.data.store import Store, write_store
+from dfdc.figures.annotation import FAKE, REAL, annotate_video
+from dfdc.figures.timeline import FACE, MOST_TRACKS, draw_timeline, thumbnail
+from dfdc.stages.prediction.ensemble import EnsembleSettings, combine
+from dfdc.stages.prediction.videos import TrackScores, VideoScore
 
 SETTINGS = EnsembleSettings()
 

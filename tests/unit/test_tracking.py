@@ -4,8 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dfdc.tables import SCHEMAS
-from dfdc.tracking import Track, TrackerSettings, build_tracks, interpolate, iou, track_boxes, tracks_of
+from dfdc.data.schemas.faces import DETECTIONS
+from dfdc.data.schemas.tracks import TRACKS
+from dfdc.stages.faces.tracking import Track, TrackerSettings, build_tracks, interpolate, track_boxes, tracks_of
+from dfdc.video.boxes import iou
 
 BOXES = st.tuples(st.integers(0, 6), st.integers(0, 6), st.integers(1, 6), st.integers(1, 6)).map(
     lambda box: (float(box[0]), float(box[1]), float(box[0] + box[2]), float(box[1] + box[3]))
@@ -158,7 +160,7 @@ def test_interpolation_is_linear_and_keeps_what_was_found():
 
 def detections(rows):
     columns = ("video", "frame", "box", "score")
-    return pa.Table.from_pylist([dict(zip(columns, row, strict=True)) for row in rows], SCHEMAS["detections"])
+    return pa.Table.from_pylist([dict(zip(columns, row, strict=True)) for row in rows], DETECTIONS)
 
 
 def test_rows_of_all_videos():
@@ -194,7 +196,7 @@ def test_rows_for_prediction_have_a_box_for_every_kept_frame():
 def test_tracks_of_a_table():
     rows = [("a", 1, 0, BOX), ("a", 0, 2, BOX), ("b", 0, 0, BOX), ("a", 1, 2, (1.0, 2.0, 3.0, 4.0))]
     table = pa.Table.from_pylist(
-        [{"video": v, "track": t, "frame": f, "box": box, "score": None} for v, t, f, box in rows], SCHEMAS["tracks"]
+        [{"video": v, "track": t, "frame": f, "box": box, "score": None} for v, t, f, box in rows], TRACKS
     )
     found = tracks_of(table)
     assert list(found) == ["a", "b"]

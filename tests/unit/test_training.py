@@ -16,17 +16,21 @@ from samples import lively_model, pair_rows, sample_settings, write_clips
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
 
-from dfdc.augment import erase_, mix, normalise
-from dfdc.checkpoint import TrainingState, checkpoints, exclusive
-from dfdc.dataset import PairDataset, Schedule, batches
-from dfdc.distributed import Group, run_on_all
-from dfdc.draws import generator
-from dfdc.errors import UserError
-from dfdc.models import build_model, inflate, load_backbone
-from dfdc.provenance import LIBRARY
-from dfdc.tables import write_table
-from dfdc.training import RunSettings, TrainData, Trained, Trainer, TrainSettings, learning_rate, train
-from dfdc.weights import read_metadata
+from dfdc.data.schemas.training import METRICS, VALIDATION
+from dfdc.data.tables import write_table
+from dfdc.networks.efficientnet import build_model, inflate, load_backbone
+from dfdc.networks.inputs import normalise
+from dfdc.networks.weights.files import read_metadata
+from dfdc.seeding import generator
+from dfdc.stages.training.augment.erasing import erase_
+from dfdc.stages.training.augment.mixup import mix
+from dfdc.stages.training.checkpoint import TrainingState, checkpoints, exclusive
+from dfdc.stages.training.distributed import Group, run_on_all
+from dfdc.stages.training.loading import batches
+from dfdc.stages.training.samples import PairDataset, Schedule
+from dfdc.stages.training.trainer import RunSettings, TrainData, Trained, Trainer, TrainSettings, learning_rate, train
+from dfdc.system.errors import UserError
+from dfdc.system.jobs.provenance import LIBRARY
 
 PUBLISHED = TrainSettings("efficientnet-b7", "frame", 100_000, 8, 100, 0.005, 0.9, 1e-4)
 TINY = TrainSettings("efficientnet-lite0", "frame", 6, 2, 2, 0.02, 0.9, 1e-4)
@@ -150,7 +154,7 @@ def test_the_warm_up_trains_the_last_layer_alone(tmp_path, stores, backbone):
 
 def test_metrics(tmp_path, uninterrupted):
     metrics = uninterrupted.metrics
-    write_table(tmp_path / "metrics.parquet", "metrics", metrics)
+    write_table(tmp_path / "metrics.parquet", METRICS, metrics)
     assert metrics["iteration"] == [1, 2, 3, 4, 5, 6]
     assert metrics["learning_rate"] == [learning_rate(TINY, iteration) for iteration in range(1, 7)]
     assert all(0.1 < loss < 5 for loss in metrics["loss"])
@@ -177,12 +181,12 @@ PROGRAM = """
 import os, signal, sys
 from pathlib import Path
 import torch
-from dfdc import dataset
-from dfdc.errors import UserError
+from dfdc.stages.clips import reading
+from dfdc.system.errors import UserError
 from test_training import run
 
 how, moment, folder, store = sys.argv[1], int(sys.argv[2]), *map(Path, sys.argv[3:])
-read, reads = dataset.PairReader.read, 0
+read, reads = reading.PairReader.read, 0
 
 def counted(self, *what):
     global reads
@@ -194,7 +198,7 @@ def counted(self, *what):
         os.kill(os.getpid(), getattr(signal, how))
     return read(self, *what)
 
-dataset.PairReader.read = counted
+reading.PairReader.read = counted
 torch.set_num_threads(1)
 try:
     run(folder, {"part": store})
@@ -402,11 +406,11 @@ def test_measuring_changes_nothing_and_the_best_is_kept(tmp_path, stores, backbo
     watched = run(tmp_path / "watched", stores, replace(TINY, validate_every=2), backbone, pairs=3, validation=2)
     assert all(torch.equal(value, plain.state[name]) for name, value in watched.state.items())
     assert watched.metrics == plain.metrics
-    write_table(tmp_path / "validation.parquet", "validation", watched.validation)
+    write_table(tmp_path / "validation.parquet", VALIDATION, watched.validation)
     assert watched.validation["iteration"] == [2, 2, 4, 4, 6, 6]
     assert watched.validation["clips"] == ["plain", "recompressed"] * 3
     assert watched.validation["count"] == [4] * 6
-    write_table(tmp_path / "empty.parquet", "validation", plain.validation)
+    write_table(tmp_path / "empty.parquet", VALIDATION, plain.validation)
     assert plain.validation["iteration"] == []
 
     losses = np.reshape(watched.validation["log_loss"], (3, 2)).mean(1)

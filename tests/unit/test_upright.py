@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from samples import moving
 
-from dfdc.video import open_video, read_crops, read_frames
+from dfdc.video.reading import open_video, read_crops, read_frames
 
 # Name: width, height, pixel format, colour space and range (as FFmpeg's options name them).
 KINDS = {

@@ -5,10 +5,11 @@ import pytest
 import torch
 from samples import lively_model, pair_rows, sample_settings, write_clips
 
-from dfdc.augment import center_transform, normalise
-from dfdc.metrics import auc, log_loss
-from dfdc.store import Store
-from dfdc.validation import ValidationSet, choose_pairs, load_validation, measure
+from dfdc.data.store import Store
+from dfdc.networks.inputs import center_transform, normalise
+from dfdc.stages.clips.reading import choose_pairs
+from dfdc.stages.evaluation.metrics import auc, log_loss
+from dfdc.stages.training.validation import ValidationSet, load_validation, measure
 
 CPU = torch.device("cpu")
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from samples import moving, overwritten, truncated, write_sound, write_video
 
-from dfdc.errors import VideoError
-from dfdc.video import open_video, read_frames
+from dfdc.system.errors import VideoError
+from dfdc.video.reading import open_video, read_frames
 
 
 def read(path, **choice):
@@ -209,7 +209,7 @@ def test_a_variable_frame_rate_drops_and_repeats_nothing(tmp_path):
 
 MEASURE = """
 import resource, sys
-from dfdc.video import open_video, read_frames
+from dfdc.video.reading import open_video, read_frames
 
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000

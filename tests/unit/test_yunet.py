@@ -4,10 +4,10 @@ import cv2
 import numpy as np
 import pytest
 
-from dfdc.detection import yunet
-from dfdc.detection.yunet import YuNetDetector, packaged_weights
-from dfdc.errors import UserError
-from dfdc.video import open_video, read_frames
+from dfdc.stages.faces.detection import yunet
+from dfdc.stages.faces.detection.yunet import YuNetDetector, packaged_weights
+from dfdc.system.errors import UserError
+from dfdc.video.reading import open_video, read_frames
 
 # About where the face in the picture of the astronaut is: from brow to chin, from ear to ear.
 ASTRONAUT_FACE = (175, 60, 275, 190)

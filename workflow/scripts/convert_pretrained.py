@@ -2,8 +2,9 @@
 
 import torch
 
-from dfdc.log import rule_log
-from dfdc.weights import load_pretrained, save_weights
+from dfdc.networks.weights.files import save_weights
+from dfdc.networks.weights.pretrained import load_pretrained
+from dfdc.system.jobs.log import rule_log
 
 
 def main() -> None:

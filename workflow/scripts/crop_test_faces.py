@@ -2,25 +2,28 @@
 
 from pathlib import Path
 
-from dfdc.crops import CropSettings, crop_test_faces
-from dfdc.log import rule_log
-from dfdc.parallel import worker_count
-from dfdc.tables import read_table, write_table
-from dfdc.tracking import tracks_of
+from dfdc.data.schemas.crops import CROPS
+from dfdc.data.schemas.faces import TEST_VIDEOS
+from dfdc.data.schemas.tracks import TRACKS
+from dfdc.data.tables import read_table, write_table
+from dfdc.stages.faces.tracking import tracks_of
+from dfdc.stages.prediction.crops import CropSettings, crop_test_faces
+from dfdc.system.jobs.log import rule_log
+from dfdc.system.processes import worker_count
 
 
 def main() -> None:
     crops = crop_test_faces(
         Path(snakemake.input.folder),
-        tracks_of(read_table(snakemake.input.tracks[0], "tracks")),
-        {video["video"]: video for video in read_table(snakemake.input.videos, "test_videos").to_pylist()},
+        tracks_of(read_table(snakemake.input.tracks[0], TRACKS)),
+        {video["video"]: video for video in read_table(snakemake.input.videos, TEST_VIDEOS).to_pylist()},
         Path(snakemake.output.store),
         CropSettings(**snakemake.params.settings, kinds=tuple(snakemake.params.kinds)),
         snakemake.config["data"]["max_unreadable"],  # it decides whether the job fails, and not what it writes
         worker_count(snakemake.config["speed"]["workers"], snakemake.threads),
         snakemake.params.video_timeout,
     )
-    write_table(snakemake.output.crops, "crops", crops)
+    write_table(snakemake.output.crops, CROPS, crops)
 
 
 if __name__ == "__main__":

@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
-from dfdc.detection import DetectionSettings, detect_faces
-from dfdc.layout import read_metadata
-from dfdc.log import rule_log
-from dfdc.parallel import worker_count
-from dfdc.tables import write_table
+from dfdc.data.parts import read_metadata
+from dfdc.data.schemas.faces import DETECTIONS, VIDEOS
+from dfdc.data.tables import write_table
+from dfdc.stages.faces.detection.detect import detect_faces
+from dfdc.stages.faces.detection.settings import DetectionSettings
+from dfdc.system.jobs.log import rule_log
+from dfdc.system.processes import worker_count
 
 
 def main(device: str) -> None:
@@ -21,13 +23,13 @@ def main(device: str) -> None:
         batch_size=speed["batch_size"],
         video_timeout=snakemake.params.video_timeout,
     )
-    write_table(snakemake.output.detections, "detections", detections)
-    write_table(snakemake.output.videos, "videos", videos)
+    write_table(snakemake.output.detections, DETECTIONS, detections)
+    write_table(snakemake.output.videos, VIDEOS, videos)
 
 
 if __name__ == "__main__":
     # Not above: worker processes import this script, too, and those that need no torch save 200 MB and seconds each.
-    from dfdc.gpus import job_device
+    from dfdc.system.jobs.devices import job_device
 
     with (
         rule_log(snakemake.log[0], f"detect_faces {snakemake.wildcards.part}"),

@@ -1,5 +1,10 @@
 """Draw what was found in the training videos: tables of all parts → figures."""
 
+from dfdc.data.schemas.alignment import ALIGNED
+from dfdc.data.schemas.clips import CLIPS
+from dfdc.data.schemas.faces import DETECTIONS, VIDEOS
+from dfdc.data.schemas.tracks import TRACKS
+from dfdc.data.tables import read_table
 from dfdc.figures.data import (
     draw_alignment,
     draw_clips,
@@ -10,8 +15,7 @@ from dfdc.figures.data import (
     found_in,
     together,
 )
-from dfdc.log import rule_log
-from dfdc.tables import read_table
+from dfdc.system.jobs.log import rule_log
 
 
 def main() -> None:
@@ -20,9 +24,9 @@ def main() -> None:
     found = together(
         [
             found_in(
-                read_table(videos, "videos"),
-                read_table(detections, "detections"),
-                read_table(tracks, "tracks"),
+                read_table(videos, VIDEOS),
+                read_table(detections, DETECTIONS),
+                read_table(tracks, TRACKS),
                 snakemake.params.every,
             )
             for videos, detections, tracks in parts
@@ -32,8 +36,8 @@ def main() -> None:
     draw_faces(snakemake.output.faces, found)
     draw_heights(snakemake.output.heights, found)
     draw_tracks(snakemake.output.tracks, found)
-    draw_alignment(snakemake.output.alignment, (read_table(path, "aligned") for path in snakemake.input.aligned))
-    draw_clips(snakemake.output.clips, (read_table(path, "clips") for path in snakemake.input.clips))
+    draw_alignment(snakemake.output.alignment, (read_table(path, ALIGNED) for path in snakemake.input.aligned))
+    draw_clips(snakemake.output.clips, (read_table(path, CLIPS) for path in snakemake.input.clips))
 
 
 if __name__ == "__main__":

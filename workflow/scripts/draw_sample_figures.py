@@ -2,16 +2,17 @@
 
 from pathlib import Path
 
-from dfdc.dataset import SampleSettings
+from dfdc.data.schemas.pairs import PAIRS
+from dfdc.data.tables import read_table
 from dfdc.figures import samples as pictures
-from dfdc.log import rule_log
-from dfdc.tables import read_table
+from dfdc.stages.training.samples import SampleSettings
+from dfdc.system.jobs.log import rule_log
 
 
 def main() -> None:
     output, params = snakemake.output, snakemake.params
     stores = {Path(path).stem: Path(path) for path in snakemake.input.stores}
-    samples = pictures.Samples(read_table(snakemake.input.pairs[0], "pairs"), stores)
+    samples = pictures.Samples(read_table(snakemake.input.pairs[0], PAIRS), stores)
     models = {name: SampleSettings.of(model, params.training) for name, model in params.models.items()}
     of_kind = {
         kind: {name: model for name, model in models.items() if model.kind == kind} for kind in ("frame", "sequence")

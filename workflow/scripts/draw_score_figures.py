@@ -2,20 +2,23 @@
 
 from pathlib import Path
 
-from dfdc.ensemble import ensemble_settings
+from dfdc.data.labels import read_labels
+from dfdc.data.schemas.crops import CROPS
+from dfdc.data.schemas.faces import TEST_VIDEOS
+from dfdc.data.schemas.scores import SCORES
+from dfdc.data.tables import read_table
 from dfdc.figures.scores import Scores, draw_mistakes, draw_roc, draw_scores, draw_transform
-from dfdc.layout import read_labels
-from dfdc.log import rule_log
-from dfdc.tables import read_table
+from dfdc.stages.prediction.ensemble import ensemble_settings
+from dfdc.system.jobs.log import rule_log
 
 
 def main() -> None:
     given, output = snakemake.input, snakemake.output
     settings = ensemble_settings(snakemake.params.settings, given.calibration)
     scores = Scores.from_tables(
-        [video for path in given.videos for video in read_table(path, "test_videos")["video"].to_pylist()],
+        [video for path in given.videos for video in read_table(path, TEST_VIDEOS)["video"].to_pylist()],
         {
-            model: [read_table(path, "scores") for path in given.scores if Path(path).parent.name == model]
+            model: [read_table(path, SCORES) for path in given.scores if Path(path).parent.name == model]
             for model in snakemake.params.models
         },
         read_labels(given.labels) if given.labels else {},
@@ -25,7 +28,7 @@ def main() -> None:
     draw_scores(output.scores, scores)
     if scores.labels:
         draw_roc(output.roc, scores)
-        crops = [read_table(path, "crops") for path in given.crops]
+        crops = [read_table(path, CROPS) for path in given.crops]
         draw_mistakes(output.mistakes, scores, crops, [Path(path) for path in given.stores])
 
 

@@ -1,8 +1,10 @@
 """Draw what was found in the test videos: tables of videos, detections and tracks → figures."""
 
+from dfdc.data.schemas.faces import DETECTIONS, TEST_VIDEOS
+from dfdc.data.schemas.tracks import TRACKS
+from dfdc.data.tables import read_table
 from dfdc.figures.data import draw_faces, draw_heights, draw_tracks, draw_videos, found_in, together
-from dfdc.log import rule_log
-from dfdc.tables import read_table
+from dfdc.system.jobs.log import rule_log
 
 
 def main() -> None:
@@ -10,9 +12,9 @@ def main() -> None:
     found = together(
         [
             found_in(
-                read_table(videos, "test_videos"),
-                read_table(detections, "detections"),
-                read_table(tracks, "tracks"),
+                read_table(videos, TEST_VIDEOS),
+                read_table(detections, DETECTIONS),
+                read_table(tracks, TRACKS),
                 snakemake.params.every,
             )
             for videos, detections, tracks in shards

@@ -1,14 +1,15 @@
 """Draw how the trainings went: their metrics and validation → figures."""
 
+from dfdc.data.schemas.training import METRICS, VALIDATION
+from dfdc.data.tables import read_table
 from dfdc.figures.training import draw_training, draw_validation
-from dfdc.log import rule_log
-from dfdc.tables import read_table
+from dfdc.system.jobs.log import rule_log
 
 
 def main() -> None:
     models = snakemake.params.models
-    metrics = [read_table(path, "metrics") for path in snakemake.input.metrics]
-    validation = [read_table(path, "validation") for path in snakemake.input.validation]
+    metrics = [read_table(path, METRICS) for path in snakemake.input.metrics]
+    validation = [read_table(path, VALIDATION) for path in snakemake.input.validation]
     draw_training(snakemake.output.training, dict(zip(models, metrics, strict=True)), snakemake.params.mixup_alpha)
     draw_validation(snakemake.output.validation, dict(zip(models, validation, strict=True)))
 

@@ -3,30 +3,34 @@
 import json
 from pathlib import Path
 
-from dfdc.ensemble import ensemble_settings
-from dfdc.evaluation import evaluate
-from dfdc.files import write_text
-from dfdc.labels import read_details
-from dfdc.log import logger, rule_log
-from dfdc.tables import read_table, write_table
+from dfdc.data.labels import read_details
+from dfdc.data.schemas.evaluation import EVALUATED
+from dfdc.data.schemas.faces import TEST_VIDEOS
+from dfdc.data.schemas.scores import SCORES
+from dfdc.data.schemas.tracks import TRACKS
+from dfdc.data.tables import read_table, write_table
+from dfdc.stages.evaluation.report import evaluate
+from dfdc.stages.prediction.ensemble import ensemble_settings
+from dfdc.system.files import write_text
+from dfdc.system.jobs.log import logger, rule_log
 
 
 def main() -> None:
-    videos = [row for path in snakemake.input.videos for row in read_table(path, "test_videos").to_pylist()]
+    videos = [row for path in snakemake.input.videos for row in read_table(path, TEST_VIDEOS).to_pylist()]
     scores_of = {
-        model: [read_table(path, "scores") for path in snakemake.input.scores if Path(path).parent.name == model]
+        model: [read_table(path, SCORES) for path in snakemake.input.scores if Path(path).parent.name == model]
         for model in snakemake.params.models
     }
     result, rows = evaluate(
         read_details(snakemake.input.labels),
         videos,
-        [read_table(path, "tracks") for path in snakemake.input.tracks],
+        [read_table(path, TRACKS) for path in snakemake.input.tracks],
         scores_of,
         ensemble_settings(snakemake.params.settings, snakemake.input.calibration),
         snakemake.params.settings["calibration"],
     )
     write_text(snakemake.output.evaluation, json.dumps(result, indent=2) + "\n")
-    write_table(snakemake.output.scores, "evaluated", rows)
+    write_table(snakemake.output.scores, EVALUATED, rows)
     ensemble = result["ensemble"]
     logger.info(f"{ensemble['videos']} labelled videos: log loss {ensemble['log_loss']}, AUC {ensemble['auc']}")
 

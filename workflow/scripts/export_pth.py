@@ -1,7 +1,8 @@
 """Write exported weights as a PyTorch state dict, in the layout of the published files, for other programs."""
 
-from dfdc.log import rule_log
-from dfdc.weights import export_pth, load_weights, read_metadata
+from dfdc.networks.weights.files import export_pth, read_metadata
+from dfdc.networks.weights.load import load_weights
+from dfdc.system.jobs.log import rule_log
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """Export finished weights in half precision, with all that prediction needs to know of them in the metadata."""
 
-from dfdc.export import export_weights
-from dfdc.log import rule_log
+from dfdc.networks.weights.export import export_weights
+from dfdc.system.jobs.log import rule_log
 
 
 def main() -> None:

@@ -2,17 +2,20 @@
 
 from pathlib import Path
 
-from dfdc.clips import ClipSettings, extract_clips
-from dfdc.log import rule_log
-from dfdc.parallel import worker_count
-from dfdc.tables import read_table, write_table
+from dfdc.data.schemas.alignment import ALIGNED
+from dfdc.data.schemas.clips import CLIPS
+from dfdc.data.schemas.faces import VIDEOS
+from dfdc.data.tables import read_table, write_table
+from dfdc.stages.clips.cutting import ClipSettings, extract_clips
+from dfdc.system.jobs.log import rule_log
+from dfdc.system.processes import worker_count
 
 
 def main() -> None:
     clips = extract_clips(
         Path(snakemake.input.metadata).parent,
-        read_table(snakemake.input.aligned[0], "aligned").to_pylist(),
-        {video["video"]: video for video in read_table(snakemake.input.videos, "videos").to_pylist()},
+        read_table(snakemake.input.aligned[0], ALIGNED).to_pylist(),
+        {video["video"]: video for video in read_table(snakemake.input.videos, VIDEOS).to_pylist()},
         Path(snakemake.output.store),
         ClipSettings(**snakemake.params.settings),
         snakemake.params.every,
@@ -20,7 +23,7 @@ def main() -> None:
         worker_count(snakemake.config["speed"]["workers"], snakemake.threads),
         snakemake.params.video_timeout,
     )
-    write_table(snakemake.output.clips, "clips", clips)
+    write_table(snakemake.output.clips, CLIPS, clips)
 
 
 if __name__ == "__main__":

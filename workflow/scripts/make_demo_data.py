@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from dfdc.demo import DemoSettings, make_demo_data
-from dfdc.log import rule_log
+from dfdc.demo.dataset import DemoSettings, make_demo_data
+from dfdc.system.jobs.log import rule_log
 
 
 def main() -> None:

@@ -4,22 +4,25 @@ from pathlib import Path
 
 import torch
 
-from dfdc.gpus import job_device, set_threads
-from dfdc.inference import Scorer, score
-from dfdc.log import rule_log
-from dfdc.store import Store
-from dfdc.tables import read_table, write_table
+from dfdc.data.schemas.crops import CROPS
+from dfdc.data.schemas.scores import SCORES
+from dfdc.data.store import Store
+from dfdc.data.tables import read_table, write_table
+from dfdc.networks.precision import set_threads
+from dfdc.stages.prediction.scorer import Scorer, score
+from dfdc.system.jobs.devices import job_device
+from dfdc.system.jobs.log import rule_log
 
 
 def main(device: torch.device) -> None:
     set_threads(device, snakemake.params.torch_threads)
     rows = score(
-        read_table(snakemake.input.crops, "crops").to_pylist(),
+        read_table(snakemake.input.crops, CROPS).to_pylist(),
         Store(snakemake.input.store),
         Scorer(Path(snakemake.input.weights[0]), device),
         **snakemake.params.take,
     )
-    write_table(snakemake.output[0], "scores", rows)
+    write_table(snakemake.output[0], SCORES, rows)
 
 
 if __name__ == "__main__":

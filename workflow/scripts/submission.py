@@ -1,16 +1,16 @@
 """Combine the scores of all models: tables of scores → submission.csv."""
 
-from dfdc.ensemble import ensemble_settings, submission_csv, video_scores
-from dfdc.files import write_text
-from dfdc.log import logger, rule_log
-from dfdc.tables import read_table
+from dfdc.data.schemas.faces import TEST_VIDEOS
+from dfdc.data.schemas.scores import SCORES
+from dfdc.data.tables import read_table
+from dfdc.stages.prediction.ensemble import ensemble_settings, submission_csv, video_scores
+from dfdc.system.files import write_text
+from dfdc.system.jobs.log import logger, rule_log
 
 
 def main() -> None:
-    videos = [
-        video for path in snakemake.input.videos for video in read_table(path, "test_videos")["video"].to_pylist()
-    ]
-    scores = [read_table(path, "scores") for path in snakemake.input.scores]
+    videos = [video for path in snakemake.input.videos for video in read_table(path, TEST_VIDEOS)["video"].to_pylist()]
+    scores = [read_table(path, SCORES) for path in snakemake.input.scores]
     settings = ensemble_settings(snakemake.params.settings, snakemake.input.calibration)
     write_text(snakemake.output[0], submission_csv(video_scores(videos, scores, settings)))
     logger.info(f"{len(videos)} videos scored")

@@ -4,17 +4,21 @@ from pathlib import Path
 
 import torch
 
-from dfdc.checkpoint import keep_newest
-from dfdc.dataset import SampleSettings
-from dfdc.files import sha256
-from dfdc.gpus import job_devices, set_threads
-from dfdc.log import logger, rule_log
-from dfdc.parallel import worker_count
-from dfdc.settings import digest
-from dfdc.tables import read_table, write_table
-from dfdc.training import RunSettings, TrainData, TrainSettings, train
-from dfdc.validation import choose_pairs
-from dfdc.weights import load_pretrained, save_weights
+from dfdc.config.canonical import digest
+from dfdc.data.schemas.pairs import PAIRS
+from dfdc.data.schemas.training import METRICS, VALIDATION
+from dfdc.data.tables import read_table, write_table
+from dfdc.networks.precision import set_threads
+from dfdc.networks.weights.files import save_weights
+from dfdc.networks.weights.load import read_backbone
+from dfdc.stages.clips.reading import choose_pairs
+from dfdc.stages.training.checkpoint import keep_newest
+from dfdc.stages.training.samples import SampleSettings
+from dfdc.stages.training.trainer import RunSettings, TrainData, TrainSettings, train
+from dfdc.system.files import sha256
+from dfdc.system.jobs.devices import job_devices
+from dfdc.system.jobs.log import logger, rule_log
+from dfdc.system.processes import worker_count
 
 # Of the section `training` of the config, what is not about samples.
 STEPS = (
@@ -44,13 +48,13 @@ def main(devices: list[torch.device]) -> None:
         **{key: training[key] for key in STEPS},
     )
     pretrained = snakemake.input.get("pretrained")
-    pairs = read_table(snakemake.input.pairs[0], "pairs").to_pylist()
+    pairs = read_table(snakemake.input.pairs[0], PAIRS).to_pylist()
     split = {name: [pair for pair in pairs if pair["split"] == name] for name in ("train", "validation")}
     data = TrainData(
         split["train"],
         choose_pairs(split["validation"], validation["pairs"]),
         {Path(path).stem: Path(path) for path in snakemake.input.stores},
-        load_pretrained(pretrained, model["architecture"]) if pretrained else None,
+        read_backbone(pretrained, model["architecture"]) if pretrained else None,
     )
 
     # Checkpoints of other settings, code or data are no place to go on from.
@@ -70,8 +74,8 @@ def main(devices: list[torch.device]) -> None:
 
     about = {"architecture": model["architecture"], "kind": model["kind"], "training": training}
     about |= {"data": hashes[0], "pretrained": hashes[1] or None, "code": digest(params.code)}
-    write_table(snakemake.output.metrics, "metrics", trained.metrics)
-    write_table(snakemake.output.validation, "validation", trained.validation)
+    write_table(snakemake.output.metrics, METRICS, trained.metrics)
+    write_table(snakemake.output.validation, VALIDATION, trained.validation)
     save_weights(snakemake.output.weights, trained.state, about, torch.float32)
     # The last one stays: output whose Snakemake was killed meanwhile is not trusted, and the next run reads it there.
     keep_newest(folder, 1)

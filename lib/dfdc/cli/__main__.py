@@ -2,6 +2,6 @@
 
 import sys
 
-from dfdc.cli import main
+from dfdc.cli.main import main
 
 sys.exit(main())

@@ -16,8 +16,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from dfdc.config import find_checkout, read_config
-from dfdc.doctor import Finding, examine
+from dfdc.config.reading import find_checkout, read_config
+from dfdc.preflight.examine import examine
+from dfdc.preflight.findings import Finding
 
 WIDEST = 100  # columns of the terminal that are used
 WHOLE_WORDS = {"break_long_words": False, "break_on_hyphens": False}

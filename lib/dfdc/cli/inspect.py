@@ -24,10 +24,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from dfdc.errors import UserError
-from dfdc.files import atomic_path
-from dfdc.store import PNG_SIGNATURE, SCHEMA, Store
-from dfdc.tables import type_in_words
+from dfdc.data.png import PNG_SIGNATURE
+from dfdc.data.store import SCHEMA, Store
+from dfdc.data.tables import type_in_words
+from dfdc.system.errors import UserError
+from dfdc.system.files import atomic_path
 
 WIDEST = 100  # columns of the terminal that are used
 LISTED = 6  # different words that are still counted one by one
@@ -227,7 +228,10 @@ def _size_of_picture(png: bytes, path: Path) -> tuple[int, int]:
 
 def describe_weights(path: Path) -> Iterator[str]:
     """What the weights say of themselves, and how many there are. Raises UserError if the file is damaged."""
-    from dfdc.weights.files import read_metadata, read_tensors  # not above, because torch takes seconds to import
+    from dfdc.networks.weights.files import (  # not above, because torch takes seconds to import
+        read_metadata,
+        read_tensors,
+    )
 
     about, tensors = read_metadata(path), read_tensors(path)
     numbers, bytes_of = Counter(), Counter()

@@ -31,16 +31,17 @@ from typing import Any
 
 from tqdm import tqdm
 
-from dfdc.annotation import annotate_video
-from dfdc.config import find_checkout, read_config
-from dfdc.errors import UserError
-from dfdc.files import write_text
-from dfdc.gpus import job_device, set_threads
-from dfdc.log import duration
-from dfdc.members import Member, find_members
-from dfdc.parallel import worker_count
-from dfdc.scoring import ScoringSettings, VideoScore, score_videos
-from dfdc.timeline import draw_timeline
+from dfdc.config.reading import find_checkout, read_config
+from dfdc.figures.annotation import annotate_video
+from dfdc.figures.timeline import draw_timeline
+from dfdc.networks.precision import set_threads
+from dfdc.networks.weights.find import Member, find_members
+from dfdc.stages.prediction.videos import ScoringSettings, VideoScore, score_videos
+from dfdc.system.errors import UserError
+from dfdc.system.files import write_text
+from dfdc.system.jobs.devices import job_device
+from dfdc.system.processes import worker_count
+from dfdc.system.words import duration
 
 SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".3gp", ".flv", ".wmv")
 # What finds faces where the weights of DSFD are not at hand. YuNet's scores are lower than DSFD's: its best of a video
@@ -84,7 +85,7 @@ def _positive(text: str) -> int:
 def run(options: argparse.Namespace) -> int:
     """Score the videos, telling of each as soon as it is done."""
     logging.basicConfig(format="%(message)s")
-    logging.getLogger("dfdc.leases").setLevel(logging.INFO)  # it says for whom it waits
+    logging.getLogger("dfdc.system.jobs.leases").setLevel(logging.INFO)  # it says for whom it waits
     if options.csv == options.json == "-":
         raise UserError("Only one of --csv and --json can go to stdout. Name a file for the other.")
     videos = find_videos(options.videos)

@@ -25,10 +25,10 @@ from dfdc.demo.people import (
     load_footage,
 )
 from dfdc.demo.sources import fetch_sources
-from dfdc.draws import generator
-from dfdc.errors import UserError
-from dfdc.files import write_text
-from dfdc.log import progress
+from dfdc.seeding import generator
+from dfdc.system.errors import UserError
+from dfdc.system.files import write_text
+from dfdc.system.progress import progress
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from dfdc.files import atomic_path
+from dfdc.system.files import atomic_path
 
 SOUND_RATE = 44100  # Hz
 SOUND_BLOCK = 1024  # samples of an AAC frame

@@ -12,7 +12,7 @@ import av
 import cv2
 import numpy as np
 
-from dfdc.errors import UserError
+from dfdc.system.errors import UserError
 
 DETECTION_SIDE = 960  # YuNet invents large faces above this
 VIDEO_DETECTION_SIDE = 480  # the faces in the videos are large

@@ -14,8 +14,8 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from dfdc.errors import UserError
-from dfdc.files import atomic_path, sha256
+from dfdc.system.errors import UserError
+from dfdc.system.files import atomic_path, sha256
 
 log = logging.getLogger(__name__)
 

@@ -1,1 +1,1 @@
-"""The figures of the report. They are drawn from tables and stores; no network is run for them."""
+"""Figures and pictures, for the report and for ``dfdc score``."""

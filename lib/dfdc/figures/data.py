@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
+from dfdc.data.tables import boxes_of
 from dfdc.figures.style import LABELS, NAMES, bars, drawing, outlines, say_nothing, thousands
-from dfdc.tables import boxes_of, pa
 
 REASONS = 8  # so many reasons are told apart
 MOST_FACES = 5  # frames with more faces than this count with those that have so many

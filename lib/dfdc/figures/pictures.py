@@ -10,7 +10,7 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from dfdc.files import atomic_path
+from dfdc.system.files import atomic_path
 
 GAP = 6  # pixels between pictures
 WORDS, HEAD = 14, 18  # pixels: the size of letters

@@ -6,14 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import torch
 
-from dfdc.augment import center_transform, denormalise, erase_, mix, normalise
-from dfdc.dataset import PairDataset, PairReader, Place, SampleSettings
-from dfdc.draws import generator
 from dfdc.figures.pictures import Row, write_sheet
 from dfdc.figures.style import thousands
-from dfdc.tables import pa
+from dfdc.networks.inputs import center_transform, denormalise, normalise
+from dfdc.seeding import generator
+from dfdc.stages.clips.reading import PairReader
+from dfdc.stages.training.augment.erasing import erase_
+from dfdc.stages.training.augment.mixup import mix
+from dfdc.stages.training.samples import PairDataset, Place, SampleSettings
 
 TARGETS = (0.0, 0.25, 0.5, 0.75, 1.0)
 CLIPS, MIXED, AUGMENTED, INPUTS = 8, 4, 8, 6  # pairs in a picture

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
-from dfdc.ensemble import EnsembleSettings, confident, video_scores
+from dfdc.data.store import Store
 from dfdc.figures.pictures import Row, write_sheet
 from dfdc.figures.style import BLACK, GREEN, LABELS, NAMES, drawing, say_nothing, series, thousands
-from dfdc.measures import roc_curve
-from dfdc.metrics import auc
-from dfdc.store import Store
-from dfdc.tables import pa
+from dfdc.stages.evaluation.intervals import roc_curve
+from dfdc.stages.evaluation.metrics import auc
+from dfdc.stages.prediction.ensemble import EnsembleSettings, confident, video_scores
 
 BINS = 20  # of scores, from 0 to 1
 MISTAKES, FACES = 8, 6  # videos in a picture, and faces of a video

@@ -5,9 +5,9 @@ from math import lgamma
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
 from dfdc.figures.style import drawing, say_nothing, series
-from dfdc.tables import pa
 
 POINTS = 200  # of a curve
 
@@ -53,10 +53,10 @@ def draw_training(path: str | Path, metrics: Mapping[str, pa.Table], alpha: floa
 
 
 def draw_validation(path: str | Path, validation: Mapping[str, pa.Table]) -> None:
-    """Log loss and AUC of each model on clips that were kept out of its training, as they are and recompressed."""
+    """Log loss and AUC of each model on the validation clips, as they are and recompressed."""
     with drawing(path, 8, 6.5, rows=2) as (loss, auc):
         if not any(len(table) for table in validation.values()):
-            say_nothing(loss, "no clips were kept out of training, or the trainings never measured themselves")
+            say_nothing(loss, "there are no validation clips, or the trainings never measured themselves")
             return say_nothing(auc, "")
         for name, colour in series(list(validation)).items():
             rows = validation[name].to_pandas()

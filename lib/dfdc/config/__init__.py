@@ -1,0 +1,1 @@
+"""Reading the settings, checking them, and comparing them."""

@@ -1,0 +1,1 @@
+"""What lies on disk: training parts and test shards, labels, tables and stores of pictures."""

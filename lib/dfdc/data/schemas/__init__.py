@@ -1,0 +1,1 @@
+"""The tables of the workflow, one module for each stage that writes some."""

@@ -1,0 +1,40 @@
+"""The index of the clips of a part."""
+
+import pyarrow as pa
+
+from dfdc.data.schemas.columns import column, table
+
+CLIPS = table(
+    "clips",
+    [
+        column("part", pa.string(), "training part"),
+        column(
+            "clip",
+            pa.int32(),
+            "record batch of the part's store that holds the clip; null if none does",
+        ),
+        column("label", pa.string(), "REAL or FAKE"),
+        column("video", pa.string(), "file name of the video that the clip was cut from"),
+        column("real", pa.string(), "file name of the real video of the aligned track"),
+        column("fake", pa.string(), "file name of the fake of the aligned track"),
+        column("real_track", pa.int32(), "track of the real video"),
+        column("fake_track", pa.int32(), "track of the fake"),
+        column("first_frame", pa.int32(), "frame number of the clip's first frame"),
+        column("box", pa.list_(pa.int32(), 4), "the pixels that were cut"),
+        column("frames", pa.int32(), "frames in the clip"),
+        column("bytes", pa.int64(), "size of the clip's PNG files in the store; 0 if it is not there"),
+        column(
+            "status",
+            pa.string(),
+            "ok, short (near the video's end) or failed (then it is not in the store)",
+        ),
+        column("reason", pa.string(), "why it is short or failed, in words; else empty"),
+        column("sha256", pa.string(), "hash of the clip's pixels"),
+        column(
+            "difference",
+            pa.float32(),
+            "of a fake: how much it differs from its real twin, 0 (equal frames) to 255; "
+            "null for real clips, and where there is no twin",
+        ),
+    ],
+)

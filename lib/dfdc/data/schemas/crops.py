@@ -1,0 +1,22 @@
+"""The index of the faces that were cut from a shard's test videos."""
+
+import pyarrow as pa
+
+from dfdc.data.schemas.columns import column, table
+
+CROPS = table(
+    "crops",
+    [
+        column("video", pa.string(), "file name"),
+        column("track", pa.int32(), "number of the track in its video"),
+        column("kind", pa.string(), "frame (one face) or sequence (a window of faces cut with one box)"),
+        column(
+            "ordinal",
+            pa.int32(),
+            "number of the face or window in its track, from 0; the even ones are flipped",
+        ),
+        column("frames", pa.list_(pa.int32()), "the frame numbers of its pictures"),
+        column("batch", pa.int32(), "the record batch of the shard's store that holds its pictures"),
+        column("sha256", pa.string(), "hash of its pixels"),
+    ],
+)

@@ -1,0 +1,26 @@
+"""The course of a training."""
+
+import pyarrow as pa
+
+from dfdc.data.schemas.columns import column, table
+
+METRICS = table(
+    "metrics",
+    [
+        column("iteration", pa.int32(), "from 1"),
+        column("loss", pa.float32(), "binary cross-entropy of the mixed batch"),
+        column("learning_rate", pa.float64(), "of this step"),
+        column("gradient_norm", pa.float32(), "L2 norm over all trained parameters"),
+    ],
+)
+
+VALIDATION = table(
+    "validation",
+    [
+        column("iteration", pa.int32(), "after which the model was measured"),
+        column("clips", pa.string(), "plain (as they were cut) or recompressed"),
+        column("count", pa.int32(), "clips, half of them real"),
+        column("log_loss", pa.float64(), "mean over the clips; a clip's probability is the mean over its frames"),
+        column("auc", pa.float64(), "area under the ROC curve"),
+    ],
+)

@@ -1,0 +1,20 @@
+"""Scores of the frames of validation clips."""
+
+import pyarrow as pa
+
+from dfdc.data.schemas.columns import column, table
+
+VALIDATION_SCORES = table(
+    "validation_scores",
+    [
+        column("part", pa.string(), "training part"),
+        column("real", pa.string(), "file name of the real video of the pair"),
+        column("fake", pa.string(), "file name of the fake of the pair"),
+        column("label", pa.string(), "REAL or FAKE: which clip of the pair this is"),
+        column("clip", pa.int32(), "number of the clip in the part's store"),
+        column("height", pa.int32(), "pixels of the clip's pictures, which show a bit more than the face"),
+        column("condition", pa.string(), "plain (as it was cut), or how the clip was compressed again"),
+        column("frame", pa.int32(), "frame number in the clip"),
+        column("probability", pa.float32(), "of this frame being fake, as the network gives it"),
+    ],
+)

@@ -1,0 +1,1 @@
+"""EfficientNet for single frames and for sequences: architecture, inputs, precision and weights."""

@@ -1,0 +1,84 @@
+"""From a picture of a face to what a network takes: resizing, the centre crop, normalising."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+
+from dfdc.system.errors import UserError
+
+# Mean and standard deviation of ImageNet's red, green and blue, in units of the full range.
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+
+
+def normalise(batch: torch.Tensor) -> torch.Tensor:
+    """Turn RGB uint8 images, N x height x width x 3, into normalised float32, N x 3 x height x width.
+
+    Only the axes are renamed: the result lies in memory as ``channels_last``.
+    """
+    images = batch.permute(0, 3, 1, 2).float()
+    mean, std = (torch.tensor(values, device=batch.device).view(1, 3, 1, 1) for values in (MEAN, STD))
+    return images.div_(255).sub_(mean).div_(std)
+
+
+def denormalise(images: torch.Tensor) -> np.ndarray:
+    """The RGB uint8 images, N x height x width x 3, of normalised ones: what ``normalise`` undone gives."""
+    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD))
+    pixels = (images.detach().float().cpu() * std + mean) * 255
+    return pixels.round().clamp(0, 255).byte().permute(0, 2, 3, 1).numpy()
+
+
+@dataclass(frozen=True)
+class CropPolicy:
+    """How an image of any size becomes one of ``height`` x ``width`` pixels.
+
+    It is resized so that its smaller side has ``smaller_side`` pixels and, with ``pad``, padded by reflection
+    where it is still smaller than the crop. Raises UserError if the crop cannot fit.
+    """
+
+    smaller_side: int
+    pad: bool = False
+    height: int = 224
+    width: int = 192
+
+    def __post_init__(self) -> None:
+        """Check that the crop fits into the resized image whatever its shape."""
+        if min(self.smaller_side, self.height, self.width) < 1:
+            raise UserError(f"{self} has a side without pixels. Give sides of at least 1 pixel.")
+        if not self.pad and self.smaller_side < max(self.height, self.width):
+            raise UserError(
+                f"a crop of {self.height} x {self.width} pixels does not fit into images whose smaller side "
+                f"is {self.smaller_side}. Make smaller_side at least {max(self.height, self.width)}, "
+                f"or set pad."
+            )
+
+
+def center_transform(image: np.ndarray, policy: CropPolicy, flip: bool = False) -> np.ndarray:
+    """Resize, pad, flip if asked to, and cut out the centre: an RGB uint8 image as in prediction."""
+    resized = resize_and_pad(image, policy)
+    if flip:
+        resized = resized[:, ::-1]
+    top = (resized.shape[0] - policy.height) // 2
+    left = (resized.shape[1] - policy.width) // 2
+    return cut_out(resized, top, left, policy)
+
+
+def resize_and_pad(image: np.ndarray, policy: CropPolicy) -> np.ndarray:
+    """The image with the policy's smaller side, padded to hold the crop if the policy pads."""
+    height, width = image.shape[:2]
+    factor = policy.smaller_side / min(height, width)
+    size = (round(width * factor), round(height * factor))
+    if size != (width, height):
+        image = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
+    if policy.pad:
+        rows, columns = max(policy.height - size[1], 0), max(policy.width - size[0], 0)
+        borders = (rows // 2, rows - rows // 2, columns // 2, columns - columns // 2)
+        image = cv2.copyMakeBorder(image, *borders, cv2.BORDER_REFLECT_101)
+    return image
+
+
+def cut_out(image: np.ndarray, top: int, left: int, policy: CropPolicy) -> np.ndarray:
+    """The part of an image with the policy's height and width that begins at a place."""
+    return image[top : top + policy.height, left : left + policy.width].copy()

@@ -1,0 +1,86 @@
+"""Do these tensors fit that network? If not, what are they?"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from dfdc.networks.efficientnet import ARCHITECTURES, HEAD, KINDS, state_shapes
+from dfdc.system.errors import UserError
+
+_COUNTER = "num_batches_tracked"
+_SHOWN = 3
+
+
+def matched(
+    state: Mapping[str, Tensor], wanted: Mapping[str, tuple[int, ...]], source: Path, what: str
+) -> dict[str, Tensor]:
+    """The tensors of ``state`` in the order of ``wanted``, float32, if names and shapes are the same.
+
+    ``what`` says in words what was expected. A batch normalisation's counter of batches, which not all files
+    have and nothing here uses, is 0 where it is missing. Raises UserError with the first few differences and
+    their likely cause, or if a value is not a finite number.
+    """
+    state = {**{name: torch.tensor(0) for name in wanted if name.endswith(_COUNTER)}, **state}
+    differences = [
+        *_listed("missing", [name for name in wanted if name not in state]),
+        *_listed("not expected", [name for name in state if name not in wanted]),
+        *_listed(
+            "of another shape",
+            [
+                f"{name} {tuple(state[name].shape)} instead of {shape}"
+                for name, shape in wanted.items()
+                if name in state and tuple(state[name].shape) != shape
+            ],
+        ),
+    ]
+    if differences:
+        raise UserError(f"{source}: these are not {what}. {_cause(state, wanted)} Tensors {'; '.join(differences)}.")
+    result = {name: state[name].to(_dtype(name)) for name in wanted}
+    for name, value in result.items():
+        if not value.isfinite().all():
+            raise UserError(
+                f"{source}: a value of {name} is not a finite number, so these weights are of no use; "
+                "the file is damaged or its training had diverged. Fetch or train it again."
+            )
+    return result
+
+
+def _dtype(name: str) -> torch.dtype:
+    return torch.int64 if name.endswith(_COUNTER) else torch.float32
+
+
+def _listed(fault: str, items: list[str]) -> list[str]:
+    if not items:
+        return []
+    more = f" and {len(items) - _SHOWN} more" if len(items) > _SHOWN else ""
+    return [f"{fault}: {', '.join(items[:_SHOWN])}{more}"]
+
+
+def _cause(state: Mapping[str, Tensor], wanted: Mapping[str, tuple[int, ...]]) -> str:
+    """What the tensors look like, and what to do, in a sentence or two."""
+    found = _identify(state)
+    if found is None:
+        return "They look like no network known here: name another file."
+    looks = "They look like weights of a {1} model of {0}".format(*found)
+    if _body(wanted) != _body(state_shapes(*found)):
+        return f"{looks}: name another file, or correct the architecture or kind in the configuration."
+    if f"{HEAD}weight" in state:
+        looks = f"{looks} with {len(state[f'{HEAD}weight'])} outputs"
+    else:
+        looks = f"{looks} without its last layer"
+    return f"{looks}: a training can start from them, but they judge no video. Name finished weights."
+
+
+def _identify(state: Mapping[str, Tensor]) -> tuple[str, str] | None:
+    shapes = _body({name: tuple(value.shape) for name, value in state.items()})
+    for architecture in ARCHITECTURES:
+        for kind in KINDS:
+            if _body(state_shapes(architecture, kind)) == shapes:
+                return architecture, kind
+    return None
+
+
+def _body(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+    return {name: shape for name, shape in shapes.items() if not name.startswith(HEAD) and not name.endswith(_COUNTER)}

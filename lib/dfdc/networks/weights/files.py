@@ -1,0 +1,136 @@
+"""The files that weights are kept in: safetensors with metadata, and PyTorch's own.
+
+Neither is trusted: safetensors hold no code, and PyTorch's files are read as tensors only.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from dfdc.system.errors import UserError
+from dfdc.system.files import atomic_path
+
+_NESTED = ("state_dict", "model")
+_DAMAGED = "It is damaged or was not copied completely: fetch or make it again."
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Every tensor in a safetensors or PyTorch file, by name, as stored, on the CPU.
+
+    In a PyTorch file the tensors may lie under "state_dict" or "model", and their names may start with
+    "module." (which DataParallel adds). Raises UserError if the file is missing, damaged or something else.
+    """
+    if _is_safetensors(path):
+        try:
+            return safetensors.torch.load_file(path)
+        except safetensors.SafetensorError as error:
+            raise UserError(f"{path}: the weights cannot be read ({error}). {_DAMAGED}") from error
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # what torch raises for a bad file depends on where it is bad
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise UserError(
+            f"{path}: the weights cannot be read; this is neither a safetensors file nor a PyTorch file of "
+            f"tensors only ({reason}). {_DAMAGED}"
+        ) from error
+    return _state_dict(content, path)
+
+
+def save_weights(
+    path: str | Path,
+    state: Mapping[str, Tensor],
+    metadata: Mapping[str, Any],
+    dtype: torch.dtype = torch.float32,
+) -> None:
+    """Write weights to a safetensors file, atomically; the same weights and metadata give the same bytes.
+
+    Floating-point tensors are stored as ``dtype``, whole numbers as they are. ``metadata`` may hold anything
+    that JSON can. Raises UserError if a value is not finite or too large for ``dtype``.
+    """
+    data = safetensors.torch.save(_stored(state, dtype))
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        header_end = 8 + int.from_bytes(data[:8], "little")
+        tensors = json.loads(data[8:header_end])
+        # The library writes metadata in an order that changes from run to run, so the header is made here:
+        # its length (8 bytes), then JSON filled up with spaces to a multiple of 8.
+        texts = {name: json.dumps(value, sort_keys=True) for name, value in sorted(metadata.items())}
+        header = json.dumps({"__metadata__": texts, **tensors}, separators=(",", ":")).encode()
+        header += b" " * (-len(header) % 8)
+        file.write(len(header).to_bytes(8, "little") + header)
+        file.write(memoryview(data)[header_end:])
+
+
+def read_metadata(path: str | Path) -> dict[str, Any]:
+    """The metadata that ``save_weights`` put beside the weights; empty if the file is a PyTorch file.
+
+    A value that is not JSON (other programs write plain text) is given as it is. Raises UserError if the file
+    is missing or damaged.
+    """
+    path = Path(path)
+    if not _is_safetensors(path):
+        return {}
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            texts = file.metadata() or {}
+    except safetensors.SafetensorError as error:
+        raise UserError(f"{path}: the weights cannot be read ({error}). {_DAMAGED}") from error
+    return {name: _value(text) for name, text in texts.items()}
+
+
+def export_pth(path: str | Path, state: Mapping[str, Tensor], dtype: torch.dtype = torch.float16) -> None:
+    """Write weights as a PyTorch file with the names and precision of the published ones, atomically.
+
+    Raises UserError if a value is not finite or too large for ``dtype``.
+    """
+    # Given a file and not a path, torch does not write the file's temporary name into it.
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        torch.save(_stored(state, dtype), file)
+
+
+def _is_safetensors(path: Path) -> bool:
+    if not path.exists():
+        raise UserError(f"{path}: there is no such weights file; check the path in the configuration")
+    if path.is_dir():
+        raise UserError(f"{path}: this is a folder, a weights file was expected; name the file in it")
+    with path.open("rb") as file:
+        return file.read(9)[8:] == b"{"
+
+
+def _state_dict(content: object, path: Path) -> dict[str, Tensor]:
+    for name in _NESTED:
+        if isinstance(content, Mapping) and isinstance(content.get(name), Mapping):
+            content = content[name]
+    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
+        raise UserError(
+            f"{path}: this PyTorch file holds no state dict (tensors by name), neither at its top nor "
+            f"under {' or '.join(_NESTED)}; save the network's state_dict() and name that file"
+        )
+    return {str(name).removeprefix("module."): value for name, value in content.items()}
+
+
+def _stored(state: Mapping[str, Tensor], dtype: torch.dtype) -> dict[str, Tensor]:
+    stored = {}
+    for name, value in state.items():
+        kept = value.detach().cpu()
+        if kept.is_floating_point():
+            kept = kept.to(dtype)
+            if not kept.isfinite().all():
+                cause = f"too large for {dtype}" if value.isfinite().all() else "not a finite number"
+                raise UserError(
+                    f"the weights cannot be stored: a value of {name} is {cause}. The training has diverged; "
+                    "train again with a lower learning rate"
+                )
+        stored[name] = kept.contiguous()
+    return stored
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text

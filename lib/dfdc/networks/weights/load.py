@@ -1,0 +1,50 @@
+"""Finished weights, and the backbones in files that PyTorch and safetensors can read."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from dfdc.networks.efficientnet import HEAD, Kind, state_shapes
+from dfdc.networks.weights.check import matched
+from dfdc.networks.weights.files import read_tensors
+from dfdc.networks.weights.timm import from_timm, is_timm
+
+
+def load_weights(path: str | Path, architecture: str, kind: Kind) -> dict[str, Tensor]:
+    """Read the finished weights of a network, its last layer included.
+
+    ``path`` is a file of ``save_weights`` or a PyTorch ``.pth`` (the published ones, in full or half
+    precision). Raises UserError if it is missing, damaged or of another architecture or kind.
+    """
+    path = Path(path)
+    wanted = state_shapes(architecture, kind)
+    return matched(_read_named(path), wanted, path, f"weights of a {kind} model of {architecture}")
+
+
+def read_backbone(path: str | Path, architecture: str) -> dict[str, Tensor]:
+    """Read a whole frame network but for its last layer from a safetensors or PyTorch file; see ``load_pretrained``.
+
+    Raises UserError if the file is missing, damaged or of another architecture.
+    """
+    path = Path(path)
+    return matched_backbone(_read_named(path), architecture, path)
+
+
+def matched_backbone(state: Mapping[str, Any], architecture: str, path: Path) -> dict[str, Tensor]:
+    """The tensors of a frame network, named as in the project, without a last layer and checked against its shapes.
+
+    Raises UserError if they are of another architecture; ``path`` is where they come from.
+    """
+    wanted = _without_head(state_shapes(architecture, "frame"))
+    return matched(_without_head(state), wanted, path, f"pretrained weights of {architecture}")
+
+
+def _without_head(named: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in named.items() if not name.startswith(HEAD)}
+
+
+def _read_named(path: Path) -> Mapping[str, Tensor]:
+    state = read_tensors(path)
+    return from_timm(state) if is_timm(state) else state

@@ -1,0 +1,97 @@
+"""The programs: are the packages those that were tested, and can they encode H.264?"""
+
+import pkgutil
+import re
+import subprocess
+import tomllib
+from collections.abc import Iterator, Mapping
+from importlib import metadata
+from pathlib import Path
+from shutil import which
+from typing import Any
+
+from packaging.requirements import Requirement
+
+from dfdc.preflight.findings import Finding, untrained
+from dfdc.system.words import some
+
+PLUGIN = re.compile("snakemake_(executor|storage)_plugin_")
+SLURM = "snakemake-executor-plugin-slurm"
+
+
+def look_at_programs(config: Mapping[str, Any], checkout: Path) -> Iterator[Finding]:
+    """Findings about the packages that pyproject.toml names, Snakemake and its plugins, and the encoders."""
+    yield from _packages(checkout)
+    yield from _snakemake()
+    if untrained(config):
+        yield from _encoders(config["training"]["recompression"]["backend"])
+
+
+def _packages(checkout: Path) -> Iterator[Finding]:
+    project = tomllib.loads((checkout / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    wanted = [Requirement(text) for text in project["dependencies"]]
+    versions = {one.name: _version(one.name) for one in wanted}
+    missing = [str(one) for one in wanted if not versions[one.name]]
+    other = [
+        f"{one.name} {versions[one.name]} in place of {one.specifier}"
+        for one in wanted
+        if versions[one.name] and not one.specifier.contains(versions[one.name], prereleases=True)
+    ]
+    if missing:
+        yield Finding("stops", "packages", f"Not installed: {some(missing)}.", "make install")
+    if other:
+        yield Finding("note", "packages", f"Other versions than were tested: {some(other)}.", "make install")
+    if not missing and not other:
+        yield Finding("ok", "packages", f"all {len(wanted)} in the versions that were tested")
+
+
+def _snakemake() -> Iterator[Finding]:
+    # Snakemake, too, finds them by the names of their modules.
+    modules = sorted(module.name.replace("_", "-") for module in pkgutil.iter_modules() if PLUGIN.match(module.name))
+    plugins = [f"{name.removeprefix('snakemake-')} {_version(name)}" for name in modules]
+    said = ", ".join([f"snakemake {_version('snakemake')}", *plugins])
+    if which("sbatch") and not _version(SLURM):
+        yield Finding("note", "snakemake", f"{said}; this is a SLURM cluster, and {SLURM} is missing.", "make install")
+    else:
+        yield Finding("ok", "snakemake", said)
+
+
+def _encoders(backend: str) -> Iterator[Finding]:
+    faults = {"pyav": _fault_of_pyav(), "ffmpeg": _fault_of_ffmpeg()}
+    if fault := faults[backend]:
+        other = next(name for name in faults if name != backend)
+        remedy = (
+            "make install" if faults[other] else f"make install, or training: {{recompression: {{backend: {other}}}}}"
+        )
+        yield Finding("stops", "encoder", f"{fault}, and trainings encode clips with it", remedy)
+    else:
+        unused = [fault for name, fault in faults.items() if fault and name != backend]
+        yield Finding("ok", "encoder", "; ".join([f"libx264 in {backend}, which trainings use", *unused]))
+
+
+def _fault_of_pyav() -> str:
+    import av
+
+    try:
+        av.Codec("libx264", "w")
+    except (av.FFmpegError, ValueError):
+        return f"PyAV {av.__version__} has no libx264"
+    return ""
+
+
+def _fault_of_ffmpeg() -> str:
+    import imageio_ffmpeg
+
+    try:
+        program = imageio_ffmpeg.get_ffmpeg_exe()
+        listed = subprocess.run([program, "-hide_banner", "-encoders"], capture_output=True, text=True, timeout=60)
+    except (OSError, RuntimeError, subprocess.SubprocessError) as error:
+        return f"the ffmpeg program does not run ({error})"
+    return "" if " libx264 " in listed.stdout else f"{program} has no libx264"
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return ""

@@ -1,0 +1,1 @@
+"""Aligned tracks to pairs of clips: cutting, comparing, pairing, and reading them again."""

@@ -1,0 +1,125 @@
+"""Fitting how confident the scores should be, on validation clips."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from dfdc.seeding import generator
+from dfdc.stages.evaluation.metrics import log_loss
+from dfdc.stages.prediction.ensemble import EnsembleSettings, combine_each
+
+# What can be fitted, and within which limits.
+LIMITS = {"exponent": (0.1, 2.0), "temperature": (0.1, 10.0)}
+FOLDS = 5
+GRID = 33
+STEPS = 40
+
+
+def fit(
+    kind: str,
+    probabilities: np.ndarray,
+    numbers: np.ndarray,
+    labels: np.ndarray,
+    settings: EnsembleSettings,
+) -> float:
+    """The exponent or the temperature (``kind``) with which the log loss of N clips is least.
+
+    Each face has a probability and the number of its clip, each clip a label. The logarithm of the number is looked
+    for on a grid, then by golden section around the best place of the grid, within ``LIMITS``.
+    """
+
+    def loss(logarithm: float) -> float:
+        moved = with_value(settings, kind, math.exp(logarithm))
+        return log_loss(labels, combine_each(probabilities, numbers, len(labels), moved))
+
+    low, high = map(math.log, LIMITS[kind])
+    return math.exp(_minimum(loss, low, high))
+
+
+def calibrate(
+    probabilities: np.ndarray,
+    numbers: np.ndarray,
+    labels: np.ndarray,
+    sources: Sequence[str],
+    settings: EnsembleSettings,
+) -> dict[str, Any]:
+    """The published exponent beside a fitted one and a fitted temperature, with the log loss of each on the same clips.
+
+    ``log_loss`` of a fitted number is on what it was fitted on. ``log_loss_left_out`` is the honest one: each fifth of
+    the sources is scored with the number fitted on the other four. ``as_given`` moves no probability, it only clips.
+    Without clips there are no numbers, and with a single source nothing can be left out.
+    """
+    held = len(labels) > 0
+
+    def loss(settings: EnsembleSettings) -> float | None:
+        return log_loss(labels, combine_each(probabilities, numbers, len(labels), settings)) if held else None
+
+    result = {
+        "clips": len(labels),
+        "sources": len(set(sources)),
+        "clip": list(settings.clip),
+        "published": {"exponent": settings.exponent, "log_loss": loss(settings)},
+        "as_given": {"exponent": 1.0, "log_loss": loss(with_value(settings, "exponent", 1.0))},
+    }
+    for kind, limits in LIMITS.items():
+        value = fit(kind, probabilities, numbers, labels, settings) if held else None
+        result[kind] = {
+            kind: value,
+            "log_loss": loss(with_value(settings, kind, value)) if held else None,
+            "log_loss_left_out": _loss_left_out(kind, probabilities, numbers, labels, sources, settings),
+            "at_limit": held and bool(np.isclose(value, limits, rtol=1e-3).any()),
+        }
+    return result
+
+
+def with_value(settings: EnsembleSettings, kind: str, value: float) -> EnsembleSettings:
+    """The settings with another exponent and no temperature, or with a temperature."""
+    return replace(settings, **({"temperature": None} | {kind: value}))
+
+
+def _loss_left_out(
+    kind: str,
+    probabilities: np.ndarray,
+    numbers: np.ndarray,
+    labels: np.ndarray,
+    sources: Sequence[str],
+    settings: EnsembleSettings,
+) -> float | None:
+    names = sorted(set(sources), key=lambda source: generator(0, "calibration fold", source).random())
+    folds = min(FOLDS, len(names))
+    if folds < 2:
+        return None
+    fold_of_source = {name: number % folds for number, name in enumerate(names)}
+    fold_of = np.array([fold_of_source[source] for source in sources])
+    scores = np.zeros(len(labels))
+    for fold in range(folds):
+        left_out = fold_of == fold
+        kept = ~left_out[numbers]
+        renumbered = np.cumsum(~left_out) - 1
+        value = fit(kind, probabilities[kept], renumbered[numbers[kept]], labels[~left_out], settings)
+        moved = with_value(settings, kind, value)
+        scores[left_out] = combine_each(probabilities, numbers, len(labels), moved)[left_out]
+    return log_loss(labels, scores)
+
+
+def _minimum(function: Callable[[float], float], low: float, high: float) -> float:
+    """Where a function is least: the best place of a grid, then golden section between its neighbours."""
+    grid = np.linspace(low, high, GRID)
+    best = int(np.argmin([function(place) for place in grid]))
+    left, right = grid[max(best - 1, 0)], grid[min(best + 1, GRID - 1)]
+    ratio = (math.sqrt(5) - 1) / 2
+    inner, outer = right - ratio * (right - left), left + ratio * (right - left)
+    of_inner, of_outer = function(inner), function(outer)
+    for _ in range(STEPS):
+        if of_inner <= of_outer:
+            right, outer, of_outer = outer, inner, of_inner
+            inner = right - ratio * (right - left)
+            of_inner = function(inner)
+        else:
+            left, inner, of_inner = inner, outer, of_outer
+            outer = left + ratio * (right - left)
+            of_outer = function(outer)
+    return float((left + right) / 2)

@@ -1,0 +1,206 @@
+"""How good the scores of videos, or of clips, are when the labels are known."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from dfdc.data.labels import Label
+from dfdc.data.tables import boxes_of
+from dfdc.stages.evaluation.intervals import BINS, LEVEL, MEASURES, REPLICATES, intervals, measure
+from dfdc.stages.evaluation.metrics import LOG_LOSS_CLIP
+from dfdc.stages.prediction.ensemble import EnsembleSettings, combine_each, faces_of
+
+# Where groups begin: faces by their height in pixels, videos by frames a second and by their shorter side in pixels.
+FACE_HEIGHTS = (64, 128, 256)
+FRAME_RATES = (20, 28, 32)
+RESOLUTIONS = (360, 720, 1080)
+MANY_TRACKS = 3
+
+# What the numbers are that an evaluation gives.
+ABOUT = {
+    "log_loss_clip": LOG_LOSS_CLIP,
+    "calibration_bins": BINS,
+    "intervals": {"level": LEVEL, "replicates": REPLICATES, "over": "sources"},
+}
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Things to be scored (videos or clips) whose labels, 0 or 1, are known, and what models say of their faces.
+
+    ``sources``: the source video of each; ``faces``: for each model the number of its thing and the probability of
+    each face.
+    """
+
+    names: Sequence[str]
+    labels: np.ndarray
+    sources: Sequence[str]
+    faces: Mapping[str, tuple[np.ndarray, np.ndarray]]
+
+    def scores(self, models: Sequence[str], settings: EnsembleSettings) -> np.ndarray:
+        """The score of each thing, by some of the models together."""
+        numbers, probabilities = self.faces_of(models)
+        return combine_each(probabilities, numbers, len(self.names), settings)
+
+    def faces_of(self, models: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """The faces of some models together: numbers of things, and probabilities."""
+        chosen = [self.faces[model] for model in models]
+        return np.concatenate([face[0] for face in chosen]), np.concatenate([face[1] for face in chosen])
+
+
+def evaluate(
+    labels: Mapping[str, Label],
+    videos: Sequence[Mapping[str, Any]],
+    tracks: Sequence[pa.Table],
+    scores_of: Mapping[str, Sequence[pa.Table]],
+    settings: EnsembleSettings,
+    calibration: str = "published",
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """How good each model, each pair of models and all together are on test videos: the numbers, and the scores.
+
+    ``videos`` are rows of the tables of test videos, ``tracks`` the tables of their tracks, ``scores_of`` the tables
+    of scores of each model; ``calibration`` names that of the settings. The scores are rows of the table
+    ``evaluated``. Groups of videos are measured for all models together; a group of fakes made by one method has all
+    real videos beside it.
+    """
+    about = {video["video"]: video for video in videos}
+    names = sorted(set(about) & set(labels))
+    of_labels = [labels[name] for name in names]
+    answers = Answers(
+        names,
+        np.array([label.fake for label in of_labels], np.int64),
+        [label.source for label in of_labels],
+        {model: faces_of(names, tables) for model, tables in scores_of.items()},
+    )
+    result, scores = compare(answers, settings, "videos")
+    faces = _faces_in(names, tracks)
+    keys = {
+        "face_height": [between(faces[name][1], FACE_HEIGHTS, "pixels") for name in names],
+        "tracks": [_count(faces[name][0]) for name in names],
+        "frame_rate": [between(about[name]["fps"], FRAME_RATES, "frames a second") for name in names],
+        "resolution": [between(_shorter_side(about[name]), RESOLUTIONS, "pixels") for name in names],
+        "method": [label.method for label in of_labels],
+    }
+    rows = [
+        {
+            "part": "",
+            "video": name,
+            "clip": None,
+            "source": label.source,
+            "method": label.method,
+            "label": label.fake,
+            "condition": "test",
+            "models": models,
+            "calibration": calibration,
+            "score": score,
+        }
+        for models, of_videos in scores.items()
+        for name, label, score in zip(names, of_labels, of_videos.tolist(), strict=True)
+    ]
+    return {
+        **result,
+        "calibration": calibration,
+        "groups": groups(answers, scores["ensemble"], keys, "videos"),
+        "videos": {
+            "total": len(about),
+            "labelled": len(names),
+            "by_status": dict(sorted(Counter(video["status"] for video in videos).items())),
+        },
+        **ABOUT,
+    }, rows
+
+
+def compare(answers: Answers, settings: EnsembleSettings, things: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Measures and scores of the ensemble, of each model, and of each pair of models.
+
+    ``things`` is what they are counted as: videos or clips. The scores have the keys ensemble, the names of the
+    models, and those of pairs as "one + other".
+    """
+    models = sorted(answers.faces)
+    wanted = {
+        "models": {model: [model] for model in models},
+        "pairs": {" + ".join(pair): list(pair) for pair in combinations(models, 2)},
+    }
+    ensemble = answers.scores(models, settings)
+    result = {"ensemble": report(answers.labels, ensemble, answers.sources, things)}
+    scores: dict[str, np.ndarray] = {}
+    for kind, combined in wanted.items():
+        scores |= {name: answers.scores(together, settings) for name, together in combined.items()}
+        result[kind] = {name: report(answers.labels, scores[name], answers.sources, things) for name in combined}
+    return result, scores | {"ensemble": ensemble}  # last: a model may have that name
+
+
+def report(labels: np.ndarray, scores: np.ndarray, sources: Sequence[str], things: str) -> dict[str, Any]:
+    """The measures of some scores, how many there are, of how many sources, and the intervals of the measures."""
+    if len(labels) == 0:
+        return {things: 0, "sources": 0, **dict.fromkeys(MEASURES), "intervals": dict.fromkeys(MEASURES)}
+    return {
+        things: len(labels),
+        "sources": len(set(sources)),
+        **measure(labels, scores),
+        "intervals": intervals(labels, scores, sources),
+    }
+
+
+def groups(
+    answers: Answers, scores: np.ndarray, keys: Mapping[str, Sequence[str]], things: str
+) -> dict[str, dict[str, Any]]:
+    """Reports for groups: ``keys`` gives for each kind of group the group of each thing, or "" for none.
+
+    Where real ones have no group of a kind, as no method made them, all of them stand beside each group.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for kind, of_each in keys.items():
+        group_of = np.array(of_each, dtype=str)
+        everywhere = (answers.labels == 0) & (group_of == "")
+        found[kind] = {}
+        for group in dict.fromkeys(sorted(filter(None, of_each), key=_natural)):
+            chosen = np.flatnonzero((group_of == group) | everywhere)
+            sources = [answers.sources[number] for number in chosen]
+            found[kind][group] = report(answers.labels[chosen], scores[chosen], sources, things)
+    return found
+
+
+def between(value: float | None, limits: Sequence[float], unit: str) -> str:
+    """The group of a number between limits, in words; "unknown" for None and 0."""
+    if not value or np.isnan(value):
+        return "unknown"
+    place = int(np.searchsorted(limits, value, "right"))
+    if place == 0:
+        return f"below {limits[0]} {unit}"
+    if place == len(limits):
+        return f"{limits[-1]} {unit} or more"
+    return f"{limits[place - 1]} to {limits[place]} {unit}"
+
+
+def _natural(group: str) -> tuple[int, int, str]:
+    """Groups in the order of the numbers that they begin with, "below" first and "unknown" last."""
+    digits = "".join(character for character in group.split(" ")[0] if character.isdigit())
+    rank = 0 if group.startswith("below") else 2 if group == "unknown" else 1
+    return rank, int(digits or 0), group
+
+
+def _faces_in(names: Sequence[str], tracks: Sequence[pa.Table]) -> dict[str, tuple[int, float | None]]:
+    """For each video the number of its tracks, and the median height of its faces."""
+    table = pa.concat_tables(tracks)
+    boxes = boxes_of(table["box"])
+    faces = pd.DataFrame(
+        {"video": table["video"].to_pandas(), "track": table["track"].to_numpy(), "height": boxes[:, 3] - boxes[:, 1]}
+    ).groupby("video")
+    counts, heights = faces["track"].nunique(), faces["height"].median()
+    return {name: (int(counts.get(name, 0)), heights.get(name)) for name in names}
+
+
+def _count(tracks: int) -> str:
+    return f"{tracks}" if tracks < MANY_TRACKS else f"{MANY_TRACKS} or more"
+
+
+def _shorter_side(video: Mapping[str, Any]) -> int | None:
+    sides = (video["width"], video["height"])
+    return None if None in sides else min(sides)

@@ -1,0 +1,93 @@
+"""How good the models are on validation clips, and what calibration these ask for."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from dfdc.stages.evaluation.calibration import LIMITS, calibrate, with_value
+from dfdc.stages.evaluation.report import ABOUT, FACE_HEIGHTS, Answers, between, compare, groups
+from dfdc.stages.prediction.ensemble import EnsembleSettings
+
+PLAIN = "plain"
+
+
+def evaluate_validation(
+    scores_of: Mapping[str, pa.Table],
+    methods: Mapping[tuple[str, str], str],
+    enlarge: float,
+    settings: EnsembleSettings,
+) -> tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]]]:
+    """How good each model, each pair of models and all together are on single clips: numbers, calibration, scores.
+
+    ``scores_of`` has the table of validation scores of each model, ``methods`` for a part and a fake of it how it was
+    made, where that is known; ``enlarge`` is how many times the boxes of the clips were enlarged. The numbers are
+    given for each condition, for groups of the plain clips too; the calibration (see ``calibration.calibrate``)
+    is of the plain clips. The scores are rows of the table ``evaluated``.
+
+    A clip counts as a video does in prediction, but for the frames: here each model looks at those that it takes from a
+    clip in training, so that the share of each model in an ensemble is that of its frames.
+    """
+    models = sorted(scores_of)
+    frames = pd.concat([scores_of[model].to_pandas().assign(model=model) for model in models])
+    conditions, rows = {}, []
+    for condition in dict.fromkeys([PLAIN, *frames["condition"]]):
+        clips, answers = _answers(frames[frames["condition"] == condition], models, methods)
+        conditions[condition], scores = compare(answers, settings, "clips")
+        rows += (row for name in scores for row in _rows(clips, condition, name, "published", scores[name]))
+
+    clips, answers = _answers(frames[frames["condition"] == PLAIN], models, methods)
+    heights = [between(height / enlarge, FACE_HEIGHTS, "pixels") for height in clips["height"]]
+    keys = {"face_height": heights, "method": list(clips["method"])}
+    numbers, probabilities = answers.faces_of(models)
+    calibration = calibrate(probabilities, numbers, answers.labels, answers.sources, settings)
+    for kind in LIMITS:
+        if calibration[kind][kind] is not None:
+            fitted = with_value(settings, kind, calibration[kind][kind])
+            rows += _rows(clips, PLAIN, "ensemble", kind, answers.scores(models, fitted))
+    of_groups = groups(answers, answers.scores(models, settings), keys, "clips")
+    return {"conditions": conditions, "groups": of_groups, **ABOUT}, calibration, rows
+
+
+def _rows(
+    clips: pd.DataFrame, condition: str, models: str, calibration: str, scores: np.ndarray
+) -> Iterator[dict[str, Any]]:
+    """Rows of the table ``evaluated``, one for each clip."""
+    for clip, score in zip(clips.itertuples(), scores.tolist(), strict=True):
+        yield {
+            "part": clip.part,
+            "video": clip.real if clip.label == "REAL" else clip.fake,
+            "clip": clip.clip,
+            "source": f"{clip.part}/{clip.real}",
+            "method": clip.method,
+            "label": int(clip.label == "FAKE"),
+            "condition": condition,
+            "models": models,
+            "calibration": calibration,
+            "score": score,
+        }
+
+
+def _answers(
+    frames: pd.DataFrame, models: list[str], methods: Mapping[tuple[str, str], str]
+) -> tuple[pd.DataFrame, Answers]:
+    """The clips that some frames are of, sorted, and what the models say of them."""
+    key = ["part", "real", "fake", "label", "clip"]
+    clips = frames.drop_duplicates(key)[[*key, "height"]].sort_values(key, ignore_index=True)
+    clips["method"] = [
+        methods.get((clip.part, clip.fake), "") if clip.label == "FAKE" else "" for clip in clips.itertuples()
+    ]
+    number_of = pd.MultiIndex.from_frame(clips[["part", "clip"]])
+    faces = {}
+    for model in models:
+        of_model = frames[frames["model"] == model]
+        numbers = number_of.get_indexer(pd.MultiIndex.from_frame(of_model[["part", "clip"]]))
+        faces[model] = numbers.astype(np.int64), of_model["probability"].to_numpy()
+    return clips, Answers(
+        [f"{clip.part}/{clip.clip}" for clip in clips.itertuples()],
+        (clips["label"] == "FAKE").to_numpy().astype(np.int64),
+        [f"{clip.part}/{clip.real}" for clip in clips.itertuples()],
+        faces,
+    )

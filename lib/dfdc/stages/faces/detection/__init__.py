@@ -1,0 +1,1 @@
+"""Faces in videos: one interface for all detectors."""

@@ -1,0 +1,123 @@
+"""The DSFD detector: resized frames in, boxes in pixels of the frames out."""
+
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dfdc.stages.faces.detection.dsfd.boxes import suppress
+from dfdc.stages.faces.detection.dsfd.inputs import RESIZE_RULES, network_input
+from dfdc.stages.faces.detection.dsfd.weights import load_dsfd
+from dfdc.stages.faces.detection.resize import Resize, Resized
+from dfdc.stages.faces.detection.settings import DetectionSettings
+from dfdc.system.errors import UserError
+
+
+class DSFDDetector:
+    """Finds faces with DSFD, on a CPU or a GPU."""
+
+    def __init__(
+        self,
+        weights: str | Path,
+        resize: str,
+        size: int = 512,
+        threshold: float = 0.3,
+        device: str | torch.device = "cpu",
+        batch_size: int = 16,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        """Load the weights, a ``.pth`` file, onto a device.
+
+        ``resize`` says what ``size`` (pixels) is: "area" makes frames as large as a square with that side,
+        "longer_side" gives their longer side that length. Boxes with a score above ``threshold`` (0-1) are
+        kept. On a GPU up to ``batch_size`` frames go through the network at once; on a CPU each goes alone.
+        ``dtype`` is what the network computes in; None means float32 on a CPU, and on a GPU bfloat16, or
+        float16 where the GPU has no bfloat16.
+
+        Raises UserError if the weights are missing or do not fit.
+        """
+        rule, self.multiple = RESIZE_RULES[resize]
+        self.prepare = Resize(rule, size)
+        self.threshold = threshold
+        self.device = torch.device(device)
+        # On a CPU batches save no time, and the last bits of a result would depend on who shares the batch.
+        self.batch_size = 1 if self.device.type == "cpu" else batch_size
+        self.dtype = dtype or _fastest_dtype(self.device)
+        self.weights = weights
+        self.network = load_dsfd(weights).to(self.device, memory_format=torch.channels_last)
+
+    def detect(self, prepared: list[Resized]) -> list[np.ndarray]:
+        """Find the faces in some frames that ``prepare`` resized.
+
+        Gives for each, in order, an N x 5 float32 array of x1, y1, x2, y2 in pixels of the frame (which a box may
+        overstep) and the score, best first. Raises UserError if the network's output is not finite.
+        """
+        by_shape = defaultdict(list)
+        for index, one in enumerate(prepared):
+            by_shape[one.image.shape].append(index)
+        faces = {}
+        for indices in by_shape.values():
+            for start in range(0, len(indices), self.batch_size):
+                batch = indices[start : start + self.batch_size]
+                faces.update(zip(batch, self._detect([prepared[index] for index in batch]), strict=True))
+        return [faces[index] for index in range(len(prepared))]
+
+    @torch.inference_mode()
+    def _detect(self, prepared: list[Resized]) -> list[np.ndarray]:
+        """The faces in images of one shape."""
+        images = network_input([one.image for one in prepared], self.multiple, self.device)
+        image, boxes, score = self._run(images)
+        faces = torch.cat((boxes, score[:, None]), dim=1).cpu().numpy()
+        image = image.cpu().numpy()
+        height, width = images.shape[-2:]  # padding included, as in the unit of the boxes
+        found = []
+        for index, one in enumerate(prepared):
+            of_image = faces[image == index]
+            of_image[:, [0, 2]] *= width / one.scale[0]
+            of_image[:, [1, 3]] *= height / one.scale[1]
+            found.append(suppress(of_image))
+        return found
+
+    def _run(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The network's faces above the threshold, as ``DSFD.forward`` gives them.
+
+        The published system lets scores above 0.01 into the suppression and applies its own, higher threshold
+        to what that leaves. The higher threshold alone gives the same boxes: only a box with a higher score
+        removes another, so those below the threshold remove none above it, and the best 5,000 of all and of
+        those above it are the same as far as they are above it.
+        """
+        # Activations above 65,504 do not fit float16; such a batch is computed again in float32.
+        for dtype in dict.fromkeys((self.dtype, torch.float32)):
+            with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
+                try:
+                    return self.network(images, self.threshold)
+                except FloatingPointError as error:
+                    cause = error
+        raise UserError(
+            f"The face detector DSFD gives values that are not finite numbers. Its weights, {self.weights}, "
+            "are damaged: copy or download them again."
+        ) from cause
+
+
+def _fastest_dtype(device: torch.device) -> torch.dtype:
+    if device.type != "cuda":
+        return torch.float32
+    has_bfloat16 = torch.cuda.get_device_capability(device) >= (8, 0)
+    return torch.bfloat16 if has_bfloat16 else torch.float16
+
+
+def build(settings: DetectionSettings, device: str, batch_size: int) -> DSFDDetector:
+    """The detector with some settings, on a device."""
+    if device == "cpu":
+        # One thread a process, on however many cores: sums depend on the number of threads to the last digits.
+        torch.set_num_threads(1)
+    return DSFDDetector(
+        settings.weights,
+        resize=settings.resize,
+        size=settings.size,
+        threshold=settings.threshold,
+        device=device,
+        batch_size=batch_size,
+    )

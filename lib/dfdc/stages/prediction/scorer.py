@@ -1,0 +1,103 @@
+"""From faces of test videos to a probability for each."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from dfdc.data.store import Store
+from dfdc.networks.efficientnet import build_model
+from dfdc.networks.inputs import CropPolicy, center_transform, normalise
+from dfdc.networks.weights.files import read_metadata
+from dfdc.networks.weights.load import load_weights
+from dfdc.system.errors import UserError
+from dfdc.system.progress import progress
+
+# Pictures that go through a network together. A video's faces never share a batch with another's, and this is no
+# setting, so that a score does not depend on what else is scored (float sums depend on the shapes of batches).
+BATCH = 64
+
+
+class Scorer:
+    """A network with finished weights, and the preprocessing that is written in them."""
+
+    def __init__(self, weights: Path, device: torch.device) -> None:
+        """Load exported weights. Raises UserError if the file is missing or is not what it says."""
+        about = read_metadata(weights)
+        if missing := {"kind", "crop", "architecture", "sequence_length"} - set(about):
+            raise UserError(
+                f"{weights} says nothing of its {', '.join(sorted(missing))}: it is no file that export_weights wrote. "
+                "Name it as models.<name>.weights in the config; it is then exported with what the config says."
+            )
+        self.kind: str = about["kind"]
+        self.crop = CropPolicy(**about["crop"])
+        self.sequence_length: int = about["sequence_length"]
+        self.device = device
+        size = (self.crop.height, self.crop.width)
+        self.model = build_model(about["architecture"], self.kind, size, self.sequence_length)
+        self.model.load_state_dict(load_weights(weights, about["architecture"], self.kind))
+        self.model = self.model.eval().to(device)
+
+    @torch.inference_mode()
+    def __call__(self, units: Sequence[Sequence[np.ndarray]], flips: Sequence[bool]) -> list[np.ndarray]:
+        """The probabilities of the pictures of each unit (a face, or the faces of a window), in order.
+
+        All units have the same number of pictures, RGB uint8 of any size; those with a flip are mirrored.
+        """
+        pictures = np.stack(
+            [
+                center_transform(picture, self.crop, flip)
+                for unit, flip in zip(units, flips, strict=True)
+                for picture in unit
+            ]
+        )
+        length = len(units[0])
+        size = max(BATCH // length, 1) * length  # a window is not torn apart
+        probabilities = []
+        for start in range(0, len(pictures), size):
+            batch = normalise(torch.from_numpy(pictures[start : start + size]).to(self.device))
+            with torch.autocast(self.device.type, torch.float16, enabled=self.device.type == "cuda"):
+                logits = self.model(batch)
+            probabilities.append(torch.sigmoid(logits.float()).squeeze(1).cpu().numpy())
+        return list(np.concatenate(probabilities).reshape(-1, length))
+
+
+def score(
+    crops: Sequence[Mapping[str, Any]], store: Store, scorer: Scorer, of: int, take: Sequence[int]
+) -> list[dict[str, Any]]:
+    """Rows of the table of scores of one model: one for each picture that it looks at.
+
+    ``crops`` are rows of the table of crops. The model takes those of its kind whose ordinal, modulo ``of``, is in
+    ``take``. Every other face or window of a track, starting with the first, is mirrored.
+    """
+    mine: dict[str, list[Mapping[str, Any]]] = {}
+    for crop in crops:
+        if crop["kind"] == scorer.kind and crop["ordinal"] % of in take:
+            mine.setdefault(crop["video"], []).append(crop)
+    rows = []
+    for video, of_video in progress(mine.items(), len(mine), "videos"):
+        length = len(of_video[0]["frames"])
+        if scorer.kind == "sequence" and length != scorer.sequence_length:
+            cut, wanted = length, scorer.sequence_length
+            raise UserError(
+                f"These weights are for windows of {wanted} frames, but the faces were cut in windows of {cut}. "
+                f"Set prediction.sequence_length in the config to {wanted}."
+            )
+        # A batch at a time: the pictures of a long video would fill the memory.
+        size = max(BATCH // length, 1)
+        for chunk in (of_video[start : start + size] for start in range(0, len(of_video), size)):
+            units = [store.read(crop["batch"]) for crop in chunk]
+            found = scorer(units, [crop["ordinal"] % 2 == 0 for crop in chunk])
+            if not np.isfinite(found).all():
+                raise UserError(
+                    f"The network gives no number for some faces of {video}. Its weights are damaged, or too large for "
+                    "half precision: set speed.device to cpu in the config to see which."
+                )
+            for crop, probabilities in zip(chunk, found, strict=True):
+                rows += (
+                    {"video": video, "track": crop["track"], "frame": frame, "probability": probability}
+                    for frame, probability in zip(crop["frames"], probabilities.tolist(), strict=True)
+                )
+    return rows

@@ -1,0 +1,289 @@
+"""From any videos to their scores, one after the other: what the workflow does in stages, without its files.
+
+Worker processes find the faces of a video and cut them, into a file, and this process judges them. What is held in
+memory does not grow with the length of a video.
+"""
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from dfdc.data.schemas.faces import DETECTIONS
+from dfdc.data.schemas.tracks import TRACKS
+from dfdc.data.store import Store
+from dfdc.data.tables import schemas
+from dfdc.networks.weights.export import export_weights
+from dfdc.networks.weights.find import Member
+from dfdc.stages.faces.detection.batches import detect_in_batches
+from dfdc.stages.faces.detection.detectors import build_detector
+from dfdc.stages.faces.detection.settings import DetectionSettings
+from dfdc.stages.faces.detection.videos import Detector, VideoFaces, detect_video, unreadable
+from dfdc.stages.faces.tracking import TrackerSettings, build_tracks, tracks_of
+from dfdc.stages.prediction.crops import CropSettings, crop_video
+from dfdc.stages.prediction.ensemble import EnsembleSettings, combine, ensemble_settings
+from dfdc.stages.prediction.scorer import Scorer, score
+from dfdc.system.pool import Kind, work_on
+
+SCHEMAS = schemas()
+
+BIN = 1.0  # seconds of a track whose scores are combined where the score is told over time
+
+
+@dataclass(frozen=True)
+class ScoringSettings:
+    """What the stages of the workflow's test half are told; about ``fps`` frames of a second are looked at."""
+
+    detection: DetectionSettings
+    fps: float
+    tracking: TrackerSettings
+    crops: CropSettings
+    ensemble: EnsembleSettings
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any], members: Sequence[Member]) -> "ScoringSettings":
+        """Take them from a whole config, for some of its models.
+
+        Raises UserError if it asks for a fitted calibration, and the run that the weights are from has none.
+        """
+        prediction = config["prediction"]
+        keys = ("enlarge", "frame_every", "sequence_every", "sequence_length")
+        return cls(
+            DetectionSettings(**config["detection"]["test"]),
+            prediction["fps"],
+            TrackerSettings(**config["tracking"]["test"]),
+            CropSettings(
+                **{key: prediction[key] for key in keys}, kinds=tuple(sorted({one.model["kind"] for one in members}))
+            ),
+            ensemble_settings(config["ensemble"], _calibration(members)),
+        )
+
+
+def _calibration(members: Sequence[Member]) -> Path:
+    """Where the run that made some weights (results/models/{model}/…) has the calibration that was fitted for them."""
+    # Not by counting parents: weights may lie in a folder of the root (/weights/re.pth), as in containers.
+    return Path(os.path.normpath(members[0].path.absolute().parent / "../../validation/calibration.json"))
+
+
+@dataclass(frozen=True)
+class TrackScores:
+    """A face that was followed: its number, its kept frames, its box (N x 4) at each, and what each model says.
+
+    ``scores`` gives for each model the numbers of the frames that it looked at and the probability of each of being
+    fake; a frame can come twice, in windows that overlap.
+    """
+
+    number: int
+    frames: list[int]
+    boxes: np.ndarray
+    scores: dict[str, tuple[np.ndarray, np.ndarray]]
+
+    def probabilities(self) -> np.ndarray:
+        """Those of all models, one after the other."""
+        return np.concatenate([probabilities for _, probabilities in self.scores.values()])
+
+    def probability(self, settings: EnsembleSettings) -> float:
+        """The score of this track alone, combined as a video's."""
+        return combine(self.probabilities(), settings)
+
+    def over_time(self, fps: float, settings: EnsembleSettings) -> list[tuple[float, float]]:
+        """The start of each second in which the face was judged, in seconds, and its score, combined as a video's."""
+        frames = np.concatenate([frames for frames, _ in self.scores.values()])
+        bins = np.floor(frames / fps / BIN).astype(int)
+        return [(int(one) * BIN, combine(self.probabilities()[bins == one], settings)) for one in np.unique(bins)]
+
+
+@dataclass(frozen=True)
+class VideoScore:
+    """What is known of a video when it has been judged.
+
+    ``probability`` of being fake. ``row`` is its row of the table of test videos, whose status may also be ``no
+    track``: there were faces, and none was followed for so long that a model could look at it. ``crops`` are rows of
+    the table of crops, ``store`` holds their pictures and is there until the next video is asked for; it is None
+    where nothing was cut. ``seconds`` that it took.
+    """
+
+    path: Path
+    row: Mapping[str, Any]
+    probability: float
+    tracks: list[TrackScores]
+    crops: list[dict[str, Any]]
+    store: Store | None
+    seconds: float
+
+    def frames_used(self) -> int:
+        """How many frames of the video a model has looked at."""
+        return len({frame for track in self.tracks for frames, _ in track.scores.values() for frame in frames.tolist()})
+
+
+def score_videos(
+    paths: Sequence[Path],
+    members: Sequence[Member],
+    settings: ScoringSettings,
+    device: torch.device,
+    workers: int,
+    batch_size: int,
+    video_timeout: float | None,
+    folder: Path,
+) -> Iterator[VideoScore]:
+    """Score videos with the models of an ensemble; each is given as soon as it is done, so the order may differ.
+
+    The numbers are those of the workflow with the same settings. ``workers`` processes decode (and, without a GPU,
+    detect). ``folder`` is for temporary files, which are deleted: the faces of up to ``workers`` videos at a time. A
+    video that cannot be read, takes longer than ``video_timeout`` seconds or crashes a worker has a score, too:
+    ``settings.ensemble.unknown``. Raises UserError if weights do not fit, or for a GPU that is too small.
+    """
+    judges = [(member, _scorer(member, folder, device)) for member in members]
+    with contextlib.closing(_found(paths, settings, device, workers, batch_size, video_timeout, folder)) as videos:
+        for found in videos:
+            yield _judged(found, judges, settings.ensemble)
+            found.store.unlink(missing_ok=True)
+
+
+def _scorer(member: Member, folder: Path, device: torch.device) -> Scorer:
+    """Load weights by the way of the workflow, which exports them first: in half precision they are others."""
+    exported = folder / "weights.safetensors"
+    export_weights(member.path, member.name, member.model, exported)
+    scorer = Scorer(exported, device)
+    exported.unlink()
+    return scorer
+
+
+@dataclass(frozen=True)
+class _Video:
+    """A video on its way to a worker, with its number and, if somebody has looked for them already, its faces."""
+
+    number: int
+    path: Path
+    faces: VideoFaces | None = None
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What a worker has found in a video. It has written the crops to ``store``."""
+
+    path: Path
+    row: dict[str, Any]
+    store: Path
+    tracks: dict[int, tuple[list[int], np.ndarray]] = field(default_factory=dict)
+    crops: list[dict[str, Any]] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class _Finder:
+    """What a worker does: it looks for faces, unless that was done, follows them, and cuts them."""
+
+    settings: ScoringSettings
+    folder: Path
+    detects: bool
+
+    def store(self, video: _Video) -> Path:
+        return self.folder / f"{video.number}.arrow"
+
+    def prepare(self) -> Callable[[_Video], _Found]:
+        detector = build_detector(self.settings.detection, "cpu", 1) if self.detects else None
+        return lambda video: self.find(video, detector)
+
+    def find(self, video: _Video, detector: Detector | None) -> _Found:
+        begun = time.monotonic()
+        settings, every = self.settings, self.settings.detection.every
+        faces = video.faces or detect_video(video.path, detector, every, settings.fps)
+        row, name = faces.row, faces.row["video"]
+        rows = build_tracks(
+            _table(DETECTIONS, faces.detections()),
+            {name: row["frames"]},
+            {name: row["step"] * every},
+            settings.tracking,
+            keep_every={name: row["step"]},
+        )
+        tracks = tracks_of(_table(TRACKS, rows)).get(name, {})
+        crops: list[dict[str, Any]] = []
+        if tracks:
+            crops, reason = crop_video(video.path, tracks, row, self.store(video), settings.crops)
+            row |= {"status": "unreadable", "reason": reason} if reason else {}
+        return _Found(video.path, row, self.store(video), tracks, crops, time.monotonic() - begun)
+
+
+def _table(schema: pa.Schema, rows: Any) -> pa.Table:
+    """Rows as a table gives them back: boxes and scores in single precision."""
+    return pa.Table.from_pylist(list(rows), schema)
+
+
+def _found(
+    paths: Sequence[Path],
+    settings: ScoringSettings,
+    device: torch.device,
+    workers: int,
+    batch_size: int,
+    limit: float | None,
+    folder: Path,
+) -> Iterator[_Found]:
+    """What workers have found in the videos, as soon as they have."""
+    videos: Iterator[_Video] = (_Video(number, path) for number, path in enumerate(paths))
+    on_gpu = device.type == "cuda" and settings.detection.detector != "yunet"
+    if on_gpu:
+        detector = build_detector(settings.detection, str(device), batch_size)
+        detected = detect_in_batches(
+            paths, detector, settings.detection.every, settings.fps, workers, batch_size, limit
+        )
+        videos = (_Video(number, path, faces) for number, (path, faces) in enumerate(zip(paths, detected, strict=True)))
+        workers = max(workers // 4, 1)  # the others are busy with decoding for the detector
+    finder = _Finder(settings, folder, detects=not on_gpu)
+    with contextlib.closing(work_on(finder.prepare, videos, workers, limit)) as events:
+        for event in events:
+            if event.kind is Kind.ERROR:
+                raise event.value
+            if event.kind is Kind.FAILURE:
+                row = unreadable(event.item.path, settings.fps, event.value).row
+                yield _Found(event.item.path, row, finder.store(event.item), seconds=limit or 0.0)
+            else:
+                yield event.value
+
+
+def _judged(found: _Found, judges: Sequence[tuple[Member, Scorer]], settings: EnsembleSettings) -> VideoScore:
+    begun = time.monotonic()
+    store = _ReadStore(found.store) if found.crops else None
+    of_track: dict[int, dict[str, tuple[list[int], list[float]]]] = {}
+    probabilities: list[float] = []
+    for member, scorer in judges:
+        for row in score(found.crops, store, scorer, **member.model["score"]):
+            frames, of_model = of_track.setdefault(row["track"], {}).setdefault(member.name, ([], []))
+            frames.append(row["frame"])
+            of_model.append(row["probability"])
+            probabilities.append(row["probability"])
+    tracks = [
+        TrackScores(
+            number,
+            *found.tracks[number],
+            {name: (np.array(frames), np.array(values)) for name, (frames, values) in of_track[number].items()},
+        )
+        for number in sorted(of_track)
+    ]
+    row = found.row
+    if not tracks and row["status"] == "ok":
+        row = row | {"status": "no track", "reason": "no face was followed for long enough"}
+    return VideoScore(
+        found.path,
+        row,
+        combine(np.array(probabilities), settings),
+        tracks,
+        found.crops,
+        store,
+        found.seconds + time.monotonic() - begun,
+    )
+
+
+class _ReadStore(Store):
+    """A store that is read, not mapped: pages of a map that were looked at count as memory of the process."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._reader = pa.ipc.open_file(pa.OSFile(str(path)))

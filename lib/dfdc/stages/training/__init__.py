@@ -1,0 +1,1 @@
+"""Training a model on mixtures of aligned real and fake faces."""

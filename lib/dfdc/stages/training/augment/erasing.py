@@ -1,0 +1,66 @@
+"""Random Erasing: a rectangle of noise hides a part of a normalised image.
+
+Zhong et al., "Random Erasing Data Augmentation" (2020), section 3, with normal noise for each pixel and
+channel.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from dfdc.seeding import generator
+from dfdc.stages.training.augment.settings import AugmentSettings
+
+TRIES = 10  # to find a rectangle that fits into the image
+
+
+@dataclass(frozen=True)
+class ErasingDraw:
+    """The rectangle to erase, in pixels, and the seed of its noise."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+    noise_seed: int
+
+
+def draw_erasing(rng: np.random.Generator, settings: AugmentSettings, height: int, width: int) -> ErasingDraw | None:
+    """Draw what is erased of images of ``height`` x ``width``, or None if nothing is.
+
+    The area is uniform and the aspect ratio log-uniform in their ranges, before rounding to pixels. A
+    rectangle that does not fit is drawn again, up to 10 times in all; then nothing is erased.
+    """
+    if rng.random() >= settings.erasing:
+        return None
+    for _ in range(TRIES):
+        area = rng.uniform(*settings.erasing_area) * height * width
+        aspect = np.exp(rng.uniform(*np.log(settings.erasing_aspect)))
+        rows, columns = round(np.sqrt(area * aspect)), round(np.sqrt(area / aspect))
+        if 0 < rows < height and 0 < columns < width:
+            return ErasingDraw(
+                top=int(rng.integers(height - rows + 1)),
+                left=int(rng.integers(width - columns + 1)),
+                height=rows,
+                width=columns,
+                noise_seed=int(rng.integers(2**63)),
+            )
+    return None
+
+
+def erase_(batch: torch.Tensor, draws: Sequence[ErasingDraw | None]) -> torch.Tensor:
+    """Erase parts of normalised images, N x C x height x width, in place, one draw for each; return them.
+
+    The noise is N(0, 1). It is made on the CPU, so that every device gets the same numbers. Erasing two
+    images with one draw and then mixing them gives the same as erasing their mixture with it.
+    """
+    for image, draw in zip(batch, draws, strict=True):
+        if draw is not None:
+            rng = generator(draw.noise_seed, "erasing noise")
+            noise = rng.standard_normal((len(image), draw.height, draw.width), np.float32)
+            rows = slice(draw.top, draw.top + draw.height)
+            columns = slice(draw.left, draw.left + draw.width)
+            image[:, rows, columns] = torch.from_numpy(noise).to(image)
+    return batch

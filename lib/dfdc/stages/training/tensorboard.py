@@ -1,0 +1,163 @@
+"""What a training leaves behind besides weights and curves: TensorBoard's records, its speed, and pictures of samples.
+
+Nothing here decides a byte of a result: it is not part of the code hash that makes a training run again.
+"""
+
+import json
+import logging
+import resource
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch.utils.tensorboard import SummaryWriter
+
+from dfdc.networks.inputs import denormalise
+from dfdc.stages.training.curves import Curves
+from dfdc.stages.training.samples import Batch
+from dfdc.system.words import duration
+
+logger = logging.getLogger(__name__)
+POINTS = 1000  # at most so many points in the curves of TensorBoard
+PICTURES = 8  # so many pairs in a picture of samples
+
+
+class Records:
+    """What a training leaves behind besides its curves: its speed, and pictures of what it sees.
+
+    With a folder they are written there as they come: ``tensorboard/``, ``speed.jsonl`` and ``samples/``; and a line
+    is logged every ten seconds.
+    """
+
+    def __init__(
+        self, curves: Curves, batch: tuple[int, int], done: int, folder: Path | None, device: torch.device
+    ) -> None:
+        """Go on after iteration ``done``. ``batch``: its pairs, and frames of a pair."""
+        self.curves, self.batch, self.folder, self.device = curves, batch, folder, device
+        self.iterations = curves.iterations
+        self._writer = SummaryWriter(folder / "tensorboard", purge_step=done + 1) if folder else None
+        self._window = max(1, self.iterations // POINTS)
+        self._start = _Clock(done)
+        self._line, self._point = _Clock(done), _Clock(done)
+
+    def waited_for(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+        """Give the batches on, and count the time for which they are waited for."""
+        loaded = iter(batches)
+        while True:
+            before = time.monotonic()
+            batch = next(loaded, None)
+            waited = time.monotonic() - before
+            for clock in (self._start, self._line, self._point):
+                clock.waited += waited
+            if batch is None:
+                return
+            yield batch
+
+    def iteration(self, iteration: int, learning_rate: float) -> None:
+        """An iteration is over, and in the curves."""
+        if self._writer is None:
+            return
+        last = iteration == self.iterations
+        if iteration % self._window == 0 or last:
+            self._write_point(iteration, learning_rate)
+            self._point = _Clock(iteration)
+        if self._line.seconds >= 10 or last:
+            self._log_line(iteration)
+            self._line = _Clock(iteration)
+
+    def measured(self, iteration: int, rows: Iterable[Mapping[str, Any]]) -> None:
+        """The model was measured after an iteration."""
+        rows = list(rows)
+        if self._writer is None:
+            return
+        words = [f"{row['clips']} clips: log loss {row['log_loss']:.4f}, AUC {row['auc']:.4f}" for row in rows]
+        logger.info(f"validation after iteration {iteration}: {'; '.join(words)}")
+        for row in rows:
+            for value in ("log_loss", "auc"):
+                self._writer.add_scalar(f"validation {value}/{row['clips']}", row[value], iteration)
+
+    def samples(self, iteration: int, batch: Batch, mixed: torch.Tensor) -> None:
+        """Keep a picture of some pairs of a batch: real, fake, and what the network sees of them."""
+        if self._writer is None:
+            return
+        sheet = contact_sheet(batch, mixed)
+        self._writer.add_image("samples", sheet, iteration, dataformats="HWC")
+        path = self.folder / "samples" / f"{iteration:08}.png"
+        path.parent.mkdir(exist_ok=True)
+        cv2.imwrite(str(path), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
+
+    def close(self) -> None:
+        """Write what is not written yet."""
+        if self._writer is not None:
+            self._writer.close()
+
+    def _speed(self, since: "_Clock", iteration: int) -> dict[str, float]:
+        """Pairs and images a second, and the share of the time that went by waiting for data."""
+        pairs, frames = self.batch
+        pairs_per_second = (iteration - since.iteration) * pairs / since.seconds
+        return {
+            "pairs_per_second": pairs_per_second,
+            "images_per_second": pairs_per_second * frames,
+            "data_wait": since.waited / since.seconds,
+        }
+
+    def _write_point(self, iteration: int, learning_rate: float) -> None:
+        window = slice(self._point.iteration, iteration)
+        course = {
+            "loss": float(self.curves.loss[window].mean()),
+            "gradient_norm": float(self.curves.gradient_norm[window].mean()),
+            "learning_rate": learning_rate,
+        }
+        speed = self._speed(self._point, iteration) | {
+            "memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        }
+        if self.device.type == "cuda":
+            speed["gpu_memory_mb"] = torch.cuda.max_memory_allocated(self.device) / 2**20
+        for group, values in (("course", course), ("speed", speed)):
+            for name, value in values.items():
+                self._writer.add_scalar(f"{group}/{name}", value, iteration)
+        rounded = {name: round(value, 4) for name, value in speed.items()}
+        with (self.folder / "speed.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"iteration": iteration, **rounded}) + "\n")
+
+    def _log_line(self, iteration: int) -> None:
+        loss = float(self.curves.loss[self._line.iteration : iteration].mean())
+        speed, seconds = self._speed(self._line, iteration), self._start.seconds
+        left = seconds / (iteration - self._start.iteration) * (self.iterations - iteration)
+        logger.info(
+            f"iteration {iteration}/{self.iterations}, loss {loss:.4f}, {speed['images_per_second']:.1f} images/s, "
+            f"{speed['data_wait']:.0%} of the time waiting for data, {duration(left)} left"
+        )
+
+
+def contact_sheet(batch: Batch, mixed: torch.Tensor) -> np.ndarray:
+    """Some pairs of a batch as a picture: above the real face, below it the fake, then what the network sees.
+
+    ``mixed`` is what goes into the network, N x 3 x height x width. Below it stands the target, the share of the fake.
+    """
+    frames = len(batch.targets) // len(batch.pairs)
+    chosen = range(0, len(batch.targets), frames)[:PICTURES]
+    columns = []
+    for number in chosen:
+        faces = [batch.real[number].numpy(), batch.fake[number].numpy(), denormalise(mixed[number : number + 1])[0]]
+        words = np.full((20, faces[0].shape[1], 3), 255, np.uint8)
+        target = f"{batch.targets[number]:.2f}"
+        cv2.putText(words, target, (2, 15), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (0, 0, 0), 1, cv2.LINE_AA)
+        columns.append(np.vstack([*faces, words]))
+    return np.hstack(columns)
+
+
+class _Clock:
+    """Counts what happens since it was made, after some iteration."""
+
+    def __init__(self, iteration: int) -> None:
+        self.iteration, self.begin = iteration, time.monotonic()
+        self.waited = 0.0
+
+    @property
+    def seconds(self) -> float:
+        return max(time.monotonic() - self.begin, 1e-9)

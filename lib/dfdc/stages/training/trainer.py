@@ -1,0 +1,329 @@
+"""Training one model on mixtures of aligned real and fake faces (mixup: Zhang et al., ICLR 2018)."""
+
+import logging
+from collections import deque
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.parallel import DistributedDataParallel
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from dfdc.networks.efficientnet import build_model, head_parameters, load_backbone
+from dfdc.networks.inputs import normalise
+from dfdc.networks.precision import autocast, set_precision
+from dfdc.networks.weights.files import save_weights
+from dfdc.seeding import generator
+from dfdc.stages.training.augment.erasing import erase_
+from dfdc.stages.training.augment.mixup import mix
+from dfdc.stages.training.checkpoint import TrainingState, exclusive, load_checkpoint, read_result, save_checkpoint
+from dfdc.stages.training.curves import Curves, as_columns
+from dfdc.stages.training.distributed import Group, run_on_all
+from dfdc.stages.training.loading import batches
+from dfdc.stages.training.samples import Batch, PairDataset, SampleSettings, Schedule
+from dfdc.stages.training.tensorboard import Records
+from dfdc.stages.training.validation import load_validation, measure
+from dfdc.system.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """What the result of a training depends on, besides its samples and its code.
+
+    The last four are off as they stand: ``precision`` of a GPU is bf16 or fp32 (a CPU always computes in fp32);
+    ``ema`` is the decay of a running average of the weights, which then is what comes out; gradients longer than
+    ``clip_gradient`` are shortened to it; a batch goes through the network in ``accumulate`` pieces, one after the
+    other, which takes less memory (batch norm then sees a piece at a time). ``validate_every``: so many iterations
+    lie between measurements on the validation pairs, 0 for none.
+    """
+
+    architecture: str
+    kind: str
+    iterations: int
+    batch_pairs: int
+    warmup_iterations: int
+    learning_rate: float
+    momentum: float
+    weight_decay: float
+    validate_every: int = 0
+    precision: str = "bf16"
+    ema: float | None = None
+    clip_gradient: float | None = None
+    accumulate: int = 1
+
+
+@dataclass(frozen=True)
+class TrainData:
+    """Rows of the table of pairs to train on and to be measured on, the store of each part, and the backbone to
+    start from (None: random weights)."""
+
+    pairs: Sequence[Mapping[str, Any]]
+    validation: Sequence[Mapping[str, Any]]
+    stores: Mapping[str, Path]
+    pretrained: Mapping[str, torch.Tensor] | None
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """How a training is run, which changes nothing about what comes out: the folder of its checkpoints and records,
+    one device for each process, loader processes altogether (0: none), how often a checkpoint is written and how many
+    are kept, and whether GPUs run a compiled network."""
+
+    folder: Path
+    devices: Sequence[torch.device]
+    workers: int = 0
+    checkpoint_every: int = 1000
+    checkpoints_kept: int = 2
+    compile: bool = False
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The state of the trained model, and the columns of the tables of metrics and of validation."""
+
+    state: dict[str, torch.Tensor]
+    metrics: dict[str, list[Any]]
+    validation: dict[str, list[Any]]
+
+
+def learning_rate(settings: TrainSettings, iteration: int) -> float:
+    """The learning rate of an iteration, from 1: constant in the warm-up, then falling linearly to nearly 0.
+
+    At the k-th iteration after the warm-up it is (iterations - k) / iterations of the full rate.
+    """
+    since = max(iteration - settings.warmup_iterations, 0)
+    return settings.learning_rate * (settings.iterations - since) / settings.iterations
+
+
+def train(data: TrainData, settings: TrainSettings, samples: SampleSettings, run: RunSettings) -> Trained:
+    """Train a model, on several devices if there are several, with the same batches whatever their number.
+
+    A training that was stopped goes on from its last checkpoint and ends with the same weights, on a CPU to the bit.
+    SIGTERM and SIGINT save a checkpoint and end it. The weights are the last ones; those that did best on the
+    validation pairs are kept beside them, as ``best.safetensors`` in the folder.
+
+    Raises UserError if there are fewer pairs than a batch needs, if a batch cannot be divided as asked for, if another
+    trainer is at work in the folder, if the loss or its gradient is not finite, or when it was stopped.
+    """
+    _check(data, settings, run)
+    with exclusive(run.folder):
+        run_on_all(_train, (data, settings, samples, run), run.devices)
+        state, kept = read_result(run.folder)
+    steps = range(1, settings.iterations + 1)
+    metrics = {
+        "iteration": list(steps),
+        "loss": kept["loss"].tolist(),
+        "learning_rate": [learning_rate(settings, step) for step in steps],
+        "gradient_norm": kept["gradient_norm"].tolist(),
+    }
+    return Trained(state, metrics, as_columns(kept["measurements"]))
+
+
+def _train(data: TrainData, settings: TrainSettings, samples: SampleSettings, run: RunSettings, group: Group) -> None:
+    """One process's part in a training: all of it, if there is but one."""
+    set_precision(group.device, settings.precision)
+    state = _initial_state(data, settings, samples, group)
+    done, kept = load_checkpoint(run.folder, state)
+    if done and group.first:
+        logger.info(f"going on after iteration {done}")
+    size = (settings.batch_pairs, len(samples.frames))
+    curves = Curves(settings.iterations, kept)
+    records = Records(curves, size, done, run.folder if group.first else None, group.device)
+    schedule = Schedule(
+        len(data.pairs), settings.batch_pairs, samples.seed, done + 1, settings.iterations, group.rank, group.size
+    )
+    dataset = PairDataset(data.pairs, data.stores, samples)
+    loaded = batches(dataset, schedule, -(-run.workers // group.size), pin_memory=group.device.type == "cuda")
+    trainer = Trainer(state, settings, samples.seed, group, run.compile)
+    validator = Validator(data, settings, samples, run, group) if data.validation and group.first else None
+
+    # To look at a step's loss is to wait for the GPU. It is looked at when the next step is under way.
+    under_way: deque[tuple[int, torch.Tensor]] = deque()
+    lag = 1 if group.device.type == "cuda" else 0
+    for batch in records.waited_for(loaded):
+        iteration = batch.iteration
+        under_way.append((iteration, trainer.step(batch)))
+        last = iteration == settings.iterations
+        save = last or iteration % run.checkpoint_every == 0
+        validate = settings.validate_every and (last or iteration % settings.validate_every == 0)
+        stopped = False
+        while len(under_way) > (0 if save or validate or stopped else lag):
+            number, values = under_way.popleft()
+            loss, norm, stop_signals = values.tolist()
+            _check_finite(number, loss, norm, data.pairs, schedule)
+            curves.iteration(number, loss, norm)
+            records.iteration(number, learning_rate(settings, number))
+            stopped = stopped or stop_signals > 0
+        if iteration == 1 or validate:
+            records.samples(iteration, batch, trainer.pictures(batch))
+        if validate and validator:
+            records.measured(iteration, validator.measure(iteration, state, curves))
+        if (save or stopped) and group.first:
+            save_checkpoint(run.folder, iteration, state, curves.kept(), run.checkpoints_kept)
+        if stopped and not last:
+            group.wait()  # until the checkpoint is written
+            raise UserError(f"Stopped by a signal after iteration {iteration}; run again to go on from there.")
+    group.wait()
+    records.close()
+
+
+class Trainer:
+    """The steps of a training."""
+
+    def __init__(
+        self, state: TrainingState, settings: TrainSettings, seed: int, group: Group, compiled: bool = False
+    ) -> None:
+        """Train the model of a state, with its optimizer."""
+        self.state, self.settings, self.seed, self.group, self.compiled = state, settings, seed, group, compiled
+        self._warm_up: bool | None = None
+
+    def step(self, batch: Batch) -> torch.Tensor:
+        """Learn from this process's share of a batch; give the loss of all of it, the norm of its gradient, and how
+        many processes were told to stop: three numbers, on the device."""
+        settings, group, iteration = self.settings, self.group, batch.iteration
+        self._enter_phase(warm_up=iteration <= settings.warmup_iterations)
+        topic = ("torch", iteration, group.rank) if group.rank else ("torch", iteration)
+        torch.manual_seed(_torch_seed(self.seed, *topic))  # for dropout
+        optimizer = self.state.optimizer
+        for parameters in optimizer.param_groups:
+            parameters["lr"] = learning_rate(settings, iteration)
+        optimizer.zero_grad(set_to_none=True)
+        loss = self._backward(batch)
+        trained = [parameter for parameter in self.state.model.parameters() if parameter.grad is not None]
+        norm = nn.utils.get_total_norm([parameter.grad for parameter in trained])
+        if settings.clip_gradient is not None:
+            nn.utils.clip_grads_with_norm_(trained, settings.clip_gradient, norm)
+        optimizer.step()
+        if self.state.average is not None:
+            self.state.average.update_parameters(self.state.model)
+        stop = torch.full_like(loss, float(group.stop.is_set()))
+        return group.total(torch.stack([loss, norm.detach() / group.size, stop]))
+
+    def pictures(self, batch: Batch) -> torch.Tensor:
+        """What goes into the network: mixed, erased, normalised; N x 3 x height x width."""
+        device = self.group.device
+        # Bytes travel to the device, floats are made there.
+        real, fake, targets = (
+            tensor.to(device, non_blocking=True) for tensor in (batch.real, batch.fake, batch.targets)
+        )
+        return erase_(mix(normalise(real), normalise(fake), targets), batch.erasings)
+
+    def _backward(self, batch: Batch) -> torch.Tensor:
+        """Add up the gradients of a batch's pieces; give this process's share of the loss."""
+        settings, group = self.settings, self.group
+        of_all = settings.batch_pairs * len(batch.targets) // len(batch.pairs)
+        total = torch.zeros((), device=group.device)
+        for number, piece in enumerate(batch.split(settings.accumulate), 1):
+            complete = number == settings.accumulate or group.size == 1
+            with nullcontext() if complete else self.network.no_sync():
+                loss = self._loss(piece) * (len(piece.targets) / of_all)
+                # The gradients of the processes are averaged, their shares of the loss add up.
+                (loss * group.size).backward()
+            total += loss.detach()
+        return total
+
+    def _loss(self, batch: Batch) -> torch.Tensor:
+        """Binary cross-entropy of the mixed pictures against the shares of the fakes in them."""
+        targets = batch.targets.to(self.group.device, non_blocking=True)
+        with autocast(self.group.device, self.settings.precision):
+            logits = self.network(self.pictures(batch))  # N, 1
+        return binary_cross_entropy_with_logits(logits.squeeze(1).float(), targets)
+
+    def _enter_phase(self, warm_up: bool) -> None:
+        """In the warm-up only the last layer trains, and the network behaves as in use (no dropout, fixed norms)."""
+        if self._warm_up is warm_up:
+            return
+        self._warm_up, model, device = warm_up, self.state.model, self.group.device
+        model.train(not warm_up)
+        for parameter in model.parameters():
+            parameter.requires_grad_(not warm_up)
+        for parameter in head_parameters(model):
+            parameter.requires_grad_(True)
+        self.network = model
+        if self.group.size > 1:
+            # What is trained must be settled when it is made.
+            self.network = DistributedDataParallel(model, device_ids=[device] if device.type == "cuda" else None)
+        if self.compiled and device.type == "cuda":
+            self.network = torch.compile(self.network)
+
+
+class Validator:
+    """Measures the model of a training now and then, and keeps the best."""
+
+    def __init__(
+        self, data: TrainData, settings: TrainSettings, samples: SampleSettings, run: RunSettings, group: Group
+    ) -> None:
+        """Nothing is read before it is needed."""
+        self.data, self.settings, self.samples, self.run, self.group = data, settings, samples, run, group
+        self._clips = None
+
+    def measure(self, iteration: int, state: TrainingState, curves: Curves) -> list[dict[str, float | int | str]]:
+        """Measure the model after an iteration; if it is the best so far, write its weights to the folder."""
+        if self._clips is None:
+            self._clips = load_validation(self.data.validation, self.data.stores, self.samples, self.run.workers)
+        model = state.model if state.average is None else state.average
+        rows = measure(model, self._clips, self.group.device, self.settings.precision)
+        if curves.measured(iteration, rows):
+            about = {"architecture": self.settings.architecture, "kind": self.settings.kind, "iteration": iteration}
+            save_weights(self.run.folder / "best.safetensors", state.result(), about, torch.float32)
+        return rows
+
+
+def _initial_state(data: TrainData, settings: TrainSettings, samples: SampleSettings, group: Group) -> TrainingState:
+    crop, device = samples.crop, group.device
+    torch.manual_seed(_torch_seed(samples.seed, "torch", 0))  # for the weights that are not pretrained
+    model = build_model(settings.architecture, settings.kind, (crop.height, crop.width), len(samples.frames))
+    if data.pretrained is not None:
+        load_backbone(model, data.pretrained)
+    if group.size > 1 and device.type == "cuda":
+        model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    model = model.to(device)
+    optimizer = torch.optim.SGD(
+        model.parameters(),
+        lr=settings.learning_rate,
+        momentum=settings.momentum,
+        weight_decay=settings.weight_decay,
+        nesterov=True,
+    )
+    average = None
+    if settings.ema is not None:
+        average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(settings.ema), use_buffers=True)
+    return TrainingState(model, optimizer, average)
+
+
+def _check(data: TrainData, settings: TrainSettings, run: RunSettings) -> None:
+    if len(data.pairs) < settings.batch_pairs:
+        raise UserError(
+            f"There are {len(data.pairs)} pairs of clips, but a batch needs {settings.batch_pairs} "
+            "(training.batch_pairs). results/aligned and results/clips say why fakes were left out."
+        )
+    if len(run.devices) * settings.accumulate > settings.batch_pairs:
+        raise UserError(
+            f"A batch of {settings.batch_pairs} pairs (training.batch_pairs) cannot be divided among "
+            f"{len(run.devices)} GPUs in {settings.accumulate} pieces each (training.accumulate). Take fewer."
+        )
+
+
+def _check_finite(
+    iteration: int, loss: float, norm: float, pairs: Sequence[Mapping[str, Any]], schedule: Schedule
+) -> None:
+    """Refuse numbers that are none, before they are saved."""
+    if torch.isfinite(torch.tensor([loss, norm])).all():
+        return
+    fault = f"norm of the gradient is {norm}" if torch.isfinite(torch.tensor(loss)) else f"loss is {loss}"
+    fakes = ", ".join(f"{pairs[pair]['part']}/{pairs[pair]['fake']}" for pair in schedule.pairs_of(iteration))
+    raise UserError(
+        f"The {fault} at iteration {iteration}, so the weights would be lost. The fakes of this batch: "
+        f"{fakes}. Look at their clips, or lower training.learning_rate; the last checkpoint is from before."
+    )
+
+
+def _torch_seed(seed: int, *topic: str | int) -> int:
+    return int(generator(seed, *topic).integers(2**63))

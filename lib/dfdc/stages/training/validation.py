@@ -1,0 +1,99 @@
+"""How good a model is, in the middle of its training, on clips of source videos that it is not trained on."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import Dataset
+
+from dfdc.networks.inputs import CropPolicy, center_transform, normalise
+from dfdc.networks.precision import autocast
+from dfdc.seeding import generator
+from dfdc.stages.clips.reading import PairReader, load_in_order, pair_name
+from dfdc.stages.evaluation.metrics import auc, log_loss
+from dfdc.stages.training.samples import SampleSettings
+from dfdc.video.recompression import Recompression, draw_recompression
+
+# Clips that go through the network together.
+BATCH = 8
+
+
+@dataclass(frozen=True)
+class ValidationSet:
+    """Clips as a model sees them in use: each an F x height x width x 3 uint8 array, the real one of a pair first.
+
+    ``clips`` has the same clips as they were cut ("plain") and recompressed ("recompressed").
+    """
+
+    clips: Mapping[str, Sequence[np.ndarray]]
+
+    @property
+    def labels(self) -> np.ndarray:
+        """0 for the real and 1 for the fake clip of each pair."""
+        return np.arange(len(self.clips["plain"])) % 2
+
+
+def load_validation(
+    pairs: Sequence[Mapping[str, Any]], stores: Mapping[str, Path], settings: SampleSettings, workers: int
+) -> ValidationSet:
+    """Read the clips of some pairs, resized and cropped as in prediction, with and without recompression.
+
+    Every pair is recompressed in a way of its own, drawn from the ranges of the training whatever its probability,
+    the same for every model and at every time. All of it is held in memory: for 200 pairs of the published size that
+    is 0.8 GB.
+    """
+    always = replace(settings.recompression, probability=1.0)
+    draws = [draw_recompression(generator(0, "validation recompression", *pair_name(pair)), always) for pair in pairs]
+    items = [(number, None) for number in range(len(pairs))] + list(enumerate(draws))
+    dataset = _Clips(PairReader(pairs, stores, settings.reading), settings.crop, items)
+    clips = [clip for pair in load_in_order(dataset, workers if workers > 1 else 0) for clip in pair]
+    return ValidationSet({"plain": clips[: 2 * len(pairs)], "recompressed": clips[2 * len(pairs) :]})
+
+
+def measure(
+    model: nn.Module, validation: ValidationSet, device: torch.device, precision: str
+) -> list[dict[str, float | int | str]]:
+    """Log loss and AUC of a model over single clips, plain and recompressed: rows but for the iteration.
+
+    A clip's probability of being fake is the mean over its frames. The model is left in the mode that it was in.
+    """
+    rows = []
+    for clips, pictures in validation.clips.items():
+        given = _probabilities(model, pictures, device, precision)
+        labels = validation.labels
+        rows.append(
+            {"clips": clips, "count": len(labels), "log_loss": log_loss(labels, given), "auc": auc(labels, given)}
+        )
+    return rows
+
+
+def _probabilities(model: nn.Module, clips: Sequence[np.ndarray], device: torch.device, precision: str) -> np.ndarray:
+    training, found = model.training, []
+    model.eval()
+    with torch.inference_mode(), autocast(device, precision):
+        for first in range(0, len(clips), BATCH):
+            pictures = np.concatenate(clips[first : first + BATCH])
+            logits = model(normalise(torch.from_numpy(pictures).to(device)))
+            found.append(torch.sigmoid(logits.float()).view(-1, len(clips[0])).mean(1).cpu())
+    model.train(training)
+    return torch.cat(found).numpy()
+
+
+@dataclass(frozen=True)
+class _Clips(Dataset):
+    """The clips of pairs, each recompressed as it says or not at all, resized and cropped."""
+
+    reader: PairReader
+    crop: CropPolicy
+    items: Sequence[tuple[int, Recompression | None]]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int) -> list[np.ndarray]:
+        clips = self.reader.read(*self.items[index])
+        return [np.stack([center_transform(frame, self.crop) for frame in clip]) for clip in clips]

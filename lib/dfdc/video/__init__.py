@@ -1,0 +1,1 @@
+"""Decoding and recompressing videos, and boxes in their frames."""

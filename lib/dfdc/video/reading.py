@@ -1,0 +1,222 @@
+"""Reading videos: what a file says of itself, and its frames one after the other.
+
+Frames are numbered from 0 in the order in which they are shown, whatever their time stamps say (the
+published system counts frames too). They are counted by decoding: headers lie.
+
+A rotation tag is honoured here, once, so that every stage sees the same upright pixels and boxes always mean
+the frame as this module gives it.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import av
+import numpy as np
+
+from dfdc.system.errors import UserError, VideoError
+from dfdc.system.pool import LACK_OF_MEMORY
+from dfdc.video.boxes import Box
+from dfdc.video.selective import Doubt, decode_wanted
+from dfdc.video.upright import Converter, upright_size
+
+av.logging.set_level(av.logging.PANIC)  # a damaged video is reported in a table, not on the terminal
+
+# Containers of videos. Others that FFmpeg knows are lists of files: one could make it read what it is not meant to.
+FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg,h264,hevc"
+
+
+T = TypeVar("T")
+_Convert = Callable[[int, av.VideoFrame, Converter], T]  # of a frame's index, the frame, and what converts this video's
+
+
+@dataclass
+class Video:
+    """A video, and what was found while it was read.
+
+    ``fps`` is the average frame rate that the container states, 0.0 if it states none. ``frames_read`` counts the
+    frames. ``damage`` says in words what error the data end in, if they do; ``spoilt`` are the indices of the frames
+    that the decoder could not fully decode and patched up; ``in_order`` is whether each of the frames that were decoded
+    has a time stamp, later than the one before.
+    """
+
+    path: Path
+    fps: float
+    width: int = 0
+    height: int = 0
+    frames_read: int = 0
+    damage: str | None = None
+    spoilt: list[int] = field(default_factory=list)
+    in_order: bool = False
+    _opened: av.container.InputContainer | None = field(default=None, repr=False, compare=False)
+
+    def container(self) -> av.container.InputContainer:
+        """The open file, to be closed: that of ``open_video`` the first time, for opening takes as long as 3 frames."""
+        opened, self._opened = self._opened, None
+        return opened or _open(self.path)
+
+
+def open_video(path: str | Path) -> Video:
+    """Check that a file is a video that can be decoded, and read its frame rate.
+
+    Raises VideoError with the reason in words if it is missing, empty, not a video or has no picture.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise VideoError("the file is missing")
+    if not path.is_file():
+        raise VideoError("it is not a file")
+    if path.stat().st_size == 0:
+        raise VideoError("the file is empty")
+    container = _open(path)
+    stream = _picture_stream(container)
+    return Video(path, float(stream.average_rate or stream.guessed_rate or 0), _opened=container)
+
+
+def read_frames(
+    video: Video, wanted: Callable[[int], bool] | None = None, end: int | None = None, counted: int | None = None
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Decode a video and give (index, frame) for the wanted frames, in order.
+
+    A frame is an RGB uint8 array of height x width x 3, upright. Only wanted frames are converted to RGB; no more than
+    a few are held at a time, and nothing is read after frame ``end - 1`` if ``end`` is given. Fills ``video.width``,
+    ``height`` and ``frames_read``. Where the data are damaged the frames before the damage are given and
+    ``video.damage`` says what was wrong; raises VideoError if there was no frame at all.
+
+    ``counted`` is for a video that was decoded to its end before, in order, with no damage and no spoilt frame: how
+    many frames it had. Frames that are not wanted are then not even decoded where that is certain to change nothing.
+    """
+
+    def picture(_: int, frame: av.VideoFrame, converter: Converter) -> np.ndarray:
+        return converter.whole(frame, video.width, video.height)
+
+    yield from _read(video, picture, wanted or (lambda _: True), end, counted if wanted else None)
+
+
+def read_crops(
+    video: Video, boxes: Mapping[int, Sequence[Box]], counted: int | None = None
+) -> Iterator[tuple[int, list[np.ndarray]]]:
+    """Decode a video and give (index, crops) for each index of ``boxes`` that it has, in order.
+
+    ``boxes`` are (x1, y1, x2, y2) in whole pixels, and a crop is what ``read_frames`` gives there; what is outside the
+    frame is left out. Faster than to cut it, since no more is converted to RGB. All else is as there, but that a video
+    of which nothing is wanted is not opened.
+    """
+
+    def crops(index: int, frame: av.VideoFrame, converter: Converter) -> list[np.ndarray]:
+        return converter.crops(frame, video.width, video.height, boxes[index])
+
+    if boxes:
+        yield from _read(video, crops, boxes.__contains__, max(boxes) + 1, counted)
+
+
+def _read(
+    video: Video, convert: _Convert[T], wanted: Callable[[int], bool], end: int | None, counted: int | None
+) -> Iterator[tuple[int, T]]:
+    video.frames_read, video.damage, video.spoilt = 0, None, []
+    given = -1
+    if counted is not None:
+        with contextlib.suppress(Doubt):
+            for index, picture in _read_wanted(video, convert, wanted, counted if end is None else end, counted):
+                given = index
+                yield index, picture
+            return
+    yield from _read_from_start(video, convert, lambda index: index > given and wanted(index), end)
+
+
+def _read_wanted(
+    video: Video, convert: _Convert[T], wanted: Callable[[int], bool], end: int, counted: int
+) -> Iterator[tuple[int, T]]:
+    with video.container() as container:
+        stream = _picture_stream(container)
+        stream.thread_count = 1
+        converter = Converter()
+        for index, frame in decode_wanted(container, stream, wanted, end, counted):
+            if frame.is_corrupt:
+                raise Doubt
+            video.frames_read = index + 1
+            if index == 0:
+                video.width, video.height = upright_size(frame)
+            if wanted(index):
+                try:
+                    picture = convert(index, frame, converter)
+                except (av.FFmpegError, ValueError, MemoryError) as error:
+                    raise Doubt from error
+                yield index, picture
+    video.frames_read = min(end, counted)
+
+
+def _read_from_start(
+    video: Video, convert: _Convert[T], wanted: Callable[[int], bool], end: int | None
+) -> Iterator[tuple[int, T]]:
+    video.frames_read, video.in_order = 0, False
+    time = None
+    with video.container() as container:
+        stream = _picture_stream(container)
+        stream.thread_count = 1  # whoever wants more speed reads more videos
+        converter = Converter()
+        decoded = container.decode(stream)
+        while end is None or video.frames_read < end:
+            try:
+                frame = next(decoded, None)
+            except (av.FFmpegError, ValueError, MemoryError) as error:
+                video.damage = _words(error)
+                break
+            if frame is None:
+                break
+            index = video.frames_read
+            video.frames_read += 1
+            video.in_order = frame.pts is not None and (index == 0 or (video.in_order and time < frame.pts))
+            time = frame.pts
+            if index == 0:
+                video.width, video.height = upright_size(frame)
+            if frame.is_corrupt:
+                video.spoilt.append(index)
+            if wanted(index):
+                try:
+                    picture = convert(index, frame, converter)
+                except (av.FFmpegError, ValueError, MemoryError) as error:
+                    video.damage = _words(error)
+                    break
+                yield index, picture
+    if video.frames_read == 0:
+        raise VideoError(f"no frame can be decoded ({video.damage or 'the video has no frames'})")
+
+
+def counted_frames(row: Mapping[str, Any]) -> int | None:
+    """What ``read_frames`` takes as ``counted``, from a video's row in a table of videos (empty: nothing is known)."""
+    return row["frames"] if row.get("status") in ("ok", "no face") and row["in_order"] else None
+
+
+def check_readable(rows: Sequence[Mapping[str, Any]], folder: Path, max_unreadable: float) -> None:
+    """Raise UserError if more than the share ``max_unreadable`` of some videos is unreadable."""
+    unreadable = [row for row in rows if row["status"] == "unreadable"]
+    if len(unreadable) > max_unreadable * len(rows):
+        examples = "".join(f"\n  {row['video']}: {row['reason']}" for row in unreadable[:5])
+        remedy = "Restore the files"
+        if any(LACK_OF_MEMORY in row["reason"] for row in unreadable):
+            remedy = "Run again with fewer workers (speed.workers in the config, or fewer cores), restore the files"
+        raise UserError(
+            f"{len(unreadable)} of {len(rows)} videos in {folder} cannot be read, more than data.max_unreadable "
+            f"({max_unreadable:.0%}) allows. The disk or the download is more likely broken than the data:{examples}\n"
+            f"{remedy}, or raise data.max_unreadable in the config if they are to be left out."
+        )
+
+
+def _open(path: Path) -> av.container.InputContainer:
+    try:
+        return av.open(str(path), metadata_errors="ignore", options={"format_whitelist": FORMATS})
+    except (av.FFmpegError, ValueError, OSError) as error:
+        raise VideoError(f"it cannot be opened as a video ({_words(error)})") from error
+
+
+def _picture_stream(container: av.container.InputContainer) -> av.video.stream.VideoStream:
+    if not container.streams.video:
+        raise VideoError("it has no video stream")
+    return container.streams.video[0]
+
+
+def _words(error: BaseException) -> str:
+    return (getattr(error, "strerror", None) or str(error) or type(error).__name__).rstrip(".").lower()

@@ -1,0 +1,25 @@
+"""Figures of validation clips, which are there where some are."""
+
+
+rule draw_validation_figures:
+    input:
+        evaluation=rules.evaluate_validation.output.evaluation,
+        calibration=rules.evaluate_validation.output.calibration,
+        scores=rules.evaluate_validation.output.scores,
+    output:
+        calibration=figure("validation/calibration.svg", "Validation clips", "Calibration before and after"),
+        conditions=figure("validation/conditions.svg", "Validation clips", "Measures by compression"),
+    log:
+        "logs/draw_validation_figures.log",
+    benchmark:
+        "benchmark/draw_validation_figures.tsv"
+    conda:
+        "../envs/dfdc.yaml"
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(30),
+    params:
+        code=lambda wildcards: code("draw_validation_figures"),
+        unfinished=lambda wildcards: unfinished("draw_validation_figures", wildcards),
+    script:
+        "../workflow/scripts/draw_validation_figures.py"

@@ -1,0 +1,57 @@
+"""How good the models are on validation clips, and the calibration that these ask for."""
+
+
+rule score_validation_clips:
+    input:
+        pairs=rules.pair_clips.output,
+        # The index above has a hash of every clip: the stores themselves need not be compared.
+        stores=ancient(expand(rules.extract_clips.output.store, part=PARTS)),
+        weights=rules.export_weights.output,
+    output:
+        "results/validation/scores/{model}.parquet",
+    log:
+        "logs/score_validation_clips/{model}.log",
+    benchmark:
+        "benchmark/score_validation_clips/{model}.tsv"
+    conda:
+        "../envs/dfdc.yaml"
+    threads: 8
+    resources:
+        gpu=gpus(),
+        mem_mb=growing(16000),
+        runtime=growing(240),
+    params:
+        settings=settings("evaluation"),
+        model=lambda wildcards: model_settings(wildcards.model, "frames"),
+        torch_threads=settings("torch_threads"),
+        code=lambda wildcards: code("score_validation_clips"),
+        unfinished=lambda wildcards: unfinished("score_validation_clips", wildcards),
+    script:
+        "../workflow/scripts/score_validation_clips.py"
+
+
+rule evaluate_validation:
+    input:
+        scores=expand(rules.score_validation_clips.output, model=MODELS),
+        metadata=expand(DATA / "{part}" / "metadata.json", part=PARTS),
+    output:
+        evaluation="results/validation/evaluation.json",
+        calibration="results/validation/calibration.json",
+        scores="results/validation/evaluation.parquet",
+    log:
+        "logs/evaluate_validation.log",
+    benchmark:
+        "benchmark/evaluate_validation.tsv"
+    conda:
+        "../envs/dfdc.yaml"
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(30),
+    params:
+        # Not `calibration`, which says what the submission makes of what is found here.
+        settings={key: config["ensemble"][key] for key in ("exponent", "clip", "weight_offset", "unknown")},
+        enlarge=settings("clips", "enlarge"),
+        code=lambda wildcards: code("evaluate_validation"),
+        unfinished=lambda wildcards: unfinished("evaluate_validation", wildcards),
+    script:
+        "../workflow/scripts/evaluate_validation.py"

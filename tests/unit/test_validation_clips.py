@@ -1,0 +1,87 @@
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from samples import pair_rows, write_clips, write_weights
+
+from dfdc.data.schemas.validation_scores import VALIDATION_SCORES
+from dfdc.data.store import Store
+from dfdc.data.tables import read_table, write_table
+from dfdc.stages.evaluation import validation_clips as validation
+from dfdc.stages.evaluation.validation_clips import ENCODING, conditions, score_validation_clips
+from dfdc.stages.prediction.scorer import Scorer
+from dfdc.system.errors import UserError
+from dfdc.video.recompression import Recompression, recompress
+
+CPU = torch.device("cpu")
+WORSE = {"fps": 15, "scale": 0.5, "crf": 35}
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory):
+    """Clips of 12 frames, but the second fake has 9."""
+    folder = tmp_path_factory.mktemp("validation")
+    return {"part": write_clips(folder / "part.arrow", [12, 12, 12, 9], 64)}
+
+
+@pytest.fixture(scope="module")
+def scorers(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("weights")
+    kinds = ("frame", "sequence")
+    return {kind: Scorer(write_weights(folder / f"{kind}.safetensors", kind), CPU) for kind in kinds}
+
+
+def pairs():
+    return [row | {"frames": frames} for row, frames in zip(pair_rows(2, 12), (12, 9), strict=True)]
+
+
+@pytest.mark.parametrize("kind", ["frame", "sequence"])
+def test_frames_are_those_of_the_clips_as_in_prediction(stores, scorers, kind, tmp_path):
+    frames = (2, 5, 10)
+    rows = score_validation_clips(pairs(), stores, scorers[kind], frames, [WORSE])
+    assert len(rows) == 2 * 2 * 2 * 3  # pairs, clips, conditions, frames
+    store = Store(stores["part"])
+    names = ["plain", "fps 15, scale 0.5, CRF 35"]
+    assert list(conditions([WORSE])) == names
+    for pair, label, clip, length in ((0, "REAL", 0, 12), (0, "FAKE", 1, 12), (1, "REAL", 2, 9), (1, "FAKE", 3, 9)):
+        pictures = store.read(clip, range(length))
+        draw = Recompression(15, 0.5, 35, "film")
+        seen = {
+            names[0]: [pictures[min(frame, length - 1)] for frame in frames],
+            names[1]: list(recompress(pictures, draw, ENCODING, frames)),
+        }
+        for condition, wanted in seen.items():
+            found = [row for row in rows if (row["clip"], row["condition"]) == (clip, condition)]
+            units = [wanted] if kind == "sequence" else [[picture] for picture in wanted]
+            expected = np.concatenate(scorers[kind](units, [False] * len(units)))
+            np.testing.assert_array_equal([row["probability"] for row in found], expected)
+            assert [row["frame"] for row in found] == list(frames)
+            assert {(row["fake"], row["label"], row["height"]) for row in found} == {(f"fake{pair}.mp4", label, 64)}
+    write_table(tmp_path / "scores.parquet", VALIDATION_SCORES, rows)
+    assert read_table(tmp_path / "scores.parquet", VALIDATION_SCORES).num_rows == len(rows)
+
+
+def test_what_is_read_in_another_process_is_the_same(stores):
+    clips = validation.Clips(pairs(), stores, (2, 5), tuple(conditions([WORSE]).items()))
+    elsewhere = pickle.loads(pickle.dumps(clips))
+    for number in range(len(clips)):
+        (height, seen), (other_height, others) = clips[number], elsewhere[number]
+        assert height == other_height
+        for name in seen:
+            np.testing.assert_array_equal(seen[name], others[name])
+
+
+def test_without_pairs(stores, scorers):
+    assert score_validation_clips([], stores, scorers["frame"], (2,), [WORSE]) == []
+
+
+def test_weights_of_windows_of_another_length(stores, scorers):
+    with pytest.raises(UserError, match="windows of 3 frames"):
+        score_validation_clips(pairs(), stores, scorers["sequence"], (2, 5), [])
+
+
+def test_a_network_that_gives_no_numbers(stores, scorers, monkeypatch):
+    monkeypatch.setattr(scorers["frame"], "model", lambda pictures: torch.full((len(pictures), 1), torch.nan))
+    with pytest.raises(UserError, match=r"no number for some frames of the clips of fake0\.mp4"):
+        score_validation_clips(pairs(), stores, scorers["frame"], (2,), [])

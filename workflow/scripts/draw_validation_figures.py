@@ -1,0 +1,23 @@
+"""Draw how good the models are on validation clips, and what calibration these ask for."""
+
+import json
+from pathlib import Path
+
+from dfdc.data.schemas.evaluation import EVALUATED
+from dfdc.data.tables import read_table
+from dfdc.figures.validation import draw_calibration, draw_conditions
+from dfdc.system.jobs.log import rule_log
+
+
+def main() -> None:
+    given, output = snakemake.input, snakemake.output
+    evaluation, calibration = (
+        json.loads(Path(path).read_text("utf-8")) for path in (given.evaluation, given.calibration)
+    )
+    draw_calibration(output.calibration, read_table(given.scores, EVALUATED), calibration)
+    draw_conditions(output.conditions, evaluation)
+
+
+if __name__ == "__main__":
+    with rule_log(snakemake.log[0], "draw_validation_figures"):
+        main()

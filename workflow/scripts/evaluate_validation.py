@@ -1,0 +1,39 @@
+"""How good the models are on validation clips: tables of scores → measures, calibration, scores of clips."""
+
+import json
+from pathlib import Path
+
+from dfdc.data.parts import read_metadata
+from dfdc.data.schemas.evaluation import EVALUATED
+from dfdc.data.schemas.validation_scores import VALIDATION_SCORES
+from dfdc.data.tables import read_table, write_table
+from dfdc.stages.evaluation.validation_report import PLAIN, evaluate_validation
+from dfdc.stages.prediction.ensemble import EnsembleSettings
+from dfdc.system.files import write_text
+from dfdc.system.jobs.log import logger, rule_log
+
+
+def main() -> None:
+    methods = {
+        (Path(path).parent.name, video): str(entry["method"])
+        for path in snakemake.input.metadata
+        for video, entry in read_metadata(path).items()
+        if entry.get("method")
+    }
+    result, calibration, rows = evaluate_validation(
+        {Path(path).stem: read_table(path, VALIDATION_SCORES) for path in snakemake.input.scores},
+        methods,
+        snakemake.params.enlarge,
+        EnsembleSettings(**snakemake.params.settings),
+    )
+    write_text(snakemake.output.evaluation, json.dumps(result, indent=2) + "\n")
+    write_text(snakemake.output.calibration, json.dumps(calibration, indent=2) + "\n")
+    write_table(snakemake.output.scores, EVALUATED, rows)
+    plain = result["conditions"][PLAIN]["ensemble"]
+    counts = f"{plain['clips']} clips of {plain['sources']} real videos and their fakes"
+    logger.info(f"{counts}: log loss {plain['log_loss']}, AUC {plain['auc']}")
+
+
+if __name__ == "__main__":
+    with rule_log(snakemake.log[0], "evaluate_validation"):
+        main()
