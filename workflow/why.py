@@ -6,16 +6,24 @@ It asks Snakemake for a dry run and puts what that says in short. Where a job wo
 may name but the first of them.
 """
 
+import argparse
 import ast
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "lib"))
+
+from dfdc.preflight.versions import how_to_renew, other_versions  # noqa: E402
+from dfdc.system.words import some  # noqa: E402
+
 BLOCK = re.compile(r"^(?:local)?(?:rule|checkpoint) (\w+):$")
 BY_ANOTHER = "Input files updated by another job: "
 PARAMS = "Params have changed since last execution: "
@@ -41,7 +49,7 @@ class Job:
 
 
 def main() -> None:
-    """Print the reasons, rule by rule, in the order of the plan."""
+    """Print the reasons, and which results were made with other versions of libraries."""
     done = subprocess.run(
         ["snakemake", *sys.argv[1:], "--dry-run"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
@@ -50,7 +58,29 @@ def main() -> None:
     jobs = [job for job in parse_jobs(done.stdout) if job.rule != "all"]  # that one only asks for the others
     if not jobs:
         print("Nothing would run: everything is there and up to date.")
-        return
+    else:
+        print_reasons(jobs)
+    differing = other_versions(working_directory(sys.argv[1:]) / "results")
+    if differing:
+        print("\nMade with other versions of libraries, which by itself makes nothing run again:")
+    for libraries, paths in differing.items():
+        print(f"  {libraries}: {some(map(str, paths))}\n    to make them again: {how_to_renew(paths)}")
+
+
+def working_directory(arguments: Sequence[str]) -> Path:
+    """Where a run with some arguments of snakemake's works: --directory, or what its profile says, or here."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--directory", "-d")
+    parser.add_argument("--profile")
+    options, _ = parser.parse_known_args(arguments)
+    if options.directory is None and options.profile:
+        profile = Path(options.profile) / "profile.yaml"
+        options.directory = (yaml.safe_load(profile.read_text(encoding="utf-8")) or {}).get("directory")
+    return Path(options.directory or ".")
+
+
+def print_reasons(jobs: Sequence[Job]) -> None:
+    """Print why some jobs would run, rule by rule, in the order of the plan."""
     print(f"{len(jobs)} job{'s' * (len(jobs) > 1)} would run.")
     rule_of = {path: job.rule for job in jobs for path in job.output}
     jobs_of: dict[str, dict[str, list[str]]] = {}

@@ -113,8 +113,41 @@ def test_every_module_concerns_the_rules_that_the_readme_says(finished_run, grap
     assert found == wanted
 
 
+def test_a_message_reworded(project):
+    """Of code that decides no byte of a result, and of exceptions and the log in code that does."""
+    path = "lib/dfdc/system/jobs/leases.py"
+    text = (project.folder / path).read_text()
+    assert "GPUs as SLURM chose them" in text
+    project.write(path, text.replace("GPUs as SLURM chose them", "the GPUs that SLURM chose").encode())
+    project.replace("lib/dfdc/data/tables.py", "cannot be read as a table", "is no table")
+    project.replace("lib/dfdc/stages/clips/pairs.py", "source videos", "real videos")
+    assert project.plan() == []
+
+
+def test_a_column_added_to_the_table_of_the_evaluation(project, world):
+    project.replace(
+        "lib/dfdc/data/schemas/evaluation.py",
+        '        column("score",',
+        '        column("more", pa.int32(), "another column"),\n        column("score",',
+    )
+    assert project.plan() == world.after("evaluate", "evaluate_validation", "draw_validation_figures")
+
+
+@pytest.mark.parametrize("module", ["boxes", "detector", "network", "weights"])
+def test_code_of_a_detector_that_is_not_used(project, module):
+    path = f"lib/dfdc/stages/faces/detection/dsfd/{module}.py"
+    project.write(path, (project.folder / path).read_bytes() + b"\nADDED = 1\n")
+    assert project.plan() == []
+
+
+def test_code_of_the_detector_that_is_used(project, world):
+    path = "lib/dfdc/stages/faces/detection/yunet.py"
+    project.write(path, (project.folder / path).read_bytes() + b"\nADDED = 1\n")
+    assert project.plan() == world.after("detect_faces", "detect_test_faces")
+
+
 def test_code_of_a_script(project, world):
-    project.replace("workflow/scripts/submission.py", "videos scored", "videos were scored")
+    project.replace("workflow/scripts/submission.py", "videos = [", "assert snakemake\n    videos = [")
     assert project.plan() == world.after("submission")
 
 

@@ -40,6 +40,11 @@ def test_a_training_is_stopped_and_goes_on_and_is_not_made_twice(finished_run, w
     assert not (project.demo / TARGET).exists()
     assert project.plan() == world.after("train re")
 
+    # What is only recorded or said may change meanwhile: the training still goes on from where it was.
+    for path in ("lib/dfdc/stages/training/tensorboard.py", "lib/dfdc/system/jobs/leases.py"):
+        project.write(path, (project.folder / path).read_bytes() + b"\nADDED = 1\n")
+    assert project.plan() == world.after("train re")
+
     (checkpoint,) = folder.glob("checkpoint_*")
     reached = int(checkpoint.stem.removeprefix("checkpoint_"))
     assert reached < 4

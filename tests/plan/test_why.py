@@ -16,14 +16,14 @@ def test_a_setting(project):
 def test_code(project):
     path = "lib/dfdc/stages/faces/alignment.py"
     project.write(path, (project.folder / path).read_bytes() + b"\nADDED = 1\n")
-    project.replace("workflow/scripts/submission.py", "videos scored", "videos were scored")
+    project.replace("workflow/scripts/submission.py", "videos = [", "assert snakemake\n    videos = [")
     said = project.why()
     assert (
         "align_tracks\n  lib/dfdc/stages/faces/alignment.py has changed (dfdc_train_part_0, dfdc_train_part_1)\n"
         in said
     )
     project.restore()
-    project.replace("workflow/scripts/submission.py", "videos scored", "videos were scored")
+    project.replace("workflow/scripts/submission.py", "videos = [", "assert snakemake\n    videos = [")
     assert project.why() == ("1 job would run.\n\nsubmission\n  workflow/scripts/submission.py has changed\n")
 
 

@@ -5,7 +5,12 @@ from samples import moving, write_video, write_weights
 
 from dfdc.cli.main import main
 from dfdc.cli.score import find_videos
+from dfdc.config.reading import read_config
+from dfdc.networks.weights.find import Member
+from dfdc.stages.prediction.videos import ScoringSettings
 from dfdc.system.errors import UserError
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -83,3 +88,14 @@ def test_videos_are_named_below_the_folder_that_they_share(given, monkeypatch):
     assert find_videos([Path("other/a.txt")]) == {Path("other/a.txt"): "a.txt"}
     with pytest.raises(UserError, match="no video"):
         find_videos([Path("empty")])
+
+
+@pytest.mark.parametrize("path", ["/w/re.pth", "/re.pth", "re.pth"])
+def test_weights_may_lie_anywhere(path):
+    """As in a container, where a folder of weights is mounted below the root."""
+    config = read_config(ROOT)
+    member = Member("re", Path(path), config["models"]["re"])
+    assert ScoringSettings.of(config, [member]).ensemble.exponent == config["ensemble"]["exponent"]
+    config["ensemble"]["calibration"] = "temperature"
+    with pytest.raises(UserError, match=r"calibration\.json"):
+        ScoringSettings.of(config, [member])

@@ -5,12 +5,13 @@ import torch
 from dfdc.networks.weights.files import save_weights
 from dfdc.networks.weights.pretrained import load_pretrained
 from dfdc.system.jobs.log import rule_log
+from dfdc.system.versions import versions
 
 
 def main() -> None:
     architecture = snakemake.wildcards.architecture
     state = load_pretrained(snakemake.params.source.removeprefix("package:"), architecture)
-    save_weights(snakemake.output[0], state, {"architecture": architecture}, torch.float32)
+    save_weights(snakemake.output[0], state, {"architecture": architecture, "versions": versions()}, torch.float32)
 
 
 if __name__ == "__main__":

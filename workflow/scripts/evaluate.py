@@ -13,6 +13,7 @@ from dfdc.stages.evaluation.report import evaluate
 from dfdc.stages.prediction.ensemble import ensemble_settings
 from dfdc.system.files import write_text
 from dfdc.system.jobs.log import logger, rule_log
+from dfdc.system.versions import versions
 
 
 def main() -> None:
@@ -29,7 +30,7 @@ def main() -> None:
         ensemble_settings(snakemake.params.settings, snakemake.input.calibration),
         snakemake.params.settings["calibration"],
     )
-    write_text(snakemake.output.evaluation, json.dumps(result, indent=2) + "\n")
+    write_text(snakemake.output.evaluation, json.dumps(result | {"versions": versions()}, indent=2) + "\n")
     write_table(snakemake.output.scores, EVALUATED, rows)
     ensemble = result["ensemble"]
     logger.info(f"{ensemble['videos']} labelled videos: log loss {ensemble['log_loss']}, AUC {ensemble['auc']}")

@@ -11,6 +11,7 @@ from dfdc.stages.evaluation.validation_report import PLAIN, evaluate_validation
 from dfdc.stages.prediction.ensemble import EnsembleSettings
 from dfdc.system.files import write_text
 from dfdc.system.jobs.log import logger, rule_log
+from dfdc.system.versions import versions
 
 
 def main() -> None:
@@ -26,8 +27,8 @@ def main() -> None:
         snakemake.params.enlarge,
         EnsembleSettings(**snakemake.params.settings),
     )
-    write_text(snakemake.output.evaluation, json.dumps(result, indent=2) + "\n")
-    write_text(snakemake.output.calibration, json.dumps(calibration, indent=2) + "\n")
+    write_text(snakemake.output.evaluation, json.dumps(result | {"versions": versions()}, indent=2) + "\n")
+    write_text(snakemake.output.calibration, json.dumps(calibration | {"versions": versions()}, indent=2) + "\n")
     write_table(snakemake.output.scores, EVALUATED, rows)
     plain = result["conditions"][PLAIN]["ensemble"]
     counts = f"{plain['clips']} clips of {plain['sources']} real videos and their fakes"

@@ -19,6 +19,7 @@ from dfdc.system.files import sha256
 from dfdc.system.jobs.devices import job_devices
 from dfdc.system.jobs.log import logger, rule_log
 from dfdc.system.processes import worker_count
+from dfdc.system.versions import versions
 
 # Of the section `training` of the config, what is not about samples.
 STEPS = (
@@ -73,7 +74,7 @@ def main(devices: list[torch.device]) -> None:
     trained = train(data, settings, samples, run)
 
     about = {"architecture": model["architecture"], "kind": model["kind"], "training": training}
-    about |= {"data": hashes[0], "pretrained": hashes[1] or None, "code": digest(params.code)}
+    about |= {"data": hashes[0], "pretrained": hashes[1] or None, "code": digest(params.code), "versions": versions()}
     write_table(snakemake.output.metrics, METRICS, trained.metrics)
     write_table(snakemake.output.validation, VALIDATION, trained.validation)
     save_weights(snakemake.output.weights, trained.state, about, torch.float32)

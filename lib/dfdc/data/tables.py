@@ -4,6 +4,7 @@ Tables are Parquet files. Frames are numbered from 0; boxes are (x1, y1, x2, y2)
 The description of a column is kept in the file, so that a table explains itself.
 """
 
+import json
 from collections.abc import Iterable, Mapping
 from importlib import import_module
 from pathlib import Path
@@ -16,6 +17,7 @@ import pyarrow.parquet as pq
 from dfdc.data import schemas as package
 from dfdc.system.errors import UserError
 from dfdc.system.files import atomic_path
+from dfdc.system.versions import versions
 
 
 def write_table(path: str | Path, schema: pa.Schema, rows: Mapping[str, Any] | Iterable[Mapping[str, Any]]) -> None:
@@ -33,7 +35,7 @@ def write_table(path: str | Path, schema: pa.Schema, rows: Mapping[str, Any] | I
     columns = rows if isinstance(rows, Mapping) else {key: [row[key] for row in rows] for key in schema.names}
     table = pa.table({column: pa.array(columns[column], schema.field(column).type) for column in schema.names})
     with atomic_path(path) as temporary:
-        pq.write_table(table.cast(schema), temporary, compression="zstd")
+        pq.write_table(table.cast(with_versions(schema)), temporary, compression="zstd")
 
 
 def read_table(path: str | Path, schema: pa.Schema) -> pa.Table:
@@ -56,6 +58,11 @@ def read_table(path: str | Path, schema: pa.Schema) -> pa.Table:
             f"found {sorted(found - expected)}. {remedy}"
         )
     return table
+
+
+def with_versions(schema: pa.Schema) -> pa.Schema:
+    """A schema whose metadata also say which versions of libraries are in use."""
+    return schema.with_metadata({**(schema.metadata or {}), "versions": json.dumps(versions())})
 
 
 def name_of(schema: pa.Schema) -> str:

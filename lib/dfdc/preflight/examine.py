@@ -8,6 +8,7 @@ from dfdc.preflight.data import look_at_data
 from dfdc.preflight.findings import Finding
 from dfdc.preflight.machine import look_at_machine
 from dfdc.preflight.programs import look_at_programs
+from dfdc.preflight.versions import look_at_versions
 from dfdc.preflight.weights import look_at_weights
 
 
@@ -23,4 +24,5 @@ def examine(config: Mapping[str, Any], checkout: Path) -> list[Finding]:
         *look_at_weights(config),
         *look_at_programs(config, checkout),
         *look_at_machine(config, amounts),
+        *look_at_versions(),
     ]

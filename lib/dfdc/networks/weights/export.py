@@ -9,6 +9,7 @@ import torch
 from dfdc.networks.inputs import MEAN, STD
 from dfdc.networks.weights.files import read_metadata, save_weights
 from dfdc.networks.weights.load import load_weights
+from dfdc.system.versions import versions
 
 
 def export_weights(source: str | Path, name: str, model: Mapping[str, Any], target: str | Path) -> None:
@@ -33,9 +34,12 @@ def export_weights(source: str | Path, name: str, model: Mapping[str, Any], targ
         "data": None,
         "pretrained": None,
         "code": None,
+        "trained_with": None,
+        "versions": versions(),
     }
     # What weights say of themselves counts for more than what the config says of them.
     known = read_metadata(source)
-    about |= {key: known[key] for key in about.keys() - {"name", "architecture", "kind"} if key in known}
+    about |= {key: known[key] for key in about.keys() - {"name", "architecture", "kind", "versions"} if key in known}
+    about["trained_with"] = known.get("trained_with") or known.get("versions")
     state = load_weights(source, model["architecture"], model["kind"])
     save_weights(target, state, about, torch.float16)
