@@ -1,5 +1,5 @@
 # The environment of the workflow, with PyTorch's build for CUDA: all packages of requirements.txt. The program is not in
-# it, but run from the checkout (see Containers in the README).
+# it, but run from the checkout (see docs/containers.md).
 #
 #   docker build --tag dfdc .
 
