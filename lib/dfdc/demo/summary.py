@@ -12,7 +12,7 @@ def summary(folder: Path) -> str:
     return (
         f"\nThe submission:  {folder / 'submission.csv'}  ({evaluation['videos']['total']} videos)\n"
         f"Log loss:        {ensemble['log_loss']:.4f}   (a guess of 0.5 gives 0.6931)\n"
-        f"AUC:             {ensemble['auc']:.4f}   (people of whom the training has seen nothing)\n"
+        f"AUC:             {ensemble['auc']:.4f}   (on people who do not appear in training)\n"
         f"More:            {folder / 'results' / 'evaluation.json'}\n\n"
         "The real thing, with the data set in the folder data:\n"
         "  . .venv/bin/activate && snakemake --cores all submission.csv\n"

@@ -95,6 +95,6 @@ def fault_of_weights(key: str, path: str | None) -> str:
     if path and path != LITE0 and not Path(path).exists():
         return (
             f"The weights {Path(path).resolve()} ({key} in the config) do not exist. "
-            "The README says, under 'Weights', where each file comes from."
+            "docs/weights.md says where each file comes from."
         )
     return ""

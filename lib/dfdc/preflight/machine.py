@@ -1,6 +1,6 @@
 """The machine: cores, memory, GPUs, disks, and what other runs hold.
 
-The rates are those of the README ("What a full-size run needs"), measured on two cores of an AMD EPYC: they say what
+The rates are those of docs/performance.md ("A full-size run"), measured on two cores of an AMD EPYC: they say what
 to expect to within a factor of two or so.
 """
 
