@@ -129,7 +129,7 @@ def test_without_the_hash_of_the_code_nothing_is_noticed(project):
     """The tests above can fail: without the parameter `code` a change of code is not seen."""
     targets = [f"results/tracks/dfdc_train_part_{part}.parquet" for part in (0, 1)]
     jobs = [f"build_tracks dfdc_train_part_{part}" for part in (0, 1)]
-    project.replace("rules/faces.smk", '        code=lambda wildcards: code("build_tracks"),\n', "")
+    project.replace("rules/faces.smk", '        **shared("build_tracks"),\n', "")
     done = project.snakemake(*targets)
     assert done.returncode == 0, done.stdout
     assert project.plan(*targets) == []
