@@ -10,7 +10,7 @@
 # make bench   how fast things are, each against another way of doing the same, in one run
 # make ablation   trainings of the demo without one ingredient each, three seeds
 # make scale   how the data half grows with the data: 119,154 tiny videos, in the folder scale
-# make lint    ruff, snakefmt, Snakemake's linter, who imports whom, the table of modules in docs, and docs/tables.md
+# make lint    ruff, snakefmt, import-linter, Snakemake's linter, and the generated parts of docs
 # make clean   remove the demo, the environment and caches
 #
 # Packages are installed into .venv. On a machine without a GPU, PyTorch's wheels for the CPU are much smaller: give

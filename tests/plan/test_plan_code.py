@@ -103,6 +103,8 @@ def test_every_module_concerns_the_rules_that_the_readme_says(finished_run, grap
     for modules, rules in table:
         for rule in graph if rules == "all" else set(re.findall(r"`(\w+)`", rules)) & set(graph):
             wanted[rule] |= {f"lib/dfdc/{module}" for module in re.findall(r"`(\S+)`", modules)}
+    # The table has all detectors, and the run had one.
+    wanted = {rule: {path for path in modules if "/dsfd/" not in path} for rule, modules in wanted.items()}
     found = {}
     for record in (finished_run.demo / ".snakemake/metadata").iterdir():
         about = json.loads(record.read_text())
