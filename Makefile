@@ -84,6 +84,7 @@ lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/lint-imports --no-cache
 	$(BIN)/python workflow/modules.py --check
 	$(BIN)/python workflow/tables.py --check
 	$(ACTIVE) snakemake --lint --profile profiles/demo

@@ -69,9 +69,24 @@ def unfinished(rule_name, wildcards):
     return f"{UNFINISHED.get('/'.join([rule_name, *wildcards]), 0)} unfinished attempts"
 
 
-def growing(amount):
-    """Memory or time of a job, as a resource: so much more each time that it is tried again (``--retries``)."""
-    return lambda wildcards, attempt: amount * attempt
+def shared(rule_name, *modules):
+    """The parameters of every rule, ``code`` and ``unfinished``, as functions: they are asked for only where needed."""
+    return {
+        "code": lambda wildcards: code(rule_name, *modules),
+        "unfinished": lambda wildcards: unfinished(rule_name, wildcards),
+    }
+
+
+def growing(mem_mb=4000, runtime=30):
+    """Memory in MB and minutes of a job, as resources: so much more each time that it is tried again (``--retries``).
+
+    Not among ``default-resources`` in profiles/default: that key would replace the one of a site's own profile, and
+    with it the partition and account that jobs are submitted to.
+    """
+    return {
+        "mem_mb": lambda wildcards, attempt: mem_mb * attempt,
+        "runtime": lambda wildcards, attempt: runtime * attempt,
+    }
 
 
 def gpus(used=True):

@@ -14,11 +14,9 @@ rule make_demo_data:
         "../envs/dfdc.yaml"
     threads: 8
     resources:
-        mem_mb=growing(4000),
-        runtime=growing(30),
+        **growing(),
     params:
+        **shared("make_demo_data"),
         settings=settings("demo"),
-        code=lambda wildcards: code("make_demo_data"),
-        unfinished=lambda wildcards: unfinished("make_demo_data", wildcards),
     script:
         "../workflow/scripts/make_demo_data.py"

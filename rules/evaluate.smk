@@ -18,12 +18,10 @@ rule evaluate:
     conda:
         "../envs/dfdc.yaml"
     resources:
-        mem_mb=growing(4000),
-        runtime=growing(30),
+        **growing(),
     params:
+        **shared("evaluate"),
         settings=settings("ensemble"),
         models=MODELS,
-        code=lambda wildcards: code("evaluate"),
-        unfinished=lambda wildcards: unfinished("evaluate", wildcards),
     script:
         "../workflow/scripts/evaluate.py"

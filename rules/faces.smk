@@ -16,15 +16,13 @@ rule detect_faces:
         "../envs/dfdc.yaml"
     threads: 8
     resources:
+        **growing(mem_mb=16000, runtime=720),
         gpu=gpus(config["detection"]["train"]["detector"] != "yunet"),
-        mem_mb=growing(16000),
-        runtime=growing(720),
     params:
+        **shared("detect_faces", DETECTORS[config["detection"]["train"]["detector"]]),
         settings=settings("detection", "train"),
         videos=videos_of_part,
         video_timeout=settings("data", "video_timeout"),
-        code=lambda wildcards: code("detect_faces", DETECTORS[config["detection"]["train"]["detector"]]),
-        unfinished=lambda wildcards: unfinished("detect_faces", wildcards),
     script:
         "../workflow/scripts/detect_faces.py"
 
@@ -42,13 +40,11 @@ rule build_tracks:
     conda:
         "../envs/dfdc.yaml"
     resources:
-        mem_mb=growing(4000),
-        runtime=growing(30),
+        **growing(),
     params:
+        **shared("build_tracks"),
         settings=settings("tracking", "train"),
         every=settings("detection", "train", "every"),
-        code=lambda wildcards: code("build_tracks"),
-        unfinished=lambda wildcards: unfinished("build_tracks", wildcards),
     script:
         "../workflow/scripts/build_tracks.py"
 
@@ -66,12 +62,10 @@ rule align_tracks:
     conda:
         "../envs/dfdc.yaml"
     resources:
-        mem_mb=growing(4000),
-        runtime=growing(30),
+        **growing(),
     params:
+        **shared("align_tracks"),
         settings=settings("alignment"),
-        code=lambda wildcards: code("align_tracks"),
-        unfinished=lambda wildcards: unfinished("align_tracks", wildcards),
     script:
         "../workflow/scripts/align_tracks.py"
 
@@ -92,13 +86,11 @@ rule extract_clips:
         "../envs/dfdc.yaml"
     threads: 8
     resources:
-        mem_mb=growing(16000),
-        runtime=growing(720),
+        **growing(mem_mb=16000, runtime=720),
     params:
+        **shared("extract_clips"),
         settings=settings("clips"),
         every=settings("detection", "train", "every"),
         video_timeout=settings("data", "video_timeout"),
-        code=lambda wildcards: code("extract_clips"),
-        unfinished=lambda wildcards: unfinished("extract_clips", wildcards),
     script:
         "../workflow/scripts/extract_clips.py"

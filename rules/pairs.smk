@@ -13,13 +13,11 @@ rule pair_clips:
     conda:
         "../envs/dfdc.yaml"
     resources:
-        mem_mb=growing(4000),
-        runtime=growing(30),
+        **growing(),
     params:
+        **shared("pair_clips"),
         settings=settings("pairs"),
         # The rest of the section is the trainings'.
         validation={key: config["validation"][key] for key in ("parts", "share", "seed")},
-        code=lambda wildcards: code("pair_clips"),
-        unfinished=lambda wildcards: unfinished("pair_clips", wildcards),
     script:
         "../workflow/scripts/pair_clips.py"

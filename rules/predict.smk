@@ -18,17 +18,15 @@ rule detect_test_faces:
         "../envs/dfdc.yaml"
     threads: 8
     resources:
+        **growing(mem_mb=16000, runtime=240),
         gpu=gpus(config["detection"]["test"]["detector"] != "yunet"),
-        mem_mb=growing(16000),
-        runtime=growing(240),
     params:
+        **shared("detect_test_faces", DETECTORS[config["detection"]["test"]["detector"]]),
         settings=settings("detection", "test"),
         fps=settings("prediction", "fps"),
         shards=len(SHARDS),
         videos=videos_of_shard,
         video_timeout=settings("data", "video_timeout"),
-        code=lambda wildcards: code("detect_test_faces", DETECTORS[config["detection"]["test"]["detector"]]),
-        unfinished=lambda wildcards: unfinished("detect_test_faces", wildcards),
     script:
         "../workflow/scripts/detect_test_faces.py"
 
@@ -46,13 +44,11 @@ rule track_test_faces:
     conda:
         "../envs/dfdc.yaml"
     resources:
-        mem_mb=growing(4000),
-        runtime=growing(30),
+        **growing(),
     params:
+        **shared("track_test_faces"),
         settings=settings("tracking", "test"),
         every=settings("detection", "test", "every"),
-        code=lambda wildcards: code("track_test_faces"),
-        unfinished=lambda wildcards: unfinished("track_test_faces", wildcards),
     script:
         "../workflow/scripts/track_test_faces.py"
 
@@ -73,16 +69,14 @@ rule crop_test_faces:
         "../envs/dfdc.yaml"
     threads: 8
     resources:
-        mem_mb=growing(16000),
-        runtime=growing(240),
+        **growing(mem_mb=16000, runtime=240),
     params:
+        **shared("crop_test_faces"),
         settings={
             key: config["prediction"][key] for key in ("enlarge", "frame_every", "sequence_every", "sequence_length")
         },
         kinds=KINDS,
         video_timeout=settings("data", "video_timeout"),
-        code=lambda wildcards: code("crop_test_faces"),
-        unfinished=lambda wildcards: unfinished("crop_test_faces", wildcards),
     script:
         "../workflow/scripts/crop_test_faces.py"
 
@@ -103,14 +97,12 @@ rule score:
         "../envs/dfdc.yaml"
     threads: 8
     resources:
+        **growing(mem_mb=16000, runtime=240),
         gpu=gpus(),
-        mem_mb=growing(16000),
-        runtime=growing(240),
     params:
+        **shared("score"),
         take=lambda wildcards: settings("models", wildcards.model, "score"),
         torch_threads=settings("torch_threads"),
-        code=lambda wildcards: code("score"),
-        unfinished=lambda wildcards: unfinished("score", wildcards),
     script:
         "../workflow/scripts/score.py"
 
@@ -132,11 +124,9 @@ rule submission:
     conda:
         "../envs/dfdc.yaml"
     resources:
-        mem_mb=growing(4000),
-        runtime=growing(30),
+        **growing(),
     params:
+        **shared("submission"),
         settings=settings("ensemble"),
-        code=lambda wildcards: code("submission"),
-        unfinished=lambda wildcards: unfinished("submission", wildcards),
     script:
         "../workflow/scripts/submission.py"

@@ -32,12 +32,10 @@ rule draw_test_data_figures:
     conda:
         "../envs/dfdc.yaml"
     resources:
-        mem_mb=growing(4000),
-        runtime=growing(30),
+        **growing(),
     params:
+        **shared("draw_test_data_figures"),
         every=settings("detection", "test", "every"),
-        code=lambda wildcards: code("draw_test_data_figures"),
-        unfinished=lambda wildcards: unfinished("draw_test_data_figures", wildcards),
     script:
         "../workflow/scripts/draw_test_data_figures.py"
 
@@ -69,13 +67,11 @@ rule draw_score_figures:
     conda:
         "../envs/dfdc.yaml"
     resources:
-        mem_mb=growing(4000),
-        runtime=growing(30),
+        **growing(),
     params:
+        **shared("draw_score_figures"),
         settings=settings("ensemble"),
         models=MODELS,
-        code=lambda wildcards: code("draw_score_figures"),
-        unfinished=lambda wildcards: unfinished("draw_score_figures", wildcards),
     script:
         "../workflow/scripts/draw_score_figures.py"
 

@@ -22,12 +22,10 @@ rule draw_data_figures:
     conda:
         "../envs/dfdc.yaml"
     resources:
-        mem_mb=growing(4000),
-        runtime=growing(30),
+        **growing(),
     params:
+        **shared("draw_data_figures"),
         every=settings("detection", "train", "every"),
-        code=lambda wildcards: code("draw_data_figures"),
-        unfinished=lambda wildcards: unfinished("draw_data_figures", wildcards),
     script:
         "../workflow/scripts/draw_data_figures.py"
 
@@ -59,13 +57,11 @@ rule draw_sample_figures:
     conda:
         "../envs/dfdc.yaml"
     resources:
-        mem_mb=growing(4000),
-        runtime=growing(30),
+        **growing(),
     params:
+        **shared("draw_sample_figures"),
         models={name: model_settings(name, *SAMPLE_KEYS) for name in TRAINED},
         training={key: settings("training", key) for key in ("flip", "autoaugment", "recompression", "mixup_alpha")},
-        code=lambda wildcards: code("draw_sample_figures"),
-        unfinished=lambda wildcards: unfinished("draw_sample_figures", wildcards),
     script:
         "../workflow/scripts/draw_sample_figures.py"
 
@@ -84,12 +80,10 @@ rule draw_training_figures:
     conda:
         "../envs/dfdc.yaml"
     resources:
-        mem_mb=growing(4000),
-        runtime=growing(30),
+        **growing(),
     params:
+        **shared("draw_training_figures"),
         models=TRAINED,
         mixup_alpha=settings("training", "mixup_alpha"),
-        code=lambda wildcards: code("draw_training_figures"),
-        unfinished=lambda wildcards: unfinished("draw_training_figures", wildcards),
     script:
         "../workflow/scripts/draw_training_figures.py"

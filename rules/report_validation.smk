@@ -16,10 +16,8 @@ rule draw_validation_figures:
     conda:
         "../envs/dfdc.yaml"
     resources:
-        mem_mb=growing(4000),
-        runtime=growing(30),
+        **growing(),
     params:
-        code=lambda wildcards: code("draw_validation_figures"),
-        unfinished=lambda wildcards: unfinished("draw_validation_figures", wildcards),
+        **shared("draw_validation_figures"),
     script:
         "../workflow/scripts/draw_validation_figures.py"

@@ -13,12 +13,10 @@ rule convert_pretrained:
     conda:
         "../envs/convert.yaml"
     resources:
-        mem_mb=growing(8000),
-        runtime=growing(30),
+        **growing(mem_mb=8000),
     params:
+        **shared("convert_pretrained"),
         source=lambda wildcards: config["pretrained"][wildcards.architecture],
-        code=lambda wildcards: code("convert_pretrained"),
-        unfinished=lambda wildcards: unfinished("convert_pretrained", wildcards),
     script:
         "../workflow/scripts/convert_pretrained.py"
 
@@ -41,16 +39,14 @@ rule train:
         "../envs/dfdc.yaml"
     threads: 16
     resources:
+        **growing(mem_mb=64000, runtime=4320),
         gpu=gpus(),
-        mem_mb=growing(64000),
-        runtime=growing(4320),
     params:
+        **shared("train"),
         model=lambda wildcards: model_settings(wildcards.model, *MODEL_KEYS),
         training=settings("training"),
         validation={key: config["validation"][key] for key in ("every", "pairs")},
         torch_threads=settings("torch_threads"),
-        code=lambda wildcards: code("train"),
-        unfinished=lambda wildcards: unfinished("train", wildcards),
     script:
         "../workflow/scripts/train.py"
 
@@ -67,12 +63,10 @@ rule export_weights:
     conda:
         "../envs/dfdc.yaml"
     resources:
-        mem_mb=growing(8000),
-        runtime=growing(30),
+        **growing(mem_mb=8000),
     params:
+        **shared("export_weights"),
         model=lambda wildcards: model_settings(wildcards.model, *MODEL_KEYS),
-        code=lambda wildcards: code("export_weights"),
-        unfinished=lambda wildcards: unfinished("export_weights", wildcards),
     script:
         "../workflow/scripts/export_weights.py"
 
@@ -89,10 +83,8 @@ rule export_pth:
     conda:
         "../envs/dfdc.yaml"
     resources:
-        mem_mb=growing(8000),
-        runtime=growing(30),
+        **growing(mem_mb=8000),
     params:
-        code=lambda wildcards: code("export_pth"),
-        unfinished=lambda wildcards: unfinished("export_pth", wildcards),
+        **shared("export_pth"),
     script:
         "../workflow/scripts/export_pth.py"

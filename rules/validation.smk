@@ -17,15 +17,13 @@ rule score_validation_clips:
         "../envs/dfdc.yaml"
     threads: 8
     resources:
+        **growing(mem_mb=16000, runtime=240),
         gpu=gpus(),
-        mem_mb=growing(16000),
-        runtime=growing(240),
     params:
+        **shared("score_validation_clips"),
         settings=settings("evaluation"),
         model=lambda wildcards: model_settings(wildcards.model, "frames"),
         torch_threads=settings("torch_threads"),
-        code=lambda wildcards: code("score_validation_clips"),
-        unfinished=lambda wildcards: unfinished("score_validation_clips", wildcards),
     script:
         "../workflow/scripts/score_validation_clips.py"
 
@@ -45,13 +43,11 @@ rule evaluate_validation:
     conda:
         "../envs/dfdc.yaml"
     resources:
-        mem_mb=growing(4000),
-        runtime=growing(30),
+        **growing(),
     params:
+        **shared("evaluate_validation"),
         # Not `calibration`, which says what the submission makes of what is found here.
         settings={key: config["ensemble"][key] for key in ("exponent", "clip", "weight_offset", "unknown")},
         enlarge=settings("clips", "enlarge"),
-        code=lambda wildcards: code("evaluate_validation"),
-        unfinished=lambda wildcards: unfinished("evaluate_validation", wildcards),
     script:
         "../workflow/scripts/evaluate_validation.py"

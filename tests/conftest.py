@@ -144,6 +144,13 @@ class Project:
         planned = self._planned("--forceall", *self._arguments())
         return {job: [f"demo/{path}" for path in about["output"].split(", ")] for job, about in planned.items()}
 
+    def resources(self, *arguments: str) -> dict[str, dict[str, str]]:
+        """What each job of the plan asks for, resource by resource."""
+        planned = self._planned(*arguments, *self._arguments())
+        return {
+            job: dict(pair.split("=", 1) for pair in about["resources"].split(", ")) for job, about in planned.items()
+        }
+
     def _planned(self, *arguments: str) -> dict[str, dict[str, str]]:
         done = dry_run(list(arguments), self.folder, self._environment())
         assert done.returncode == 0, done.stdout

@@ -11,6 +11,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from parsed import parsed_rules
+from snakemake.io import strip_wildcard_constraints
+
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "lib"))
 
@@ -67,15 +70,11 @@ def page() -> str:
 
 def written() -> Iterator[tuple[str, str, str]]:
     """(table, rule, file) for each table that a rule's script writes, in the order of the rules."""
-    rules = "\n".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "rules").glob("*.smk")))
-    for rule, about in re.findall(r"^rule (\w+):\n((?: .*\n|\n)+)", rules, re.MULTILINE):
-        script = (ROOT / "workflow" / "scripts" / f"{rule}.py").read_text(encoding="utf-8")
-        lines = re.search(r"^    output:\n((?: {8}.*\n)+)", about, re.MULTILINE)[1].splitlines()
-        # A file may have a name (name="file",) and always has a number.
-        outputs = {str(number): line.split('"')[1] for number, line in enumerate(lines) if line.count('"') == 2}
-        outputs |= {line.split("=")[0].strip(): line.split('"')[1] for line in lines if '="' in line}
+    for rule in parsed_rules():
+        script = (ROOT / "workflow" / "scripts" / f"{rule.name}.py").read_text(encoding="utf-8")
         for name, table in re.findall(r"write_table\(snakemake\.output[.[](\w+)\]?, ([A-Z_]+)", script):
-            yield table.lower(), rule, outputs[name]
+            path = rule.output[int(name)] if name.isdigit() else rule.output[name]
+            yield table.lower(), rule.name, strip_wildcard_constraints(path)
 
 
 def main() -> None:

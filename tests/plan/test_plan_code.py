@@ -103,6 +103,8 @@ def test_every_module_concerns_the_rules_that_the_readme_says(finished_run, grap
     for modules, rules in table:
         for rule in graph if rules == "all" else set(re.findall(r"`(\w+)`", rules)) & set(graph):
             wanted[rule] |= {f"lib/dfdc/{module}" for module in re.findall(r"`(\S+)`", modules)}
+    # The table has all detectors, and the run had one.
+    wanted = {rule: {path for path in modules if "/dsfd/" not in path} for rule, modules in wanted.items()}
     found = {}
     for record in (finished_run.demo / ".snakemake/metadata").iterdir():
         about = json.loads(record.read_text())
@@ -162,7 +164,7 @@ def test_without_the_hash_of_the_code_nothing_is_noticed(project):
     """The tests above can fail: without the parameter `code` a change of code is not seen."""
     targets = [f"results/tracks/dfdc_train_part_{part}.parquet" for part in (0, 1)]
     jobs = [f"build_tracks dfdc_train_part_{part}" for part in (0, 1)]
-    project.replace("rules/faces.smk", '        code=lambda wildcards: code("build_tracks"),\n', "")
+    project.replace("rules/faces.smk", '        **shared("build_tracks"),\n', "")
     done = project.snakemake(*targets)
     assert done.returncode == 0, done.stdout
     assert project.plan(*targets) == []

@@ -1,55 +1,65 @@
-"""The rules as they are written, and the graph that they make."""
+"""The rules as Snakemake reads them, and the graph that they make."""
 
 import re
 from pathlib import Path
 
 import pytest
+from parsed import parsed_rules
+from snakemake.io import is_flagged, strip_wildcard_constraints
 
 ROOT = Path(__file__).resolve().parents[2]
-RULES = {
-    name: text
-    for file in sorted((ROOT / "rules").glob("*.smk"))
-    for name, text in re.findall(r"^rule (\w+):\n((?:(?: .*)?\n)+)", file.read_text(), re.MULTILINE)
-}
 # Rules that no other needs.
 ON_DEMAND = {"export_pth": ("model", "")}
 # Edges whose files are ancient: their readers do not run again, but never before them.
 ANCIENT = {("make_demo_data", "extract_clips"), ("make_demo_data", "crop_test_faces")}
 
 
-def directive(rule, name):
-    """The text below a directive of a rule."""
-    found = re.search(rf"^    {name}:\n((?: {{8}}.*\n)+)", RULES[rule], re.MULTILINE)
-    return found[1].strip().removesuffix(",") if found else ""
+@pytest.fixture(scope="module")
+def rules():
+    return parsed_rules()
 
 
-def test_each_rule_has_its_script():
-    assert set(RULES) == {path.stem for path in (ROOT / "workflow" / "scripts").glob("*.py")}
+def test_each_rule_has_its_script(rules):
+    for rule in rules:
+        assert (ROOT / "rules" / rule.script).resolve() == ROOT / "workflow" / "scripts" / f"{rule.name}.py"
+    assert {rule.name for rule in rules} == {path.stem for path in (ROOT / "workflow" / "scripts").glob("*.py")}
 
 
-@pytest.mark.parametrize("rule", sorted(RULES))
-def test_directives(rule, graph):
-    wildcards, _ = {**graph, **ON_DEMAND}[rule]
-    places = "/".join([rule, *(f"{{{wildcard}}}" for wildcard in wildcards.split())])
-    assert directive(rule, "script") == f'"../workflow/scripts/{rule}.py"'
-    assert directive(rule, "log") == f'"logs/{places}.log"'
-    assert directive(rule, "benchmark") == f'"benchmark/{places}.tsv"'
-    assert f'code=lambda wildcards: code("{rule}")' in directive(rule, "params")
-    assert "speed" not in directive(rule, "params")
-    assert re.search(r"mem_mb=growing\(\d+\)", directive(rule, "resources"))
-    assert re.search(r"runtime=growing\(\d+\)", directive(rule, "resources"))
-    assert directive(rule, "conda")
-    assert not re.search(r"^    (run|shell):|touch\(|temp\(", RULES[rule], re.MULTILINE)
+def test_each_rule_has_a_log_and_a_benchmark_for_every_job(rules, graph):
+    wildcards = {rule: names for rule, (names, _) in {**graph, **ON_DEMAND}.items()}
+    assert {rule.name for rule in rules} == set(wildcards)
+    for rule in rules:
+        place = "/".join([rule.name, *(f"{{{name}}}" for name in wildcards[rule.name].split())])
+        assert [strip_wildcard_constraints(path) for path in rule.log] == [f"logs/{place}.log"]
+        assert strip_wildcard_constraints(rule.benchmark) == f"benchmark/{place}.tsv"
 
 
-def test_a_rule_without_log_is_seen(monkeypatch, graph):
-    monkeypatch.setitem(RULES, "train", RULES["train"].replace("    log:\n", "    message:\n"))
-    with pytest.raises(AssertionError):
-        test_directives("train", graph)
+def test_each_rule_has_its_own_code_among_its_parameters(rules):
+    for rule in rules:
+        code = rule.params.code(None)
+        assert [name for name in code if name.endswith(".py")] == [f"{rule.name}.py"]
+        # The demo's detector is imported by name alone.
+        detects = rule.name in ("detect_faces", "detect_test_faces")
+        assert ("dfdc.stages.faces.detection.yunet" in code) == detects
+        assert rule.params.unfinished([]) == "0 unfinished attempts"
 
 
-def test_the_snakefile_is_short():
-    assert len((ROOT / "Snakefile").read_text().splitlines()) <= 60
+def test_what_is_made_is_kept(rules):
+    for rule in rules:
+        assert not [path for path in rule.output if is_flagged(path, "temp") or is_flagged(path, "touch")]
+
+
+def test_each_job_asks_for_memory_and_time_and_for_more_when_it_is_tried_again(project, rules):
+    targets = ("all", "results/models/re/weights.fp16.pth", "--forceall")
+    first, third = (
+        {
+            job: (int(asked["mem_mb"]), int(asked["runtime"]))
+            for job, asked in project.resources(*targets, "--attempt", attempt).items()
+        }
+        for attempt in ("1", "3")
+    )
+    assert {job.split()[0] for job in first} == {rule.name for rule in rules}
+    assert third == {job: (3 * memory, 3 * minutes) for job, (memory, minutes) in first.items()}
 
 
 def test_rulegraph(project, graph):

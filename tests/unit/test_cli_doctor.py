@@ -311,10 +311,11 @@ def test_shared_memory(place):
 def test_the_disk(place, monkeypatch):
     assert machine.disk_kind(Path("/proc/self")) == "proc"
     mounts = (
-        f"1 0 0:1 / / rw - ext4 a rw\n2 1 0:2 / {place.parent}/a\\040b rw - nfs b rw\n3 1 0:3 / {place} rw - nfs4 c\n"
+        f"a / ext4 rw 0 0\nb {place.parent}/a\\040b nfs rw 0 0\nauto {place} autofs rw 0 0\nc {place} nfs4 rw 0 0\n"
     )
-    (place / "mounts").write_text(mounts)
-    monkeypatch.setattr(machine, "MOUNTS", place / "mounts")
+    (place / "self").mkdir()
+    (place / "self" / "mounts").write_text(mounts)
+    monkeypatch.setattr(machine.psutil, "PROCFS_PATH", str(place))
     kinds = [machine.disk_kind(path) for path in (place / "x", place.parent, place.parent / "a b/c")]
     assert kinds == ["nfs4", "ext4", "nfs"]
     told("slow", "is on a network disk (nfs4)")

@@ -10,6 +10,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
+from parsed import parsed_rules
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -62,9 +63,8 @@ def test_conda_environments_hold_what_pip_would_install(name):
 
 
 def test_rules_name_environments_that_there_are():
-    text = "".join(path.read_text() for path in sorted((ROOT / "rules").glob("*.smk")))
-    named = set(re.findall(r'^    conda:\n        "\.\./envs/(.+)"$', text, re.MULTILINE))
-    assert named == set(ENVIRONMENTS) == {path.name for path in (ROOT / "envs").iterdir()}
+    named = {(ROOT / "rules" / rule.conda_env).resolve() for rule in parsed_rules()}
+    assert named == {ROOT / "envs" / name for name in ENVIRONMENTS} == set((ROOT / "envs").iterdir())
 
 
 def test_every_package_is_locked_in_a_version_that_is_asked_for():

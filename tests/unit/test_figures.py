@@ -157,7 +157,7 @@ def test_averages_keep_the_mean(values, points):
 
 
 def test_least_loss():
-    assert training.least_loss(0.5) == pytest.approx(2 * np.log(2) - 1, abs=1e-6)
+    assert training.least_loss(0.5) == pytest.approx(2 * np.log(2) - 1, abs=1e-15)
     targets = np.random.default_rng(0).beta(2, 2, 200000)
     entropy = -(targets * np.log(targets) + (1 - targets) * np.log1p(-targets)).mean()
     assert training.least_loss(2) == pytest.approx(entropy, abs=2e-3)

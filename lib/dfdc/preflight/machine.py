@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from dfdc.preflight.data import Amounts
 from dfdc.preflight.findings import Finding, untrained
 from dfdc.system.jobs.leases import visible_devices
@@ -27,8 +29,8 @@ PAIR, FACES, TABLES = 12.5e6, 18e6, 10e6
 JOB, WORKER = 0.5e9, 0.25e9
 # Faces that EfficientNet-B7 looks at in a core-second, and how much more work learning from a face is than looking.
 B7, LEARNING = 8.9, 3
-# What the kernel says of this process's control groups and of all mounted disks.
-GROUP_NAMES, GROUPS, MOUNTS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup"), Path("/proc/self/mountinfo")
+# What the kernel says of this process's control groups.
+GROUP_NAMES, GROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 NETWORK_DISKS = (
     "9p",
     "afs",
@@ -247,19 +249,12 @@ def _of_trainings(config: Mapping[str, Any]) -> float:
 
 def disk_kind(path: Path) -> str:
     """The kind of file system that a path lies on, as the kernel calls it; empty if it does not say."""
-    path = path.resolve()
-    best, kind = Path(), ""
-    try:
-        mounts = MOUNTS.read_text().splitlines()
-    except OSError:
-        return ""
-    for mount in mounts:
-        about, _, source = mount.partition(" - ")
-        # Blanks in a path are written in octal.
-        point = Path(about.split()[4].encode().decode("unicode_escape"))
-        if path.is_relative_to(point) and len(point.parts) >= len(best.parts):
-            best, kind = point, source.split()[0]
-    return kind
+    path, best = path.resolve(), ("", "")
+    for disk in psutil.disk_partitions(all=True):
+        # Of two at the same place the later one is seen.
+        if path.is_relative_to(disk.mountpoint) and len(disk.mountpoint) >= len(best[0]):
+            best = disk.mountpoint, disk.fstype
+    return best[1]
 
 
 def _locks() -> Iterator[Finding]:
