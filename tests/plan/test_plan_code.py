@@ -122,7 +122,7 @@ def test_a_message_reworded(project):
     assert "GPUs as SLURM chose them" in text
     project.write(path, text.replace("GPUs as SLURM chose them", "the GPUs that SLURM chose").encode())
     project.replace("lib/dfdc/data/tables.py", "cannot be read as a table", "is no table")
-    project.replace("lib/dfdc/stages/clips/pairs.py", "source videos", "real videos")
+    project.replace("lib/dfdc/stages/clips/pairs.py", "left out: they", "dropped: they")
     assert project.plan() == []
 
 

@@ -62,7 +62,6 @@ def look_at_versions(folder: Path = Path("results")) -> Iterator[Finding]:
         yield Finding(
             "note",
             "versions",
-            f"Made with {libraries}: {some(map(str, paths))}. "
-            "Another version makes nothing run again by itself.",
+            f"Made with {libraries}: {some(map(str, paths))}. Another version makes nothing run again by itself.",
             f"To make them again: {how_to_renew(paths)}",
         )
