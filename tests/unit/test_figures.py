@@ -2,6 +2,7 @@
 
 import xml.etree.ElementTree as ElementTree
 from collections import Counter
+from dataclasses import asdict, replace
 
 import numpy as np
 import pyarrow as pa
@@ -177,16 +178,14 @@ def test_figures_of_a_training(tmp_path):
 def stored_pairs(folder, pairs=3):
     rows = pair_rows(pairs, 40)
     store = write_clips(folder / "part.arrow", [40] * (2 * pairs))
-    return samples.Samples(pa.Table.from_pylist(rows, PAIRS), {"part": store})
+    return samples.Samples(pa.Table.from_pylist(list(map(asdict, rows)), PAIRS), {"part": store})
 
 
 def test_samples_are_drawn_of_all_sources_first(tmp_path):
-    rows = pair_rows(40, 40)
-    for number, row in enumerate(rows):
-        row["real"] = f"real{number % 5}.mp4"
+    rows = [asdict(replace(row, real=f"real{number % 5}.mp4")) for number, row in enumerate(pair_rows(40, 40))]
     drawn = samples.Samples(pa.Table.from_pylist(rows, PAIRS), {})
     assert len(drawn.pairs) == samples.CLIPS
-    assert len({pair["real"] for pair in drawn.pairs[:5]}) == 5
+    assert len({pair.real for pair in drawn.pairs[:5]}) == 5
     assert drawn.words(4) == "4 of 40 pairs, drawn at random"
     again = samples.Samples(pa.Table.from_pylist(rows, PAIRS), {})
     assert again.pairs == drawn.pairs

@@ -120,7 +120,7 @@ def run(options: argparse.Namespace) -> int:
             table.add(video)
             if timelines and video.tracks:
                 draw_timeline(timelines[video.path], video, settings.ensemble, videos[video.path])
-            if annotated and video.row["status"] != "unreadable":
+            if annotated and video.row.status != "unreadable":
                 reason = annotate_video(
                     annotated[video.path], video, settings.ensemble, config["data"]["video_timeout"]
                 )
@@ -221,7 +221,7 @@ class _Table:
             str(len(video.tracks)),
             str(video.frames_used()),
             duration(video.seconds) if video.seconds >= 10 else f"{video.seconds:.1f} s",
-            WORDS.get(row["status"], f"{row['status']}: {row['reason']}"),
+            WORDS.get(row.status, f"{row.status}: {row.reason}"),
         )
         self._bar.update()
 
@@ -237,29 +237,29 @@ class _Table:
 
 def _about(name: str, video: VideoScore, settings: ScoringSettings) -> dict[str, Any]:
     """What --json and --csv say of a video."""
-    fps = video.row["fps"]
+    fps = video.row.fps
     return {
         "video": name,
         "probability": video.probability,
-        "status": video.row["status"],
-        "reason": video.row["reason"],
+        "status": video.row.status,
+        "reason": video.row.reason,
         "frames": video.frames_used(),
         "tracks": [
             {
-                "track": track.number,
-                "first_second": track.frames[0] / fps,
-                "last_second": track.frames[-1] / fps,
-                "probability": track.probability(settings.ensemble),
+                "track": scored.track.number,
+                "first_second": scored.track.frames[0] / fps,
+                "last_second": scored.track.frames[-1] / fps,
+                "probability": scored.probability(settings.ensemble),
                 "models": {
                     model: {"faces": len(values), "mean": float(values.mean())}
-                    for model, (_, values) in track.scores.items()
+                    for model, (_, values) in scored.scores.items()
                 },
                 "each_second": [
                     {"second": second, "probability": probability}
-                    for second, probability in track.over_time(fps, settings.ensemble)
+                    for second, probability in scored.over_time(fps, settings.ensemble)
                 ],
             }
-            for track in video.tracks
+            for scored in video.tracks
         ],
     }
 

@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from dfdc.data.schemas.crops import Crop
 from dfdc.data.store import Store
+from dfdc.data.tables import rows_of
 from dfdc.figures.pictures import Row, write_sheet
 from dfdc.figures.style import BLACK, GREEN, LABELS, NAMES, drawing, say_nothing, series, thousands
 from dfdc.stages.evaluation.intervals import roc_curve
@@ -156,16 +157,16 @@ def _faces_of(
     """Some faces of each video with their frame numbers, spread over the video."""
     found = {}
     for table, path in zip(crops, stores, strict=True):
-        rows: dict[str, list[dict[str, Any]]] = {}
+        rows: dict[str, list[Crop]] = {}
         mine = table.filter(pa.compute.is_in(table["video"], pa.array(videos, pa.string())))
-        for row in mine.sort_by([("kind", "ascending"), ("batch", "ascending")]).to_pylist():
-            rows.setdefault(row["video"], []).append(row)
+        for crop in rows_of(mine.sort_by([("kind", "ascending"), ("batch", "ascending")]), Crop):
+            rows.setdefault(crop.video, []).append(crop)
         if rows:
             store = Store(path)
             for video, of_video in rows.items():
                 # Single faces where there are any: they are spread more evenly than windows.
-                of_kind = [row for row in of_video if row["kind"] == of_video[0]["kind"]]
+                of_kind = [crop for crop in of_video if crop.kind == of_video[0].kind]
                 places = np.unique(np.linspace(0, len(of_kind) - 1, FACES).astype(int))
                 spread = [of_kind[place] for place in places]
-                found[video] = [(row["frames"][0], store.read(row["batch"], [0])[0]) for row in spread]
+                found[video] = [(crop.frames[0], store.read(crop.batch, [0])[0]) for crop in spread]
     return found

@@ -11,7 +11,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import av
 import numpy as np
@@ -185,21 +185,18 @@ def _read_from_start(
         raise VideoError(f"no frame can be decoded ({video.damage or 'the video has no frames'})")
 
 
-def counted_frames(row: Mapping[str, Any]) -> int | None:
-    """What ``read_frames`` takes as ``counted``, from a video's row in a table of videos (empty: nothing is known)."""
-    return row["frames"] if row.get("status") in ("ok", "no face") and row["in_order"] else None
+def check_readable(unreadable: Mapping[str, str], total: int, folder: Path, max_unreadable: float) -> None:
+    """Raise UserError if more than the share ``max_unreadable`` of so many videos in a folder is unreadable.
 
-
-def check_readable(rows: Sequence[Mapping[str, Any]], folder: Path, max_unreadable: float) -> None:
-    """Raise UserError if more than the share ``max_unreadable`` of some videos is unreadable."""
-    unreadable = [row for row in rows if row["status"] == "unreadable"]
-    if len(unreadable) > max_unreadable * len(rows):
-        examples = "".join(f"\n  {row['video']}: {row['reason']}" for row in unreadable[:5])
+    ``unreadable`` gives the reason for each of those that are.
+    """
+    if len(unreadable) > max_unreadable * total:
+        examples = "".join(f"\n  {video}: {reason}" for video, reason in list(unreadable.items())[:5])
         remedy = "Restore the files"
-        if any(LACK_OF_MEMORY in row["reason"] for row in unreadable):
+        if any(LACK_OF_MEMORY in reason for reason in unreadable.values()):
             remedy = "Run again with fewer workers (speed.workers in the config, or fewer cores), restore the files"
         raise UserError(
-            f"{len(unreadable)} of {len(rows)} videos in {folder} cannot be read, more than data.max_unreadable "
+            f"{len(unreadable)} of {total} videos in {folder} cannot be read, more than data.max_unreadable "
             f"({max_unreadable:.0%}) allows. The disk or the download is more likely broken than the data:{examples}\n"
             f"{remedy}, or raise data.max_unreadable in the config if they are to be left out."
         )
