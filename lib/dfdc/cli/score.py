@@ -32,6 +32,7 @@ from typing import Any
 from tqdm import tqdm
 
 from dfdc.config.reading import find_checkout, read_config
+from dfdc.data.parts import VIDEO_SUFFIXES, test_videos
 from dfdc.figures.annotation import annotate_video
 from dfdc.figures.timeline import draw_timeline
 from dfdc.networks.precision import set_threads
@@ -43,7 +44,6 @@ from dfdc.system.jobs.devices import job_device
 from dfdc.system.processes import worker_count
 from dfdc.system.words import duration
 
-SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".3gp", ".flv", ".wmv")
 # What finds faces where the weights of DSFD are not at hand. YuNet's scores are lower than DSFD's: its best of a video
 # lies between 0.90 and 0.95.
 YUNET = {
@@ -140,9 +140,11 @@ def find_videos(places: Sequence[Path]) -> dict[Path, str]:
     found: dict[Path, Path] = {}
     for place in places:
         if place.is_dir():
-            inside = sorted(path for path in place.iterdir() if path.suffix.lower() in SUFFIXES)
+            inside = test_videos(place)
             if not inside:
-                raise UserError(f"There is no video in the folder {place} (names that end in {', '.join(SUFFIXES)}).")
+                raise UserError(
+                    f"There is no video in the folder {place} (names that end in {', '.join(VIDEO_SUFFIXES)})."
+                )
         elif place.exists():
             inside = [place]
         else:
