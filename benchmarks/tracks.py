@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 
 from dfdc.data.schemas.alignment import ALIGNED
-from dfdc.data.schemas.faces import DETECTIONS, VIDEOS, Faces, TrainingVideo, face_columns, faces_of
+from dfdc.data.schemas.faces import DETECTIONS, VIDEOS, Faces, TrainingVideo, detected_faces, face_columns
 from dfdc.data.schemas.tracks import TRACKS, track_columns, tracks_of
 from dfdc.data.tables import read_rows, read_table, write_table
 from dfdc.stages.faces.alignment import AlignmentSettings, align_tracks
@@ -96,7 +96,7 @@ def run(folder: Path) -> dict[str, float]:
         detections = read_table(folder / "detections.parquet", DETECTIONS)
         videos = read_rows(folder / "videos.parquet", VIDEOS, TrainingVideo)
     with timed("build_tracks"):
-        of_videos = faces_of(detections, [video.video for video in videos])
+        of_videos = detected_faces(detections, [video.video for video in videos])
         tracks = [
             track
             for video, faces in zip(videos, of_videos, strict=True)

@@ -14,7 +14,7 @@ from dfdc.data.schemas.faces import TestVideo as Video
 from dfdc.data.schemas.tracks import Track
 from dfdc.data.store import Store, write_store
 from dfdc.figures.annotation import FAKE, REAL, annotate_video
-from dfdc.figures.timeline import FACE, MOST_TRACKS, draw_timeline, thumbnail
+from dfdc.figures.timeline import FACE, MOST_TRACKS, plot_timeline, thumbnail
 from dfdc.stages.prediction.ensemble import EnsembleSettings, combine
 from dfdc.stages.prediction.videos import TrackScores, VideoScore
 
@@ -55,7 +55,7 @@ def test_a_timeline_has_a_row_for_each_track_with_its_faces(tmp_path, count):
     write_store(store, ([encode_png(np.full((30, 40, 3), colour, np.uint8))] for colour in colours))
     tracks = [track(number, 2 * number, 20 + number, 0.1 * number % 1) for number in range(count)]
     crops = [Crop("a.mp4", number, "frame", 0, (2 * number,), number, "") for number in range(count)]
-    draw_timeline(tmp_path / "line.png", scored(tmp_path / "a.mp4", tracks, Store(store), crops), SETTINGS, "a.mp4")
+    plot_timeline(tmp_path / "line.png", scored(tmp_path / "a.mp4", tracks, Store(store), crops), SETTINGS, "a.mp4")
     picture = cv2.cvtColor(cv2.imread(str(tmp_path / "line.png")), cv2.COLOR_BGR2RGB)
     shown = [int((picture == colour).all(axis=2).sum()) for colour in colours]
     left_out = max(count - MOST_TRACKS, 0)  # the shortest

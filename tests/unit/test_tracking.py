@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dfdc.data.schemas.faces import DETECTIONS, faces_of
+from dfdc.data.schemas.faces import DETECTIONS, detected_faces
 from dfdc.data.schemas.tracks import TRACKS, Track, track_columns, tracks_of
 from dfdc.data.tables import read_table, write_table
 from dfdc.stages.faces.tracking import TrackerSettings, interpolate, track_boxes, track_video
@@ -171,7 +171,7 @@ def test_rows_of_all_videos():
     frames = {"a": 18, "none": 18, "b": 18, "unreadable": 0}
     tracks = [
         track
-        for faces, end in zip(faces_of(table, list(frames)), frames.values(), strict=True)
+        for faces, end in zip(detected_faces(table, list(frames)), frames.values(), strict=True)
         for track in track_video(faces, end, 6, TrackerSettings())
     ]
     assert [(track.video, track.number, track.frames) for track in tracks] == [
@@ -185,7 +185,7 @@ def test_rows_of_all_videos():
 
 def test_rows_for_prediction_have_a_box_for_every_kept_frame():
     moved = tuple(side + 6 for side in BOX)
-    found, nothing = faces_of(detections([("a", 0, BOX, 0.95), ("a", 6, moved, 0.5)]), ["a", "step 0"])
+    found, nothing = detected_faces(detections([("a", 0, BOX, 0.95), ("a", 6, moved, 0.5)]), ["a", "step 0"])
     (track,) = track_video(found, 30, 6, TrackerSettings(), 2)
     assert track.frames == [0, 2, 4, 6]
     assert [score is None for score in track.scores] == [False, True, True, False]

@@ -20,7 +20,7 @@ from dfdc.data.schemas.training import METRICS, VALIDATION
 from dfdc.data.tables import write_table
 from dfdc.networks.efficientnet import build_model, inflate, load_backbone
 from dfdc.networks.inputs import normalise
-from dfdc.networks.weights.files import read_metadata
+from dfdc.networks.weights.files import read_weights_metadata
 from dfdc.seeding import generator
 from dfdc.stages.training.augment.erasing import erase_
 from dfdc.stages.training.augment.mixup import mix
@@ -417,7 +417,7 @@ def test_measuring_changes_nothing_and_the_best_is_kept(tmp_path, stores, backbo
     losses = np.reshape([row.log_loss for row in watched.validation], (3, 2)).mean(1)
     best = 2 * (int(losses.argmin()) + 1)
     found = tmp_path / "watched" / "best.safetensors"
-    assert read_metadata(found)["iteration"] == best
+    assert read_weights_metadata(found)["iteration"] == best
     state = run(tmp_path / "again", stores, replace(TINY, iterations=6), backbone, pairs=3, checkpoint_every=1, kept=9)
     assert torch.equal(state.state["_fc.weight"], plain.state["_fc.weight"])
     then = load_file(tmp_path / "again" / f"checkpoint_{best:08}.safetensors")

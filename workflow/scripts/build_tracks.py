@@ -1,6 +1,6 @@
 """Link the faces of a training part to tracks: detections → tracks."""
 
-from dfdc.data.schemas.faces import DETECTIONS, VIDEOS, TrainingVideo, faces_of
+from dfdc.data.schemas.faces import DETECTIONS, VIDEOS, TrainingVideo, detected_faces
 from dfdc.data.schemas.tracks import TRACKS, track_columns
 from dfdc.data.tables import read_rows, read_table, write_table
 from dfdc.stages.faces.tracking import TrackerSettings, track_video
@@ -9,7 +9,7 @@ from dfdc.system.jobs.log import rule_log
 
 def main() -> None:
     videos = read_rows(snakemake.input.videos, VIDEOS, TrainingVideo)
-    detections = faces_of(read_table(snakemake.input.detections, DETECTIONS), [video.video for video in videos])
+    detections = detected_faces(read_table(snakemake.input.detections, DETECTIONS), [video.video for video in videos])
     settings = TrackerSettings(**snakemake.params.settings)
     tracks = [
         track

@@ -19,7 +19,7 @@ from dfdc.data import schemas as package
 from dfdc.system.errors import UserError
 from dfdc.system.files import atomic_path
 
-Row = TypeVar("Row")
+AnyRow = TypeVar("AnyRow")
 
 
 def write_table(path: str | Path, schema: pa.Schema, rows: Mapping[str, Any] | Iterable[Any]) -> None:
@@ -69,12 +69,12 @@ def read_table(path: str | Path, schema: pa.Schema) -> pa.Table:
     return table
 
 
-def read_rows(path: str | Path, schema: pa.Schema, row: type[Row]) -> list[Row]:
+def read_rows(path: str | Path, schema: pa.Schema, row: type[AnyRow]) -> list[AnyRow]:
     """Read a table, see ``read_table``, as objects of the class that stands beside its schema."""
     return rows_of(read_table(path, schema), row)
 
 
-def rows_of(table: pa.Table, row: type[Row]) -> list[Row]:
+def rows_of(table: pa.Table, row: type[AnyRow]) -> list[AnyRow]:
     """The rows of a table as objects of a class whose fields are its columns, in their order."""
     if [field.name for field in fields(row)] != table.column_names:
         raise TypeError(f"{row.__name__} is no row of a table with the columns {table.column_names}")
@@ -106,7 +106,7 @@ def encoded(column: pa.ChunkedArray) -> tuple[list[str], np.ndarray]:
     return words.dictionary.to_pylist(), words.indices.to_numpy(zero_copy_only=False)
 
 
-def groups(*keys: np.ndarray) -> list[np.ndarray]:
+def rows_by_key(*keys: np.ndarray) -> list[np.ndarray]:
     """The rows, in order, of each different combination of keys (whole numbers); what comes first is first."""
     if not len(keys[0]):
         return []

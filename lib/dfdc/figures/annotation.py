@@ -151,8 +151,8 @@ def _draw(picture: np.ndarray, index: int, wanted: _Annotation) -> np.ndarray:
             score = shown.scores.get(second)
             colour = (128, 128, 128) if score is None else FAKE if score >= 0.5 else REAL
             cv2.rectangle(drawn, box[:2], box[2:], colour, thickness, cv2.LINE_AA)
-            said = f"track {track.number}" + ("" if score is None else f": {score:.2f}")
-            _label(drawn, said, (box[0], box[1]), colour, thickness, above=True)
+            text = f"track {track.number}" + ("" if score is None else f": {score:.2f}")
+            _label(drawn, text, (box[0], box[1]), colour, thickness, above=True)
     colour = FAKE if wanted.probability >= 0.5 else REAL
     _label(drawn, f"fake: {wanted.probability:.2f}", (0, 0), colour, thickness, above=False)
     return drawn

@@ -55,7 +55,7 @@ class Samples:
         return [(pair, *reader.read(number, None)) for number, pair in enumerate(self.pairs[:count])]
 
 
-def draw_clips(path: str | Path, samples: Samples, settings: SampleSettings) -> None:
+def plot_clips(path: str | Path, samples: Samples, settings: SampleSettings) -> None:
     """Real clips and their fakes, three frames of each side by side."""
     rows = [
         Row([*real, *fake], _caption(pair), ["real", "", "", "fake", "", ""])
@@ -64,7 +64,7 @@ def draw_clips(path: str | Path, samples: Samples, settings: SampleSettings) -> 
     write_sheet(path, f"Clips: {samples.words(CLIPS)}", rows, HEIGHT)
 
 
-def draw_clip(path: str | Path, samples: Samples, settings: SampleSettings) -> None:
+def plot_clip(path: str | Path, samples: Samples, settings: SampleSettings) -> None:
     """One clip of a real video and its fake, frame by frame."""
     frames = _spread(10, samples.pairs[:1])
     captions = [f"frame {frame}" for frame in frames]
@@ -75,7 +75,7 @@ def draw_clip(path: str | Path, samples: Samples, settings: SampleSettings) -> N
     write_sheet(path, f"A clip: {len(frames)} of its {length} frames; {samples.words(1)}", rows, 130)
 
 
-def draw_mixup(path: str | Path, samples: Samples, model: str, settings: SampleSettings) -> None:
+def plot_mixup(path: str | Path, samples: Samples, model: str, settings: SampleSettings) -> None:
     """Real faces, mixed more and more with their fakes: what mixup makes of a pair for each target."""
     rows = []
     for pair, real, fake in samples.faces(MIXED, settings.frames[:1], settings):
@@ -84,7 +84,7 @@ def draw_mixup(path: str | Path, samples: Samples, model: str, settings: SampleS
     write_sheet(path, f"Mixup, for {model}: {samples.words(MIXED)}", rows, HEIGHT)
 
 
-def draw_augmented_mixup(path: str | Path, samples: Samples, model: str, settings: SampleSettings) -> None:
+def plot_augmented_mixup(path: str | Path, samples: Samples, model: str, settings: SampleSettings) -> None:
     """The same with recompression, crops, flips, AutoAugment and erasing, drawn as in the training of a model."""
     rows = []
     if samples.pairs:
@@ -96,7 +96,7 @@ def draw_augmented_mixup(path: str | Path, samples: Samples, model: str, setting
     write_sheet(path, f"Augmented and mixed, for {model}: {samples.words(AUGMENTED)}", rows, HEIGHT)
 
 
-def draw_frame_inputs(path: str | Path, samples: Samples, models: Mapping[str, SampleSettings]) -> None:
+def plot_frame_inputs(path: str | Path, samples: Samples, models: Mapping[str, SampleSettings]) -> None:
     """The same faces as each model that looks at single frames is shown them."""
     first = next(iter(models.values()))
     rows = [Row([], "; ".join(f"{name}: {_size(model)}" for name, model in models.items()))]
@@ -108,7 +108,7 @@ def draw_frame_inputs(path: str | Path, samples: Samples, models: Mapping[str, S
     write_sheet(path, f"Inputs: {samples.words(INPUTS)}", rows, HEIGHT + 40)
 
 
-def draw_sequence_input(path: str | Path, samples: Samples, models: Mapping[str, SampleSettings]) -> None:
+def plot_sequence_input(path: str | Path, samples: Samples, models: Mapping[str, SampleSettings]) -> None:
     """The frames of a clip and of its fake as each model that looks at a sequence is shown them."""
     sizes = (f"{name}: {len(model.frames)} frames of {_size(model)}" for name, model in models.items())
     rows = [Row([], "; ".join(sizes))]

@@ -23,7 +23,7 @@ FACE = 72  # pixels
 DPI = 120
 
 
-def draw_timeline(path: Path, video: VideoScore, settings: EnsembleSettings, name: str) -> None:
+def plot_timeline(path: Path, video: VideoScore, settings: EnsembleSettings, name: str) -> None:
     """Draw the scores of a video that has tracks to a PNG file.
 
     Each track has a row: some of its faces at their times, what each model says of each face, and what they say
@@ -40,7 +40,7 @@ def draw_timeline(path: Path, video: VideoScore, settings: EnsembleSettings, nam
     names = sorted({model for scored in shown for model in scored.scores})
     models = {model: MODELS[number % len(MODELS)] for number, model in enumerate(names)}
     for scored, faces, scores in zip(shown, rows[::2], rows[1::2], strict=True):
-        _draw_faces(faces, video, scored.track, seconds)
+        _plot_faces(faces, video, scored.track, seconds)
         track = scored.track
         faces.set_title(
             f"track {track.number}, {track.frames[0] / fps:.1f} to {track.frames[-1] / fps:.1f} s: "
@@ -48,7 +48,7 @@ def draw_timeline(path: Path, video: VideoScore, settings: EnsembleSettings, nam
             loc="left",
             fontsize=10,
         )
-        _draw_scores(scores, scored, models, fps, settings)
+        _plot_scores(scores, scored, models, fps, settings)
     rows[-1].set_xlim(-0.01 * seconds, 1.01 * seconds)
     rows[-1].set_xlabel("time (s)")
     figure.legend(
@@ -58,7 +58,7 @@ def draw_timeline(path: Path, video: VideoScore, settings: EnsembleSettings, nam
         figure.savefig(temporary, format="png")
 
 
-def _draw_faces(axes: Axes, video: VideoScore, track: Track, seconds: float) -> None:
+def _plot_faces(axes: Axes, video: VideoScore, track: Track, seconds: float) -> None:
     """Faces of a track at their times, so far apart that none hides another."""
     axes.set_axis_off()
     axes.set_ylim(0, 1)
@@ -81,7 +81,7 @@ def thumbnail(face: np.ndarray) -> np.ndarray:
     return cv2.resize(face[top : top + side, left : left + side], (FACE, FACE), interpolation=cv2.INTER_AREA)
 
 
-def _draw_scores(
+def _plot_scores(
     axes: Axes, scored: TrackScores, models: dict[str, tuple[str, str]], fps: float, settings: EnsembleSettings
 ) -> None:
     axes.axhline(0.5, color="0.6", linewidth=1, linestyle="--")

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from dfdc.data.schemas.columns import BOX, column, table
-from dfdc.data.tables import boxes_of, encoded, groups, repeated
+from dfdc.data.tables import boxes_of, encoded, repeated, rows_by_key
 
 _VIDEO = [
     column("video", pa.string(), "file name"),
@@ -116,11 +116,11 @@ def face_columns(videos: Sequence[Faces]) -> dict[str, Any]:
     }
 
 
-def faces_of(table: pa.Table, videos: Sequence[str]) -> Iterator[Faces]:
+def detected_faces(table: pa.Table, videos: Sequence[str]) -> Iterator[Faces]:
     """The faces of each of some videos in a table of detections."""
     names, codes = encoded(table["video"])
     frames, boxes, scores = table["frame"].to_numpy(), boxes_of(table["box"]), table["score"].to_numpy()
-    rows_of = {names[codes[rows[0]]]: rows for rows in groups(codes)}
+    rows_of = {names[codes[rows[0]]]: rows for rows in rows_by_key(codes)}
     for video in videos:
         if (rows := rows_of.get(video)) is None:
             yield Faces.none(video)

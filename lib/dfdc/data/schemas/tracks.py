@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from dfdc.data.schemas.columns import BOX, column, table
-from dfdc.data.tables import boxes_of, encoded, groups, repeated
+from dfdc.data.tables import boxes_of, encoded, repeated, rows_by_key
 
 TRACKS = table(
     "tracks",
@@ -55,7 +55,7 @@ def tracks_of(table: pa.Table) -> dict[str, list[Track]]:
     names, codes = encoded(table["video"])
     numbers, frames, boxes = table["track"].to_numpy(), table["frame"].to_numpy(), boxes_of(table["box"])
     scores = table["score"].to_pylist()
-    for rows in groups(codes, numbers):
+    for rows in rows_by_key(codes, numbers):
         name = names[codes[rows[0]]]
         track = Track(
             name, int(numbers[rows[0]]), frames[rows].tolist(), boxes[rows], [scores[row] for row in rows.tolist()]

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from dfdc.networks.inputs import MEAN, STD
-from dfdc.networks.weights.files import read_metadata, save_weights
+from dfdc.networks.weights.files import read_weights_metadata, save_weights
 from dfdc.networks.weights.load import load_weights
 
 
@@ -35,7 +35,7 @@ def export_weights(source: str | Path, name: str, model: Mapping[str, Any], targ
         "code": None,
     }
     # What weights say of themselves counts for more than what the config says of them.
-    known = read_metadata(source)
+    known = read_weights_metadata(source)
     about |= {key: known[key] for key in about.keys() - {"name", "architecture", "kind"} if key in known}
     state = load_weights(source, model["architecture"], model["kind"])
     save_weights(target, state, about, torch.float16)

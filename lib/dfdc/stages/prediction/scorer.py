@@ -11,7 +11,7 @@ from dfdc.data.schemas.scores import FrameScore
 from dfdc.data.store import Store
 from dfdc.networks.efficientnet import build_model
 from dfdc.networks.inputs import CropPolicy, center_transform, normalise
-from dfdc.networks.weights.files import read_metadata
+from dfdc.networks.weights.files import read_weights_metadata
 from dfdc.networks.weights.load import load_weights
 from dfdc.system.errors import UserError
 from dfdc.system.progress import progress
@@ -26,19 +26,19 @@ class Scorer:
 
     def __init__(self, weights: Path, device: torch.device) -> None:
         """Load exported weights. Raises UserError if the file is missing or is not what it says."""
-        about = read_metadata(weights)
-        if missing := {"kind", "crop", "architecture", "sequence_length"} - set(about):
+        metadata = read_weights_metadata(weights)
+        if missing := {"kind", "crop", "architecture", "sequence_length"} - set(metadata):
             raise UserError(
                 f"{weights} says nothing of its {', '.join(sorted(missing))}: it is no file that export_weights wrote. "
                 "Name it as models.<name>.weights in the config; it is then exported with what the config says."
             )
-        self.kind: str = about["kind"]
-        self.crop = CropPolicy(**about["crop"])
-        self.sequence_length: int = about["sequence_length"]
+        self.kind: str = metadata["kind"]
+        self.crop = CropPolicy(**metadata["crop"])
+        self.sequence_length: int = metadata["sequence_length"]
         self.device = device
         size = (self.crop.height, self.crop.width)
-        self.model = build_model(about["architecture"], self.kind, size, self.sequence_length)
-        self.model.load_state_dict(load_weights(weights, about["architecture"], self.kind))
+        self.model = build_model(metadata["architecture"], self.kind, size, self.sequence_length)
+        self.model.load_state_dict(load_weights(weights, metadata["architecture"], self.kind))
         self.model = self.model.eval().to(device)
 
     @torch.inference_mode()

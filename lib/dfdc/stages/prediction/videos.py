@@ -93,7 +93,7 @@ class TrackScores:
         """The start of each second in which the face was judged, in seconds, and its score, combined as a video's."""
         frames = np.concatenate([frames for frames, _ in self.scores.values()])
         bins = np.floor(frames / fps / BIN).astype(int)
-        return [(int(one) * BIN, combine(self.probabilities()[bins == one], settings)) for one in np.unique(bins)]
+        return [(int(start) * BIN, combine(self.probabilities()[bins == start], settings)) for start in np.unique(bins)]
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ import torch
 
 from dfdc.data.schemas.training import Measurement
 
-# The rows of a measurement as numbers: iteration, place in this list, and the values.
-CLIPS = ("plain", "recompressed")
+# What kinds of clips are measured; among the numbers of a checkpoint stands the place in this list.
+CLIP_KINDS = ("plain", "recompressed")
 
 
 class Curves:
@@ -33,7 +33,7 @@ class Curves:
 
     def measured(self, iteration: int, rows: Iterable[Measurement]) -> bool:
         """The model was measured after an iteration. Gives whether it was never as good, see ``best_of``."""
-        numbers = [[iteration, CLIPS.index(row.clips), row.count, row.log_loss, row.auc] for row in rows]
+        numbers = [[iteration, CLIP_KINDS.index(row.clips), row.count, row.log_loss, row.auc] for row in rows]
         self.measurements = torch.cat([self.measurements, torch.tensor(numbers, dtype=torch.float64)])
         return best_of(self.measurements) == iteration
 
@@ -48,6 +48,6 @@ def best_of(measurements: torch.Tensor) -> int:
 def as_rows(measurements: torch.Tensor) -> list[Measurement]:
     """The measurements of a checkpoint as rows of the table of validation."""
     return [
-        Measurement(int(iteration), CLIPS[int(clips)], int(count), log_loss, auc)
+        Measurement(int(iteration), CLIP_KINDS[int(clips)], int(count), log_loss, auc)
         for iteration, clips, count, log_loss, auc in measurements.tolist()
     ]
