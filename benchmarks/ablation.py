@@ -54,8 +54,8 @@ from snakemake.utils import update_config
 
 from dfdc.config.canonical import digest
 from dfdc.config.reading import read_yaml
-from dfdc.data.schemas.pairs import PAIRS
-from dfdc.data.tables import read_table
+from dfdc.data.schemas.pairs import PAIRS, Pair
+from dfdc.data.tables import read_rows
 from dfdc.networks.efficientnet import build_model
 from dfdc.networks.inputs import CropPolicy
 from dfdc.networks.weights.pretrained import load_pretrained
@@ -65,7 +65,7 @@ from dfdc.stages.training.augment.settings import AugmentSettings
 from dfdc.stages.training.checkpoint import checkpoints
 from dfdc.stages.training.samples import SampleSettings
 from dfdc.stages.training.trainer import RunSettings, TrainData, TrainSettings, train
-from dfdc.stages.training.validation import ValidationSet, load_validation, measure
+from dfdc.stages.training.validation import ValidationSet, load_validation, measure_model
 from dfdc.system.errors import UserError
 from dfdc.system.files import write_text
 from dfdc.system.jobs.provenance import code_of
@@ -80,8 +80,6 @@ MEASUREMENTS = 16  # over a training
 CPU = torch.device("cpu")
 CLIPS = {"plain": "clean clips", "recompressed": "degraded clips"}
 STEPS = ("iterations", "batch_pairs", "warmup_iterations", "learning_rate", "momentum", "weight_decay")
-
-Pair = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -177,9 +175,9 @@ class Trainings:
             iteration = int(path.stem.removeprefix("checkpoint_"))
             if iteration % self.every == 0 or iteration == settings.iterations:  # not where it was interrupted
                 network.load_state_dict(weights_in(path))
-                course += [{"iteration": iteration, **row} for row in measure(network, held, CPU, "fp32")]
-        on_trained = measure(network, trained, CPU, "fp32")
-        return {"course": course, "training_clips": on_trained[0]["log_loss"]}
+                course += map(asdict, measure_model(network, held, iteration, CPU, "fp32"))
+        on_trained = measure_model(network, trained, settings.iterations, CPU, "fp32")
+        return {"course": course, "training_clips": on_trained[0].log_loss}
 
     def _load_clips(self) -> tuple[ValidationSet, ValidationSet]:
         """The clips for validation, and those that are trained on; the same for all variants."""
@@ -220,23 +218,23 @@ def read_pairs(demo: Path, validation: Sequence[str]) -> tuple[list[Pair], list[
         raise UserError(
             f"{demo} holds no finished demo: {table} and its clips are missing. Run `make demo`, or name one: --demo."
         )
-    pairs = [pair for pair in read_table(table, PAIRS).to_pylist() if pair["split"] == "train"]
-    parts = sorted({pair["part"] for pair in pairs})
+    pairs = [pair for pair in read_rows(table, PAIRS, Pair) if pair.split == "train"]
+    parts = sorted({pair.part for pair in pairs})
     if not set(validation) < set(parts):
         raise UserError(
             f"--validation {' '.join(validation)}: the demo has pairs of {', '.join(parts)}; "
             "name one or more, but not all."
         )
-    held = [pair for pair in pairs if pair["part"] in validation and pair["real_sha256"] != pair["fake_sha256"]]
-    rest = [pair for pair in pairs if pair["part"] not in validation]
+    held = [pair for pair in pairs if pair.part in validation and pair.real_sha256 != pair.fake_sha256]
+    rest = [pair for pair in pairs if pair.part not in validation]
     return rest, held, {path.stem: path for path in stores}
 
 
 def misaligned(pairs: Sequence[Pair], seed: int) -> list[Pair]:
     """The same real clips, each with the fake clip of another pair of its part: the next one in a random ring."""
     partner = {}
-    for part in sorted({pair["part"] for pair in pairs}):
-        of_part = [number for number, pair in enumerate(pairs) if pair["part"] == part]
+    for part in sorted({pair.part for pair in pairs}):
+        of_part = [number for number, pair in enumerate(pairs) if pair.part == part]
         if len(of_part) == 1:
             raise UserError(f"{part} has but one pair to train on, with which no other can be mixed. Hold it out.")
         ring = generator(seed, "misaligned", part).permutation(of_part).tolist()
@@ -244,8 +242,8 @@ def misaligned(pairs: Sequence[Pair], seed: int) -> list[Pair]:
     mixed = []
     for number, pair in enumerate(pairs):
         other = pairs[partner[number]]
-        fake = {key: other[key] for key in ("fake", "fake_clip", "fake_sha256")}
-        mixed.append({**pair, **fake, "frames": min(pair["frames"], other["frames"]), "difference": None})
+        fake = {"fake": other.fake, "fake_clip": other.fake_clip, "fake_sha256": other.fake_sha256}
+        mixed.append(replace(pair, **fake, frames=min(pair.frames, other.frames), difference=None))
     return mixed
 
 

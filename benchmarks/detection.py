@@ -120,8 +120,12 @@ def default_threads(folder: Path, _: int) -> Found:
 
 def ours(folder: Path, workers: int) -> Found:
     metadata = {path.name: {"label": "REAL"} for path in folder.iterdir()}
-    rows, _ = detect_faces(folder, metadata, demo_settings(), 0.0, workers=workers)
-    return [(row["video"], row["frame"], row["box"], row["score"]) for row in rows]
+    found, _ = detect_faces(folder, metadata, demo_settings(), 0.0, workers=workers)
+    return [
+        (faces.video, frame, box, score)
+        for faces in found
+        for frame, box, score in zip(faces.frames.tolist(), faces.boxes.tolist(), faces.scores.tolist(), strict=True)
+    ]
 
 
 @dataclass(frozen=True)

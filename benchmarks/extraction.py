@@ -23,6 +23,8 @@ import numpy as np
 from faces import TAKES
 
 from dfdc.data.png import encode_png
+from dfdc.data.schemas.alignment import AlignedTrack
+from dfdc.data.schemas.faces import TrainingVideo
 from dfdc.data.store import Store
 from dfdc.demo.encoding import write_video
 from dfdc.demo.fakes import draw_recipe, fake_frames
@@ -39,7 +41,7 @@ FACE = 250  # height of a face in pixels
 SETTINGS = ClipSettings()
 
 
-def make_family(folder: Path, number: int) -> list[dict]:
+def make_family(folder: Path, number: int) -> list[AlignedTrack]:
     """Write a real video and its fakes; give the rows of their aligned tracks."""
     rng = generator(0, "benchmark video", number)
     shot = _film(number, rng)
@@ -52,9 +54,8 @@ def make_family(folder: Path, number: int) -> list[dict]:
         fake = f"fake{number}_{index}.mp4"
         frames = fake_frames(shot, [None], [draw_recipe("self-blend", rng)], rng)
         write_video(folder / fake, frames, FPS, silence, CRF)
-        tracks = {"real_track": 0, "fake_track": 0, "frames": list(range(0, FRAMES, EVERY))}
-        about = {"status": "aligned", "real_boxes": boxes, "fake_boxes": boxes}
-        rows.append({"real": real, "fake": fake, **tracks, **about})
+        sampled = list(range(0, FRAMES, EVERY))
+        rows.append(AlignedTrack(real, fake, "aligned", "", 0, 0, sampled, boxes, boxes))
     return rows
 
 
@@ -87,13 +88,13 @@ def _boxes(shot: Shot) -> list[list[float]]:
     return np.concatenate([centres - half, centres + half], axis=1).tolist()
 
 
-def published(folder: Path, aligned: list[dict], target: Path, grab: bool) -> None:
+def published(folder: Path, aligned: list[AlignedTrack], target: Path, grab: bool) -> None:
     """A folder of PNG files for each clip, pair by pair."""
     shutil.rmtree(target, ignore_errors=True)
     for row in aligned:
         first, (x1, y1, x2, y2) = choose_window(row, SETTINGS, EVERY, WIDTH, HEIGHT)
-        for video in (row["real"], row["fake"]):
-            clip = target / f"{Path(row['fake']).stem}-{Path(video).stem}"
+        for video in (row.real, row.fake):
+            clip = target / f"{Path(row.fake).stem}-{Path(video).stem}"
             clip.mkdir(parents=True)
             capture = cv2.VideoCapture(str(folder / video))
             for index in range(first + SETTINGS.frames):
@@ -108,12 +109,12 @@ def published(folder: Path, aligned: list[dict], target: Path, grab: bool) -> No
             capture.release()
 
 
-def ours(folder: Path, aligned: list[dict], target: Path) -> None:
+def ours(folder: Path, aligned: list[AlignedTrack], target: Path) -> None:
     """A store of all clips, video by video."""
-    about = {"status": "ok", "frames": FRAMES, "in_order": True, "width": WIDTH, "height": HEIGHT}
-    videos = {row[which]: about for row in aligned for which in ("real", "fake")}
+    names = {name for row in aligned for name in (row.real, row.fake)}
+    videos = {name: TrainingVideo(name, "ok", "", FRAMES, True, WIDTH, HEIGHT) for name in names}
     rows = extract_clips(folder, aligned, videos, target, SETTINGS, EVERY, max_unreadable=0)
-    if any(row["status"] != "ok" for row in rows):
+    if any(row.status != "ok" for row in rows):
         raise RuntimeError("a clip was not cut")
 
 
@@ -129,9 +130,9 @@ def core_seconds(work: Callable[[], object]) -> float:
     return now() - start
 
 
-def print_parts(folder: Path, aligned: list[dict], store: Path) -> None:
+def print_parts(folder: Path, aligned: list[AlignedTrack], store: Path) -> None:
     """What decoding, converting and PNG cost by themselves."""
-    video, pictures = folder / aligned[0]["real"], Store(store).read(0)
+    video, pictures = folder / aligned[0].real, Store(store).read(0)
     parts = {
         "decode 300 frames": lambda: list(read_frames(open_video(video), wanted=lambda _: False)),
         "decode 300 frames, 50 of them to RGB": lambda: list(read_frames(open_video(video), wanted=lambda n: n < 50)),
@@ -172,9 +173,9 @@ def main() -> None:
         print_parts(folder, aligned, store)
 
 
-def check(store: Path, target: Path, aligned: list[dict]) -> None:
+def check(store: Path, target: Path, aligned: list[AlignedTrack]) -> None:
     """Raise RuntimeError if the two have not cut faces of the same size and number."""
-    cut, last = Store(store), target / f"{Path(aligned[0]['fake']).stem}-{Path(aligned[0]['real']).stem}"
+    cut, last = Store(store), target / f"{Path(aligned[0].fake).stem}-{Path(aligned[0].real).stem}"
     files = sorted(last.iterdir())
     one, other = cut.read(0)[-1], cv2.cvtColor(cv2.imread(str(files[-1])), cv2.COLOR_BGR2RGB)
     # FFmpeg and OpenCV's build of it may round colours differently by a step or two.

@@ -38,6 +38,7 @@ from faces import FPS, FRAMES, Clip, make_pairs
 from PIL import Image
 
 from dfdc.data.png import encode_png
+from dfdc.data.schemas.pairs import Pair
 from dfdc.data.store import Store, write_store
 from dfdc.networks.inputs import MEAN, STD, CropPolicy, normalise
 from dfdc.seeding import generator
@@ -149,13 +150,12 @@ def write_folders(root: Path, pairs: list[tuple[Clip, Clip]]) -> list[tuple[Path
     return folders
 
 
-def write_clips(path: Path, pairs: list[tuple[Clip, Clip]]) -> list[dict]:
+def write_clips(path: Path, pairs: list[tuple[Clip, Clip]]) -> list[Pair]:
     write_store(path, ([encode_png(frame) for frame in clip] for pair in pairs for clip in pair))
-    about = {"part": "part", "real": "", "fake": "", "frames": FRAMES, "real_sha256": "", "fake_sha256": ""}
-    return [about | {"real_clip": 2 * number, "fake_clip": 2 * number + 1} for number in range(len(pairs))]
+    return [Pair("part", "", "", 2 * number, 2 * number + 1, FRAMES, "", "", 1.0) for number in range(len(pairs))]
 
 
-def our_loader(rows: list[dict], store: Path, recompression: RecompressionSettings, whole_clip: bool) -> PairDataset:
+def our_loader(rows: list[Pair], store: Path, recompression: RecompressionSettings, whole_clip: bool) -> PairDataset:
     settings = SampleSettings("frame", TAKEN, whole_clip, POLICY, AUGMENT, recompression, mixup_alpha=0.5, seed=SEED)
     return PairDataset(rows, {"part": store}, settings)
 

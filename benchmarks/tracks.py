@@ -20,11 +20,11 @@ import numpy as np
 import pyarrow as pa
 
 from dfdc.data.schemas.alignment import ALIGNED
-from dfdc.data.schemas.faces import DETECTIONS, VIDEOS
-from dfdc.data.schemas.tracks import TRACKS
-from dfdc.data.tables import read_table, write_table
+from dfdc.data.schemas.faces import DETECTIONS, VIDEOS, Faces, TrainingVideo, detected_faces, face_columns
+from dfdc.data.schemas.tracks import TRACKS, track_columns, tracks_of
+from dfdc.data.tables import read_rows, read_table, write_table
 from dfdc.stages.faces.alignment import AlignmentSettings, align_tracks
-from dfdc.stages.faces.tracking import TrackerSettings, build_tracks
+from dfdc.stages.faces.tracking import TrackerSettings, track_video
 
 FAKES = 5  # of each real video
 SAMPLED = 50  # frames in which faces are looked for
@@ -38,27 +38,19 @@ def make_part(folder: Path, videos: int, seed: int = 0) -> int:
     """Write the tables of detections and of videos; give the number of faces."""
     rng = np.random.default_rng(seed)
     rows, detections = [], []
-    about = {
-        "status": "ok",
-        "reason": "",
-        "frames": SAMPLED * EVERY,
-        "in_order": True,
-        "width": SIZE[0],
-        "height": SIZE[1],
-        "fps": 29.97,
-    }
+    about = ("ok", "", SAMPLED * EVERY, True, *SIZE, 29.97)
     for number in range(videos // (FAKES + 1)):
         real = f"video{number:05}_real.mp4"
-        rows.append({"video": real, "label": "REAL", "original": "", **about})
+        rows.append(TrainingVideo(real, *about, "REAL", ""))
         paths = [_path(rng) for _ in range(1 if rng.random() < 0.8 else 2)]
-        detections += _detections(real, paths, rng)
+        detections.append(_detections(real, paths, rng))
         for fake in range(FAKES):
             name = f"video{number:05}_fake{fake}.mp4"
-            rows.append({"video": name, "label": "FAKE", "original": real, **about})
-            detections += _detections(name, paths, rng)
+            rows.append(TrainingVideo(name, *about, "FAKE", real))
+            detections.append(_detections(name, paths, rng))
     write_table(folder / "videos.parquet", VIDEOS, rows)
-    write_table(folder / "detections.parquet", DETECTIONS, detections)
-    return len(detections)
+    write_table(folder / "detections.parquet", DETECTIONS, face_columns(detections))
+    return sum(len(faces.frames) for faces in detections)
 
 
 def _path(rng: np.random.Generator) -> np.ndarray:
@@ -69,15 +61,19 @@ def _path(rng: np.random.Generator) -> np.ndarray:
     return np.concatenate([centre - half, centre + half], axis=1)
 
 
-def _detections(video: str, paths: list[np.ndarray], rng: np.random.Generator) -> Iterator[dict]:
-    """The rows of a video: the faces on their paths, as a detector sees them."""
+def _detections(video: str, paths: list[np.ndarray], rng: np.random.Generator) -> Faces:
+    """The faces of a video: those on their paths, as a detector sees them."""
+    frames, boxes, scores = [], [], []
     for sampled in range(SAMPLED):
         faces = [(path[sampled] + rng.normal(0, 3, 4), rng.uniform(0.85, 1)) for path in paths if rng.random() > MISSED]
         if rng.random() < INVENTED:
             corner = rng.uniform((0, 0), SIZE)
             faces.append((np.concatenate([corner, corner + 60]), rng.uniform(0.3, 0.6)))
         for box, score in sorted(faces, key=lambda face: -face[1]):
-            yield {"video": video, "frame": sampled * EVERY, "box": box.tolist(), "score": float(score)}
+            frames.append(sampled * EVERY)
+            boxes.append(box)
+            scores.append(score)
+    return Faces(video, np.array(frames, np.int32), np.array(boxes, np.float32), np.array(scores, np.float32))
 
 
 class Stopwatch:
@@ -98,16 +94,21 @@ def run(folder: Path) -> dict[str, float]:
     timed = Stopwatch()
     with timed("read detections"):
         detections = read_table(folder / "detections.parquet", DETECTIONS)
-        frames = {row["video"]: row["frames"] for row in read_table(folder / "videos.parquet", VIDEOS).to_pylist()}
+        videos = read_rows(folder / "videos.parquet", VIDEOS, TrainingVideo)
     with timed("build_tracks"):
-        tracks = build_tracks(detections, frames, dict.fromkeys(frames, EVERY), TrackerSettings())
+        of_videos = detected_faces(detections, [video.video for video in videos])
+        tracks = [
+            track
+            for video, faces in zip(videos, of_videos, strict=True)
+            for track in track_video(faces, video.frames, EVERY, TrackerSettings())
+        ]
     with timed("write tracks"):
-        write_table(folder / "tracks.parquet", TRACKS, tracks)
+        write_table(folder / "tracks.parquet", TRACKS, track_columns(tracks))
     with timed("read tracks"):
-        table = read_table(folder / "tracks.parquet", TRACKS)
-        videos = read_table(folder / "videos.parquet", VIDEOS)
+        tracks = tracks_of(read_table(folder / "tracks.parquet", TRACKS))
+        videos = read_rows(folder / "videos.parquet", VIDEOS, TrainingVideo)
     with timed("align_tracks"):
-        aligned = align_tracks(table, videos, AlignmentSettings())
+        aligned = align_tracks(tracks, videos, AlignmentSettings())
     with timed("write aligned"):
         write_table(folder / "aligned.parquet", ALIGNED, aligned)
     return timed.seconds

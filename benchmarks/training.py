@@ -26,6 +26,7 @@ import torch
 from faces import make_pairs
 
 from dfdc.data.png import encode_png
+from dfdc.data.schemas.pairs import Pair
 from dfdc.data.store import write_store
 from dfdc.networks.efficientnet import build_model
 from dfdc.networks.inputs import CropPolicy
@@ -125,10 +126,7 @@ def train_on_clips(settings: TrainSettings, device: torch.device, workers: int, 
         store, count = Path(folder, "part.arrow"), 2 * settings.batch_pairs
         clips = (clip for pair in make_pairs(count) for clip in pair)
         write_store(store, ([encode_png(frame) for frame in clip] for clip in clips))
-        pairs = [
-            {"part": "part", "fake": str(n), "real_clip": 2 * n, "fake_clip": 2 * n + 1, "frames": 50}
-            for n in range(count)
-        ]
+        pairs = [Pair("part", "", str(n), 2 * n, 2 * n + 1, 50, "", "", 1.0) for n in range(count)]
         data = TrainData(pairs, [], {"part": store}, None)
         run = RunSettings(Path(folder, "run"), [device], workers, checkpoint_every=iterations)
         train(data, replace(settings, iterations=iterations), samples, run)

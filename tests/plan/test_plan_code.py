@@ -62,8 +62,8 @@ def test_docstring_of_a_function_added(project):
     [
         (
             "stages.faces.tracking",
-            {"build_tracks", "track_test_faces", "crop_test_faces"},
-            {"detect_faces", "train", "score"},
+            {"build_tracks", "track_test_faces"},
+            {"detect_faces", "align_tracks", "crop_test_faces", "train", "score"},
         ),
         ("stages.faces.alignment", {"align_tracks"}, {"build_tracks", "extract_clips", "track_test_faces"}),
         (

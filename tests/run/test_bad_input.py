@@ -102,7 +102,7 @@ def test_no_test_videos(program, data):
     said = refused(program, settings_for(data))
     assert str(data / "test_videos") in said
     assert "data.test_videos" in said
-    assert "holds no .mp4" in said
+    assert "holds no video (names that end in .mp4, " in said
 
 
 def test_no_folder_of_test_videos(program, data):

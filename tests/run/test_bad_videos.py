@@ -12,7 +12,7 @@ from dfdc.data.schemas.alignment import ALIGNED
 from dfdc.data.schemas.faces import TEST_VIDEOS, VIDEOS
 from dfdc.data.schemas.pairs import PAIRS
 from dfdc.data.tables import read_table
-from dfdc.networks.weights.files import read_metadata as read_metadata_of
+from dfdc.networks.weights.files import read_weights_metadata
 
 
 def write_landscape(path):
@@ -114,7 +114,7 @@ def test_test_videos(spoilt):
     done = project.snakemake("submission.csv", settings=changes, own_data=True)
     assert done.returncode == 0, done.stdout
     assert "rule train:" not in done.stdout
-    assert read_metadata_of(project.demo / given["re"]) == read_metadata_of(project.demo / "re.safetensors")
+    assert read_weights_metadata(project.demo / given["re"]) == read_weights_metadata(project.demo / "re.safetensors")
     with (project.demo / "submission.csv").open(newline="") as file:
         scores = {row["filename"]: float(row["label"]) for row in csv.DictReader(file)}
     assert len(scores) == 8

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from dfdc.data.schemas.scores import SCORES
+from dfdc.data.schemas.scores import SCORES, FrameScore
 from dfdc.data.store import write_store
 from dfdc.data.tables import write_table
 from dfdc.system.errors import UserError
@@ -53,7 +53,7 @@ def full(disk, tmp_path):
 
 
 def with_table(path):
-    rows = [{"video": f"{number}.mp4", "track": 0, "frame": number, "probability": 0.5} for number in range(1000)]
+    rows = [FrameScore(f"{number}.mp4", 0, number, 0.5) for number in range(1000)]
     write_table(path, SCORES, rows)
 
 

@@ -1,8 +1,9 @@
 """Small inputs that several tests need: moving pictures, videos, stores of clips, weights."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -11,6 +12,7 @@ import pyarrow as pa
 import torch
 
 from dfdc.data.png import encode_png
+from dfdc.data.schemas.pairs import Pair
 from dfdc.data.store import write_store
 from dfdc.networks.efficientnet import Classifier, build_model
 from dfdc.networks.inputs import MEAN, STD, CropPolicy
@@ -89,21 +91,21 @@ def write_clips(path: Path, lengths: Sequence[int], side: int = 40) -> Path:
     return path
 
 
-def pair_rows(pairs: int, frames: int, part: str = "part") -> list[dict]:
+def pair_rows(pairs: int, frames: int, part: str = "part") -> list[Pair]:
     """Rows of a table of pairs: clip 2 n is real, clip 2 n + 1 its fake."""
     return [
-        {
-            "part": part,
-            "real": f"real{number}.mp4",
-            "fake": f"fake{number}.mp4",
-            "real_clip": 2 * number,
-            "fake_clip": 2 * number + 1,
-            "frames": frames,
-            "real_sha256": "",
-            "fake_sha256": "",
-            "difference": 5.0,
-            "split": "train",
-        }
+        Pair(
+            part=part,
+            real=f"real{number}.mp4",
+            fake=f"fake{number}.mp4",
+            real_clip=2 * number,
+            fake_clip=2 * number + 1,
+            frames=frames,
+            real_sha256="",
+            fake_sha256="",
+            difference=5.0,
+            split="train",
+        )
         for number in range(pairs)
     ]
 
@@ -163,3 +165,8 @@ VALUES_OF_TYPES = {
     pa.list_(pa.int32()): [1, 2, 3],
     pa.list_(pa.list_(pa.float32(), 4)): [[1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0]],
 }
+
+
+def columns(schema: pa.Schema, rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """Rows as columns of a table; what a row does not name is null."""
+    return {name: [row.get(name) for row in rows] for name in schema.names}

@@ -1,12 +1,13 @@
+from dataclasses import replace
+
 import numpy as np
-import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dfdc.data.schemas.alignment import ALIGNED
-from dfdc.data.schemas.faces import VIDEOS
-from dfdc.data.schemas.tracks import TRACKS
+from dfdc.data.schemas.faces import TrainingVideo
+from dfdc.data.schemas.tracks import Track
 from dfdc.data.tables import write_table
 from dfdc.stages.faces.alignment import AlignmentSettings, align_tracks
 from dfdc.video.boxes import iou
@@ -19,30 +20,19 @@ def videos(*rows, **changes):
     made = []
     for row in rows:
         name, _, original = row.partition(":")
-        about = {
-            "status": "ok",
-            "reason": "",
-            "frames": 300,
-            "in_order": True,
-            "width": 640,
-            "height": 360,
-            "fps": 30.0,
-        }
-        label = "FAKE" if original else "REAL"
-        made.append({"video": name, **about, "label": label, "original": original} | changes.get(name, {}))
-    return pa.Table.from_pylist(made, VIDEOS)
+        video = TrainingVideo(name, "ok", "", 300, True, 640, 360, 30.0, "FAKE" if original else "REAL", original)
+        made.append(replace(video, **changes.get(name, {})))
+    return made
 
 
 def tracks(*rows):
     """Tracks as (video, number, first sampled frame, boxes)."""
-    return pa.Table.from_pylist(
-        [
-            {"video": video, "track": number, "frame": first + 6 * n, "box": list(map(float, box)), "score": 0.9}
-            for video, number, first, boxes in rows
-            for n, box in enumerate(boxes)
-        ],
-        TRACKS,
-    )
+    found = {}
+    for video, number, first, boxes in rows:
+        frames = [first + 6 * n for n in range(len(boxes))]
+        track = Track(video, number, frames, np.float32(boxes), [0.9] * len(boxes))
+        found.setdefault(video, []).append(track)
+    return found
 
 
 def align(tracks, videos, **settings):
@@ -50,11 +40,7 @@ def align(tracks, videos, **settings):
 
 
 def aligned(rows):
-    return [
-        (row["real"], row["fake"], row["real_track"], row["fake_track"], row["frames"])
-        for row in rows
-        if row["status"] == "aligned"
-    ]
+    return [(row.real, row.fake, row.real_track, row.fake_track, row.frames) for row in rows if row.status == "aligned"]
 
 
 def test_the_common_range_with_both_boxes(tmp_path):
@@ -63,8 +49,8 @@ def test_the_common_range_with_both_boxes(tmp_path):
         videos("r", "f:r"),
     )
     assert aligned(rows) == [("r", "f", 0, 3, [12, 18, 24, 30, 36, 42])]
-    np.testing.assert_array_equal(rows[0]["real_boxes"], [BOX] * 6)
-    np.testing.assert_array_equal(rows[0]["fake_boxes"], [BOX + 5] * 6)
+    np.testing.assert_array_equal(rows[0].real_boxes, [BOX] * 6)
+    np.testing.assert_array_equal(rows[0].fake_boxes, [BOX + 5] * 6)
     write_table(tmp_path / "t", ALIGNED, rows)
 
 
@@ -74,7 +60,7 @@ def test_tracks_need_five_boxes(boxes, found):
         rows = align(tracks(("r", 0, 0, [BOX] * real), ("f", 0, 0, [BOX] * fake)), videos("r", "f:r"))
         assert bool(aligned(rows)) == found
         if not found:
-            assert "no track that is long enough" in rows[0]["reason"]
+            assert "no track that is long enough" in rows[0].reason
 
 
 def test_the_overlap_must_be_more_than_a_half_in_every_common_frame():
@@ -85,7 +71,7 @@ def test_the_overlap_must_be_more_than_a_half_in_every_common_frame():
         rows = align(tracks(("r", 0, 0, [BOX] * 7), ("f", 0, 0, boxes)), videos("r", "f:r"))
         assert bool(aligned(rows)) == found
     rows = align(tracks(("r", 0, 0, [BOX] * 7), ("f", 0, 0, [BOX + 500] * 7)), videos("r", "f:r"))
-    assert [(row["status"], row["reason"], row["real_track"]) for row in rows] == [
+    assert [(row.status, row.reason, row.real_track) for row in rows] == [
         ("unaligned", "no track of the fake covers this face", 0)
     ]
 
@@ -133,8 +119,8 @@ def test_what_cannot_be_aligned_says_why_and_stops_nothing(tmp_path, changes, re
     table = tracks(*[(name, 0, 0, [BOX] * 6) for name in ("r", "f", "x", "y")])
     rows = align(table, videos("r", "f:r", "x", "y:x", **changes))
     assert [row[:2] for row in aligned(rows)] == [("x", "y")]
-    (fault,) = [row for row in rows if row["status"] == "unaligned"]
-    assert fault["reason"].startswith(reason)
+    (fault,) = [row for row in rows if row.status == "unaligned"]
+    assert fault.reason.startswith(reason)
     write_table(tmp_path / "t", ALIGNED, rows)
 
 
@@ -142,8 +128,8 @@ def test_damaged_videos_and_those_without_a_face():
     table = tracks(("r", 0, 0, [BOX] * 9), ("f", 0, 0, [BOX] * 6))
     rows = align(table, videos("r", "f:r", "g:r", f={"status": "damaged", "reason": "x"}, g={"status": "no face"}))
     assert [row[:2] for row in aligned(rows)] == [("r", "f")]
-    assert rows[1]["reason"] == "the fake has no track that is long enough"
-    assert align(table[:0], videos("r", "f:r"))[0]["reason"] == "the real video has no track that is long enough"
+    assert rows[1].reason == "the fake has no track that is long enough"
+    assert align({}, videos("r", "f:r"))[0].reason == "the real video has no track that is long enough"
     assert align(table, videos("r")) == []
 
 

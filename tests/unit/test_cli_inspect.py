@@ -12,7 +12,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from samples import VALUES_OF_TYPES, moving
+from samples import VALUES_OF_TYPES, columns, moving
 
 from dfdc.cli.inspect import summary
 from dfdc.cli.main import main
@@ -57,7 +57,7 @@ def clips(tmp_path):
         | ({"clip": n, "box": [n, 1, n + 10, 200]} if n % 3 else {"reason": ""})
         for n in range(30)
     ]
-    write_table(tmp_path / "clips.parquet", CLIPS, rows)
+    write_table(tmp_path / "clips.parquet", CLIPS, columns(CLIPS, rows))
     return tmp_path / "clips.parquet"
 
 
@@ -99,7 +99,7 @@ def test_every_table_empty_or_full_or_null(name, tmp_path, capsys, monkeypatch):
     write_table(path, SCHEMAS[name], [])
     assert f"table {name}, 0 rows" in told(capsys, path)
     full = {field.name: VALUES_OF_TYPES[field.type] for field in SCHEMAS[name]}
-    write_table(path, SCHEMAS[name], [full, dict.fromkeys(SCHEMAS[name].names)])
+    write_table(path, SCHEMAS[name], columns(SCHEMAS[name], [full, {}]))
     assert told(capsys, path).count("; 1 null") == len(SCHEMAS[name])
 
 
@@ -117,7 +117,8 @@ def test_the_summary_of_numbers(values):
 
 def test_long_lists_are_abbreviated(tmp_path, capsys):
     row = {field.name: VALUES_OF_TYPES[field.type] for field in ALIGNED}
-    write_table(tmp_path / "t", ALIGNED, [row | {"frames": list(range(40)), "real_boxes": [[1.5, 2.0, 3.0, 4.0]] * 40}])
+    row |= {"frames": list(range(40)), "real_boxes": [[1.5, 2.0, 3.0, 4.0]] * 40}
+    write_table(tmp_path / "t", ALIGNED, columns(ALIGNED, [row]))
     said = told(capsys, tmp_path / "t")
     assert "[0, 1, … 40]" in said
     assert "[[1.5, 2, 3, 4], [1.5, 2, 3, 4], … 40]" in said

@@ -1,5 +1,6 @@
 import hashlib
 import logging
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -10,10 +11,12 @@ from hypothesis import strategies as st
 from samples import moving, truncated, write_video
 
 from dfdc.data.png import decode_png
-from dfdc.data.schemas.clips import CLIPS
+from dfdc.data.schemas.alignment import AlignedTrack
+from dfdc.data.schemas.clips import CLIPS, Clip
+from dfdc.data.schemas.faces import TrainingVideo
 from dfdc.data.schemas.pairs import PAIRS
 from dfdc.data.store import Store
-from dfdc.data.tables import read_table, write_table
+from dfdc.data.tables import read_rows, write_table
 from dfdc.stages.clips.cutting import ClipSettings, Cut, choose_window, cut_clips, extract_clips, failed
 from dfdc.stages.clips.differences import difference
 from dfdc.stages.clips.pairs import ValidationSettings, pair_clips
@@ -26,17 +29,17 @@ SIDES = st.floats(-3000, 6000, width=32)
 
 
 def track(real="r.mp4", fake="f.mp4", entries=12, first=0, **changes):
-    return {
-        "real": real,
-        "fake": fake,
-        "status": "aligned",
-        "reason": "",
-        "real_track": 0,
-        "fake_track": 0,
-        "frames": [6 * (first + n) for n in range(entries)],
-        "real_boxes": [[side + n for side in BOX] for n in range(entries)],
-        "fake_boxes": [[side + n + 0.5 for side in BOX] for n in range(entries)],
-    } | changes
+    aligned = AlignedTrack(
+        real,
+        fake,
+        "aligned",
+        real_track=0,
+        fake_track=0,
+        frames=[6 * (first + n) for n in range(entries)],
+        real_boxes=[[side + n for side in BOX] for n in range(entries)],
+        fake_boxes=[[side + n + 0.5 for side in BOX] for n in range(entries)],
+    )
+    return replace(aligned, **changes)
 
 
 @given(st.tuples(SIDES, SIDES, SIDES, SIDES), st.floats(1, 5), st.integers(1, 4000), st.integers(1, 4000))
@@ -82,14 +85,14 @@ def test_the_window_starts_anywhere_it_fits(entries, starts):
     for first, box in chosen:
         middle = first // 6 - 2 + 4
         of_track = track(entries=entries)
-        assert box in [enlarged(of_track[key][middle], 1.5, 640, 360) for key in ("real_boxes", "fake_boxes")]
+        boxes = of_track.real_boxes[middle], of_track.fake_boxes[middle]
+        assert box in [enlarged(of_face, 1.5, 640, 360) for of_face in boxes]
 
 
 def test_both_tracks_give_the_box_as_often():
     taken = []
     for n in range(600):
-        one = track(real=f"{n}.mp4", entries=8)
-        one["fake_boxes"] = [[300.0, 100.0, 400.0, 200.0]] * 8
+        one = track(real=f"{n}.mp4", entries=8, fake_boxes=[[300.0, 100.0, 400.0, 200.0]] * 8)
         taken.append(choose_window(one, ClipSettings(), 6, 640, 360)[1][0] > 200)
     assert sum(taken) == pytest.approx(300, abs=50)
 
@@ -118,7 +121,8 @@ def folder(tmp_path_factory):
 
 
 SETTINGS = ClipSettings(frames=50, seed=5)
-SIZES = {name: {"width": 128, "height": 96} for name in ("r.mp4", "x.mp4")}
+NAMES = ("r", "f", "short", "none", "x", "damaged", "missing", "sound")
+SIZES = {f"{name}.mp4": TrainingVideo(f"{name}.mp4", width=128, height=96) for name in NAMES}
 
 
 def extract(folder, store, workers=1):
@@ -138,7 +142,7 @@ def test_clips_of_a_part(folder, tmp_path):
     rows = extract(folder, tmp_path / "s.arrow")
     write_table(tmp_path / "clips.parquet", CLIPS, rows)
     store = Store(tmp_path / "s.arrow")
-    assert [(row["video"], row["fake"], row["label"]) for row in rows] == [
+    assert [(row.video, row.fake, row.label) for row in rows] == [
         ("r.mp4", "f.mp4", "REAL"),
         ("r.mp4", "short.mp4", "REAL"),
         ("f.mp4", "f.mp4", "FAKE"),
@@ -152,33 +156,33 @@ def test_clips_of_a_part(folder, tmp_path):
         ("f.mp4", "f.mp4", "FAKE"),  # the track that is too short
     ]
     too_short = rows.pop()
-    assert (too_short["status"], too_short["frames"], too_short["clip"]) == ("failed", 0, None)
-    assert (too_short["difference"], too_short["bytes"]) == (None, 0)
-    assert too_short["reason"] == "the aligned track has 7 sampled frames, a clip needs 8"
-    by_video = {row["video"]: row for row in rows}
+    assert (too_short.status, too_short.frames, too_short.clip) == ("failed", 0, None)
+    assert (too_short.difference, too_short.bytes) == (None, 0)
+    assert too_short.reason == "the aligned track has 7 sampled frames, a clip needs 8"
+    by_video = {row.video: row for row in rows}
     short, damaged, missing = (by_video[f"{name}.mp4"] for name in ("short", "damaged", "missing"))
-    assert (missing["status"], missing["frames"], missing["bytes"], missing["clip"]) == ("failed", 0, 0, None)
-    assert missing["reason"] == "the file is missing"
-    assert short["status"] == "short"
-    assert short["frames"] == 48 == 48 - short["first_frame"]
-    assert short["reason"] == "the video ends"
-    assert damaged["status"] == "short"
-    assert "invalid data" in damaged["reason"]
-    assert [row["clip"] for row in rows if row["frames"]] == list(range(len(store)))
-    for row in [row for row in rows if row["frames"]]:
-        assert row["part"] == "dfdc_train_part_3"
-        x1, y1, x2, y2 = row["box"]
-        video = open_video(folder / row["video"])
+    assert (missing.status, missing.frames, missing.bytes, missing.clip) == ("failed", 0, 0, None)
+    assert missing.reason == "the file is missing"
+    assert short.status == "short"
+    assert short.frames == 48 == 48 - short.first_frame
+    assert short.reason == "the video ends"
+    assert damaged.status == "short"
+    assert "invalid data" in damaged.reason
+    assert [row.clip for row in rows if row.frames] == list(range(len(store)))
+    for row in [row for row in rows if row.frames]:
+        assert row.part == "dfdc_train_part_3"
+        x1, y1, x2, y2 = row.box
+        video = open_video(folder / row.video)
         expected = [
             frame[y1:y2, x1:x2]
             for index, frame in read_frames(video)
-            if row["first_frame"] <= index < row["first_frame"] + 50
+            if row.first_frame <= index < row.first_frame + 50
         ]
-        pictures = store.read(row["clip"])
-        assert len(pictures) == row["frames"] == len(expected)
+        pictures = store.read(row.clip)
+        assert len(pictures) == row.frames == len(expected)
         np.testing.assert_array_equal(pictures, expected)
     for row in rows[:2]:
-        assert (row["status"], row["reason"], row["frames"]) == ("ok", "", 50)
+        assert (row.status, row.reason, row.frames) == ("ok", "", 50)
 
 
 def test_the_size_of_a_clip_is_that_of_its_pictures_in_the_store(folder, tmp_path):
@@ -186,7 +190,7 @@ def test_the_size_of_a_clip_is_that_of_its_pictures_in_the_store(folder, tmp_pat
     with pa.memory_map(str(tmp_path / "s.arrow")) as file:
         batches = pa.ipc.open_file(file)
         stored = [batches.get_batch(number)["png"].to_pylist() for number in range(batches.num_record_batches)]
-    assert [row["bytes"] for row in rows if row["frames"]] == [sum(map(len, pictures)) for pictures in stored]
+    assert [row.bytes for row in rows if row.frames] == [sum(map(len, pictures)) for pictures in stored]
 
 
 def test_how_much_fakes_differ(folder, tmp_path):
@@ -199,17 +203,17 @@ def test_how_much_fakes_differ(folder, tmp_path):
         cells = pictures[:, : height * 16, : width * 16].reshape(-1, 16, height, 16, width, 3)
         return np.round(cells.mean((2, 4)))
 
-    assert [row["difference"] for row in rows if row["label"] == "REAL"] == [None] * 5
-    found = {row["fake"]: row for row in rows if row["label"] == "FAKE" and row["frames"]}
+    assert [row.difference for row in rows if row.label == "REAL"] == [None] * 5
+    found = {row.fake: row for row in rows if row.label == "FAKE" and row.frames}
     # What is left of the damaged one are frames of its twin.
-    assert {name for name, row in found.items() if row["difference"] == 0} == {"damaged.mp4", "sound.mp4"}
+    assert {name for name, row in found.items() if row.difference == 0} == {"damaged.mp4", "sound.mp4"}
     for name, row in found.items():
-        (twin,) = (other for other in rows if (other["label"], other["fake"]) == ("REAL", name))
-        real, fake = coarse(twin["clip"])[: row["frames"]].astype(float), coarse(row["clip"])
-        assert row["difference"] == pytest.approx(np.abs(real - fake).mean(), abs=0.01)
-    assert min(found[name]["difference"] for name in ("f.mp4", "short.mp4")) > 10
-    (missing,) = (row for row in rows if row["video"] == "missing.mp4")
-    assert missing["difference"] is None
+        (twin,) = (other for other in rows if (other.label, other.fake) == ("REAL", name))
+        real, fake = coarse(twin.clip)[: row.frames].astype(float), coarse(row.clip)
+        assert row.difference == pytest.approx(np.abs(real - fake).mean(), abs=0.01)
+    assert min(found[name].difference for name in ("f.mp4", "short.mp4")) > 10
+    (missing,) = (row for row in rows if row.video == "missing.mp4")
+    assert missing.difference is None
 
 
 def test_twins_are_told_apart_by_their_tracks(folder, tmp_path):
@@ -219,10 +223,10 @@ def test_twins_are_told_apart_by_their_tracks(folder, tmp_path):
         for number in (0, 1)
     ]
     rows = extract_clips(folder, aligned, SIZES, tmp_path / "s.arrow", SETTINGS, 6, 1.0)
-    assert len({(row["first_frame"], row["box"]) for row in rows}) == 1
-    assert [(row["label"], row["difference"] is None) for row in rows] == [("REAL", True)] * 2 + [("FAKE", False)] * 2
+    assert len({(row.first_frame, row.box) for row in rows}) == 1
+    assert [(row.label, row.difference is None) for row in rows] == [("REAL", True)] * 2 + [("FAKE", False)] * 2
     pairs = pair_clips(rows, 0, ValidationSettings())
-    assert [(pair["real_clip"], pair["fake_clip"]) for pair in pairs] == [(0, 2), (1, 3)]
+    assert [(pair.real_clip, pair.fake_clip) for pair in pairs] == [(0, 2), (1, 3)]
 
 
 SIGNATURES = st.tuples(st.integers(0, 2**32 - 1), st.integers(1, 6)).map(
@@ -319,11 +323,11 @@ def test_the_hash_is_of_pixels_and_shape(folder):
 def test_pairs(folder, tmp_path):
     rows = extract(folder, tmp_path / "s.arrow")
     write_table(tmp_path / "clips.parquet", CLIPS, rows)
-    clips = read_table(tmp_path / "clips.parquet", CLIPS).to_pylist()
-    elsewhere = [clip | {"part": "dfdc_train_part_4", "sha256": "0"} for clip in clips]
+    clips = read_rows(tmp_path / "clips.parquet", CLIPS, Clip)
+    elsewhere = [replace(clip, part="dfdc_train_part_4", sha256="0") for clip in clips]
     pairs = pair_clips([*clips, *elsewhere], 0, ValidationSettings(parts=["dfdc_train_part_4"]))
     write_table(tmp_path / "pairs.parquet", PAIRS, pairs)
-    assert [(pair["part"][-1], pair["real"], pair["fake"]) for pair in pairs] == [
+    assert [(pair.part[-1], pair.real, pair.fake) for pair in pairs] == [
         (part, real, fake)
         for part in "34"
         for real, fake in (
@@ -331,15 +335,15 @@ def test_pairs(folder, tmp_path):
             *(("x.mp4", "damaged.mp4"), ("x.mp4", "sound.mp4")),
         )
     ]
-    assert [pair["split"] for pair in pairs] == ["train"] * 4 + ["validation"] * 4
+    assert [pair.split for pair in pairs] == ["train"] * 4 + ["validation"] * 4
     for pair in pairs[:4]:
-        real, fake = (clips_by_number(clips)[pair[key]] for key in ("real_clip", "fake_clip"))
-        assert real["label"] == "REAL"
-        assert fake["label"] == "FAKE"
-        assert (real["first_frame"], real["box"]) == (fake["first_frame"], fake["box"])
-        assert pair["frames"] == min(real["frames"], fake["frames"])
-        assert (pair["real_sha256"], pair["fake_sha256"]) == (real["sha256"], fake["sha256"])
-        assert pair["difference"] == fake["difference"]
+        real, fake = (clips_by_number(clips)[number] for number in (pair.real_clip, pair.fake_clip))
+        assert real.label == "REAL"
+        assert fake.label == "FAKE"
+        assert (real.first_frame, real.box) == (fake.first_frame, fake.box)
+        assert pair.frames == min(real.frames, fake.frames)
+        assert (pair.real_sha256, pair.fake_sha256) == (real.sha256, fake.sha256)
+        assert pair.difference == fake.difference
 
 
 def test_pairs_that_differ_too_little_are_left_out(folder, tmp_path, caplog):
@@ -348,7 +352,7 @@ def test_pairs_that_differ_too_little_are_left_out(folder, tmp_path, caplog):
 
     def fakes(min_difference):
         caplog.clear()
-        return [pair["fake"] for pair in pair_clips(clips, min_difference, ValidationSettings(share=0.5))]
+        return [pair.fake for pair in pair_clips(clips, min_difference, ValidationSettings(share=0.5))]
 
     every = ["f.mp4", "short.mp4", "damaged.mp4", "sound.mp4"]
     of_all = "4 pairs, of which 1 show the same frames in both clips (only the sound is faked)"
@@ -364,22 +368,21 @@ def test_pairs_that_differ_too_little_are_left_out(folder, tmp_path, caplog):
         of_all,
         "2 pairs are left out: they differ by less than 0.001 (pairs.min_difference)",
     ]
-    (_, less), (more, name) = sorted((clip["difference"], clip["fake"]) for clip in clips if clip["difference"])
+    (_, less), (more, name) = sorted((clip.difference, clip.fake) for clip in clips if clip.difference)
     assert fakes(more) == [name] != [less]
     assert fakes(255) == []
     assert caplog.messages[0] == of_all
 
 
 def clips_by_number(clips):
-    return {clip["clip"]: clip for clip in clips}
+    return {clip.clip: clip for clip in clips}
 
 
 def test_clips_of_another_place_make_no_pair():
-    tracks = {"real_track": 0, "fake_track": 1}
-    place = {"part": "p", "real": "r", "fake": "f", **tracks, "first_frame": 6, "box": [1, 2, 3, 4]}
-    common = place | {"frames": 50, "sha256": ""}
-    real = common | {"label": "REAL", "clip": 0, "difference": None}
-    fake = common | {"label": "FAKE", "clip": 1, "difference": 3.0}
+    place = {"part": "p", "real": "r", "fake": "f", "real_track": 0, "fake_track": 1, "first_frame": 6}
+    common = place | {"box": [1, 2, 3, 4], "frames": 50, "bytes": 9, "status": "ok", "reason": "", "sha256": ""}
+    real = Clip(label="REAL", clip=0, video="r", difference=None, **common)
+    fake = Clip(label="FAKE", clip=1, video="f", difference=3.0, **common)
 
     def pairs(*clips):
         return pair_clips(clips, 0, ValidationSettings())
@@ -387,7 +390,7 @@ def test_clips_of_another_place_make_no_pair():
     assert len(pairs(real, fake)) == 1
     changes = ({"first_frame": 12}, {"box": [1, 2, 3, 5]}, {"part": "q"}, {"frames": 0}, {"real": "x"})
     for change in (*changes, {"real_track": 2}, {"fake_track": 2}):
-        assert pairs(real | change, fake) == []
+        assert pairs(replace(real, **change), fake) == []
     assert pairs(fake) == pairs() == []
 
 

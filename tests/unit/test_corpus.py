@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from samples import moving, write_sound, write_video
 
-from dfdc.data.schemas.faces import DETECTIONS, VIDEOS
+from dfdc.data.schemas.faces import DETECTIONS, VIDEOS, face_columns
 from dfdc.data.tables import write_table
 from dfdc.seeding import generator
 from dfdc.stages.faces.detection.detect import detect_faces, detect_test_faces
@@ -129,6 +129,10 @@ def corpus(tmp_path_factory, astronaut) -> Path:
     return folder
 
 
+def as_lists(faces):
+    return faces.frames.tolist(), faces.boxes.tolist(), faces.scores.tolist()
+
+
 @pytest.fixture(scope="module")
 def detected(corpus):
     metadata = {path.name: {"label": "REAL"} for path in corpus.iterdir()}
@@ -137,55 +141,58 @@ def detected(corpus):
 
 def test_every_video_has_a_status(corpus, detected, tmp_path):
     detections, videos = detected
-    assert [row["video"] for row in videos] == sorted(path.name for path in corpus.iterdir())
+    assert [row.video for row in videos] == sorted(path.name for path in corpus.iterdir())
     assert len(videos) >= 200
-    statuses = Counter(row["status"] for row in videos)
+    statuses = Counter(row.status for row in videos)
     assert set(statuses) == {"ok", "no face", "damaged", "unreadable"}
     assert statuses["damaged"] >= 20
     assert statuses["unreadable"] >= 20
     for row in videos:
-        assert bool(row["reason"]) == (row["status"] != "ok")
+        assert bool(row.reason) == (row.status != "ok")
         # No process died, and none had to be ended.
-        assert "the process" not in row["reason"]
-        assert "took longer" not in row["reason"]
-        assert (row["frames"] > 0) == (row["status"] != "unreadable")
-    known = {row["video"]: row for row in videos}
-    for row in detections:
-        assert 0 <= row["frame"] < known[row["video"]]["frames"]
-        assert np.isfinite([*row["box"], row["score"]]).all()
+        assert "the process" not in row.reason
+        assert "took longer" not in row.reason
+        assert (row.frames > 0) == (row.status != "unreadable")
+    for faces, row in zip(detections, videos, strict=True):
+        assert faces.video == row.video
+        assert ((faces.frames >= 0) & (faces.frames < row.frames)).all()
+        assert np.isfinite(faces.boxes).all()
+        assert np.isfinite(faces.scores).all()
     write_table(tmp_path / "videos", VIDEOS, videos)
-    write_table(tmp_path / "detections", DETECTIONS, detections)
+    write_table(tmp_path / "detections", DETECTIONS, face_columns(detections))
 
 
 def test_sound_videos_are_as_they_should_be(detected):
-    videos = {row["video"]: row for row in detected[1]}
+    videos = {row.video: row for row in detected[1]}
     for name in ("plain.mp4", "odd.mp4", "4k.mp4", "rotated-180.mp4", "an-mp4.avi", "a-webm.mp4", *CODECS):
-        assert videos[name]["status"] == "ok", videos[name]
-    assert videos["variable-rate.mp4"]["frames"] == 8
-    assert (videos["4k.mp4"]["width"], videos["odd.mp4"]["height"], videos["one-frame.mp4"]["frames"]) == (3840, 121, 1)
-    assert (videos["rotated-90.mp4"]["width"], videos["rotated-90.mp4"]["height"]) == (144, 160)
+        assert videos[name].status == "ok", videos[name]
+    assert videos["variable-rate.mp4"].frames == 8
+    assert (videos["4k.mp4"].width, videos["odd.mp4"].height, videos["one-frame.mp4"].frames) == (3840, 121, 1)
+    assert (videos["rotated-90.mp4"].width, videos["rotated-90.mp4"].height) == (144, 160)
     for name in ("sound.mp4", "empty.mp4", "text.mp4", "noise.mp4", "folder.mp4"):
-        assert videos[name]["status"] == "unreadable"
+        assert videos[name].status == "unreadable"
 
 
 def test_neighbours_do_not_notice(corpus, detected):
     detections, videos = detected
+    faces_by_name = {faces.video: faces for faces in detections}
     detector = build_detector(SETTINGS, "cpu", 1)
     for number in range(GOOD):
         name = f"{'abmnuz'[number]}-good.mp4"
         alone = detect_video(corpus / name, detector, SETTINGS.every)
-        assert [row for row in detections if row["video"] == name] == list(alone.detections())
-        (row,) = (row for row in videos if row["video"] == name)
-        assert row == alone.row | {"label": "REAL", "original": ""}
+        assert as_lists(faces_by_name[name]) == as_lists(alone.detections())
+        (row,) = (row for row in videos if row.video == name)
+        assert row == alone.row.labelled("REAL", "")
     some = sorted(path.name for path in corpus.iterdir())[::6]
     alone = detect_faces(corpus, {name: {"label": "REAL"} for name in some}, SETTINGS, 1.0, workers=1)
-    assert alone[0] == [row for row in detections if row["video"] in some]
-    assert alone[1] == [row for row in videos if row["video"] in some]
+    assert list(map(as_lists, alone[0])) == [as_lists(faces_by_name[name]) for name in some]
+    assert alone[1] == [row for row in videos if row.video in some]
 
 
 def test_as_test_videos(corpus):
     paths = sorted(corpus.iterdir())[::5]
     detections, videos = detect_test_faces(paths, SETTINGS, 15, workers=2, video_timeout=60)
-    assert [row["video"] for row in videos] == [path.name for path in paths]
-    assert all(row["step"] > 0 for row in videos if row["status"] != "unreadable")
-    assert {row["video"] for row in detections} <= {row["video"] for row in videos if row["status"] != "unreadable"}
+    assert [row.video for row in videos] == [path.name for path in paths]
+    assert all(row.step > 0 for row in videos if row.status != "unreadable")
+    readable = {row.video for row in videos if row.status != "unreadable"}
+    assert {faces.video for faces in detections if len(faces.frames)} <= readable

@@ -5,6 +5,8 @@ import pytest
 from samples import moving, truncated, write_video
 
 from dfdc.data.schemas.crops import CROPS
+from dfdc.data.schemas.faces import TestVideo as Video
+from dfdc.data.schemas.tracks import Track
 from dfdc.data.store import Store
 from dfdc.data.tables import write_table
 from dfdc.stages.prediction.crops import CropSettings, crop_test_faces, crop_video, cut_crops, plan_crops, plan_video
@@ -14,15 +16,15 @@ from dfdc.video.reading import open_video, read_frames
 SETTINGS = CropSettings(1.5, 2, 14, 7, ("frame", "sequence"))
 
 
-def track(kept, first=0, step=2):
+def track(kept, first=0, step=2, video="a.mp4", number=0):
     """A face that moves: its frames, step 2 apart, and a box at each."""
     frames = [first + step * n for n in range(kept)]
-    return frames, np.float32([[20 + n, 10, 60 + n, 50] for n in range(kept)])
+    return Track(video, number, frames, np.float32([[20 + n, 10, 60 + n, 50] for n in range(kept)]), [None] * kept)
 
 
 def plan(kept, kinds=("frame", "sequence")):
     settings = CropSettings(1.5, 2, 14, 7, kinds)
-    return list(plan_crops(4, *track(kept), 128, 96, settings))
+    return list(plan_crops(track(kept, number=4), 128, 96, settings))
 
 
 @pytest.mark.parametrize(
@@ -36,7 +38,7 @@ def test_how_many_faces_and_windows(kept, faces, windows):
 
 
 def test_which_frames_and_boxes():
-    frames, boxes = track(30)
+    frames, boxes = track(30).frames, track(30).boxes
     crops = plan(30)
     faces = [crop for crop in crops if crop.kind == "frame"]
     assert [(crop.track, crop.ordinal, crop.frames) for crop in faces] == [(4, n, (4 * n,)) for n in range(15)]
@@ -62,13 +64,15 @@ def folder(tmp_path_factory):
 
 
 TRACKS = {
-    "a.mp4": {0: track(30), 1: track(8, first=20)},
-    "b.mp4": {0: track(16)},
-    "c.mp4": {0: track(30)},
-    "missing.mp4": {0: track(30)},
+    "a.mp4": [track(30), track(8, first=20, number=1)],
+    "b.mp4": [track(16, video="b.mp4")],
+    "c.mp4": [track(30, video="c.mp4")],
+    "missing.mp4": [track(30, video="missing.mp4")],
 }
-VIDEOS = {name: {"width": 128, "height": 96, "status": "ok", "frames": 62, "in_order": True} for name in TRACKS}
-VIDEOS["c.mp4"]["status"] = "damaged"
+VIDEOS = {
+    name: Video(name, "damaged" if name == "c.mp4" else "ok", frames=62, in_order=True, width=128, height=96)
+    for name in TRACKS
+}
 
 
 def crop(folder, store, workers=1, tracks=TRACKS):
@@ -79,40 +83,33 @@ def test_crops_are_the_pixels_of_the_video(folder, tmp_path):
     rows = crop(folder, tmp_path / "s.arrow")
     write_table(tmp_path / "crops", CROPS, rows)
     store = Store(tmp_path / "s.arrow")
-    assert [row["batch"] for row in rows] == list(range(len(store)))
-    assert {row["video"] for row in rows} == {"a.mp4", "b.mp4", "c.mp4"}
+    assert [row.batch for row in rows] == list(range(len(store)))
+    assert {row.video for row in rows} == {"a.mp4", "b.mp4", "c.mp4"}
     for video in ("a.mp4", "b.mp4"):
         frames = dict(read_frames(open_video(folder / video)))
-        planned = [
-            one for number, chosen in TRACKS[video].items() for one in plan_crops(number, *chosen, 128, 96, SETTINGS)
-        ]
-        of_video = [row for row in rows if row["video"] == video]
+        planned = [one for chosen in TRACKS[video] for one in plan_crops(chosen, 128, 96, SETTINGS)]
+        of_video = [row for row in rows if row.video == video]
         for row, one in zip(of_video, planned, strict=True):
-            assert [row[key] for key in ("track", "kind", "ordinal", "frames")] == [
-                one.track,
-                one.kind,
-                one.ordinal,
-                one.frames,
-            ]
+            assert (row.track, row.kind, row.ordinal, row.frames) == (one.track, one.kind, one.ordinal, one.frames)
             x1, y1, x2, y2 = one.box
-            np.testing.assert_array_equal(store.read(row["batch"]), [frames[n][y1:y2, x1:x2] for n in one.frames])
+            np.testing.assert_array_equal(store.read(row.batch), [frames[n][y1:y2, x1:x2] for n in one.frames])
 
 
 def test_of_a_damaged_video_what_is_whole_is_cut(folder, tmp_path):
-    rows = [row for row in crop(folder, tmp_path / "s.arrow") if row["video"] == "c.mp4"]
+    rows = [row for row in crop(folder, tmp_path / "s.arrow") if row.video == "c.mp4"]
     read = open_video(folder / "c.mp4")
     count = len(list(read_frames(read)))
     assert read.damage
     assert rows
-    assert all(max(row["frames"]) < count for row in rows)
+    assert all(max(row.frames) < count for row in rows)
     assert len(rows) < len(plan(30))
 
 
 def test_a_video_whose_tracks_are_too_short_for_a_window_is_readable(folder, tmp_path):
     settings = replace(SETTINGS, kinds=("sequence",))
-    tracks = {"a.mp4": {0: track(settings.sequence_length - 1)}, "b.mp4": {0: track(16)}}
+    tracks = {"a.mp4": [track(settings.sequence_length - 1)], "b.mp4": TRACKS["b.mp4"]}
     rows = crop_test_faces(folder, tracks, VIDEOS, tmp_path / "s.arrow", settings, max_unreadable=0)
-    assert {row["video"] for row in rows} == {"b.mp4"}
+    assert {row.video for row in rows} == {"b.mp4"}
 
 
 def test_processes_and_neighbours_make_no_difference(folder, tmp_path):
@@ -120,7 +117,7 @@ def test_processes_and_neighbours_make_no_difference(folder, tmp_path):
     assert rows[0] == rows[1]
     assert (tmp_path / "1.arrow").read_bytes() == (tmp_path / "2.arrow").read_bytes()
     alone = crop(folder, tmp_path / "b.arrow", tracks={"b.mp4": TRACKS["b.mp4"]})
-    assert [row["sha256"] for row in alone] == [row["sha256"] for row in rows[0] if row["video"] == "b.mp4"]
+    assert [row.sha256 for row in alone] == [row.sha256 for row in rows[0] if row.video == "b.mp4"]
     assert crop(folder, tmp_path / "none.arrow", tracks={}) == []
 
 
@@ -131,11 +128,11 @@ def test_a_video_alone_has_the_same_crops(folder, tmp_path):
         alone, reason = crop_video(folder / name, of_video, VIDEOS[name], tmp_path / "one.arrow", SETTINGS)
         assert (reason == "the file is missing") == (name == "missing.mp4")
         store = Store(tmp_path / "one.arrow")
-        expected = [row for row in rows if row["video"] == name]
+        expected = [row for row in rows if row.video == name]
         assert len(alone) == len(expected) == len(store)
         for row, other in zip(alone, expected, strict=True):
-            assert row | {"batch": 0} == other | {"batch": 0}
-            pictures = zip(store.read(row["batch"]), together.read(other["batch"]), strict=True)
+            assert replace(row, batch=0) == replace(other, batch=0)
+            pictures = zip(store.read(row.batch), together.read(other.batch), strict=True)
             assert all(np.array_equal(one, same) for one, same in pictures)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from samples import moving, overwritten, truncated, write_sound, write_video
 
-from dfdc.data.schemas.faces import DETECTIONS, TEST_VIDEOS, VIDEOS
+from dfdc.data.schemas.faces import DETECTIONS, TEST_VIDEOS, VIDEOS, face_columns
 from dfdc.data.tables import write_table
 from dfdc.stages.faces.detection.detect import detect_faces, detect_test_faces
 from dfdc.stages.faces.detection.detectors import build_detector
@@ -57,6 +57,11 @@ def part(tmp_path_factory, astronaut):
     return folder
 
 
+def as_lists(faces):
+    """Frames, boxes and scores, which then can be compared."""
+    return faces.frames.tolist(), faces.boxes.tolist(), faces.scores.tolist()
+
+
 def metadata_of(folder):
     names = [*(path.name for path in folder.iterdir()), "missing.mp4"]
     fakes = {name: {"label": "FAKE", "split": "train", "original": "good.mp4"} for name in names}
@@ -83,35 +88,40 @@ STATUS = {
 
 def test_every_video_has_a_row_and_a_reason(part, tmp_path, detector):
     detections, videos = detect_faces(part, metadata_of(part), SETTINGS, 0.5)
-    write_table(tmp_path / "d", DETECTIONS, detections)
+    write_table(tmp_path / "d", DETECTIONS, face_columns(detections))
     write_table(tmp_path / "v", VIDEOS, videos)
-    assert {row["video"]: row["status"] for row in videos} == STATUS
-    assert [row["video"] for row in videos] == sorted(STATUS)
-    rows = {row["video"]: row for row in videos}
+    assert {row.video: row.status for row in videos} == STATUS
+    assert [row.video for row in videos] == sorted(STATUS)
+    rows = {row.video: row for row in videos}
+    by_name = {faces.video: as_lists(faces) for faces in detections}
     for row in videos:
-        assert bool(row["reason"]) == (row["status"] != "ok")
-        assert (row["label"], row["original"]) == (("REAL", "") if row["video"] == "good.mp4" else ("FAKE", "good.mp4"))
-        if row["status"] == "unreadable":
-            assert (row["frames"], row["width"], row["height"]) == (0, 0, 0)
-    assert rows["empty.mp4"]["reason"] == "the file is empty"
-    assert rows["missing.mp4"]["reason"] == "the file is missing"
-    assert rows["sound.mp4"]["reason"] == "it has no video stream"
+        assert bool(row.reason) == (row.status != "ok")
+        assert (row.label, row.original) == (("REAL", "") if row.video == "good.mp4" else ("FAKE", "good.mp4"))
+        if row.status == "unreadable":
+            assert (row.frames, row.width, row.height) == (0, 0, 0)
+    assert rows["empty.mp4"].reason == "the file is empty"
+    assert rows["missing.mp4"].reason == "the file is missing"
+    assert rows["sound.mp4"].reason == "it has no video stream"
     for name in ("cut.mp4", "middle.mp4"):
-        assert rows[name]["reason"].startswith(f"after frame {rows[name]['frames'] - 1}: ")
-        assert 0 < rows[name]["frames"] < 20
-        assert [row for row in detections if row["video"] == name]
-    assert (rows["odd.mp4"]["width"], rows["odd.mp4"]["height"], rows["odd.mp4"]["frames"]) == (301, 251, 7)
-    assert (rows["good.mp4"]["frames"], rows["good.mp4"]["fps"]) == (20, 25.0)
+        assert rows[name].reason.startswith(f"after frame {rows[name].frames - 1}: ")
+        assert 0 < rows[name].frames < 20
+        assert by_name[name]
+    assert (rows["odd.mp4"].width, rows["odd.mp4"].height, rows["odd.mp4"].frames) == (301, 251, 7)
+    assert (rows["good.mp4"].frames, rows["good.mp4"].fps) == (20, 25.0)
     # The neighbours of all this are as if they were alone.
     for name in ("good.mp4", "neighbour.mp4"):
-        alone = list(detect_video(part / name, detector, 6).detections())
-        assert [row for row in detections if row["video"] == name] == alone
-        assert [row["frame"] for row in alone] == [0, 6, 12, 18]
+        alone = as_lists(detect_video(part / name, detector, 6).detections())
+        assert by_name[name] == alone
+        assert alone[0] == [0, 6, 12, 18]
 
 
 def test_two_processes_make_no_difference(part):
     chosen = {name: entry for name, entry in metadata_of(part).items() if name < "noface"}
-    assert detect_faces(part, chosen, SETTINGS, 0.6, workers=2) == detect_faces(part, chosen, SETTINGS, 0.6)
+    (faces, videos), (same, same_videos) = (
+        detect_faces(part, chosen, SETTINGS, 0.6, workers=count) for count in (1, 2)
+    )
+    assert [(one.video, as_lists(one)) for one in faces] == [(one.video, as_lists(one)) for one in same]
+    assert videos == same_videos
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -137,33 +147,35 @@ def test_about_fifteen_frames_a_second_are_kept(tmp_path, detector, fps, step):
     rate = Fraction(fps).limit_denominator(1001)
     path = write_video(tmp_path / "v.mp4", moving(3 * step * 2 + 1, 64, 64), fps=rate)
     found = detect_video(path, detector, 3, kept_fps=15)
-    assert found.row["step"] == step
+    assert found.row.step == step
     assert list(found.faces) == [0, 3 * step, 6 * step]
-    assert found.row["frames"] == 6 * step + 1
+    assert found.row.frames == 6 * step + 1
 
 
 def test_a_rate_that_keeps_nothing(tmp_path, detector):
     found = detect_video(write_video(tmp_path / "v.mp4", moving(5, 64, 64), fps=7), detector, 3, kept_fps=15)
-    assert (found.row["status"], found.row["step"], found.faces) == ("unreadable", 0, {})
-    assert "7 is too low" in found.row["reason"]
+    assert (found.row.status, found.row.step, found.faces) == ("unreadable", 0, {})
+    assert "7 is too low" in found.row.reason
 
 
 def test_unreadable_test_videos_stop_nothing(part, tmp_path):
     paths = [part / name for name in ("good.mp4", "empty.mp4", "missing.mp4", "text.mp4")]
     detections, videos = detect_test_faces(paths, SETTINGS, 15)
     write_table(tmp_path / "v", TEST_VIDEOS, videos)
-    assert [(row["status"], row["step"]) for row in videos] == [("ok", 2)] + [("unreadable", 0)] * 3
-    assert {row["video"] for row in detections} == {"good.mp4"}
-    assert [row["frame"] for row in detections] == [0, 12]
+    assert [(row.status, row.step) for row in videos] == [("ok", 2)] + [("unreadable", 0)] * 3
+    assert [(faces.video, faces.frames.tolist()) for faces in detections] == [
+        ("good.mp4", [0, 12]),
+        *((path.name, []) for path in paths[1:]),
+    ]
     assert detect_test_faces([], SETTINGS, 15) == ([], [])
 
 
 def test_too_many_unreadable_videos(part):
-    rows = [{"video": f"{n}.mp4", "status": "unreadable" if n < 3 else "ok", "reason": "it is gone"} for n in range(10)]
-    check_readable(rows, part, 0.3)
-    check_readable([], part, 0.0)
+    unreadable = {f"{n}.mp4": "it is gone" for n in range(3)}
+    check_readable(unreadable, 10, part, 0.3)
+    check_readable({}, 0, part, 0.0)
     with pytest.raises(UserError) as error:
-        check_readable(rows, part, 0.29)
+        check_readable(unreadable, 10, part, 0.29)
     for words in ("3 of 10 videos", str(part), "data.max_unreadable (29%)", "0.mp4: it is gone"):
         assert words in str(error.value)
     with pytest.raises(UserError, match=r"6 of 14 videos"):
@@ -172,11 +184,9 @@ def test_too_many_unreadable_videos(part):
 
 def test_unreadable_for_lack_of_memory(part):
     reason = f"the process that worked on it was killed (signal 9), {LACK_OF_MEMORY}"
-    rows = [
-        {"video": f"{n}.mp4", "status": "unreadable", "reason": reason if n == 7 else "it is gone"} for n in range(9)
-    ]
+    unreadable = {f"{n}.mp4": reason if n == 7 else "it is gone" for n in range(9)}
     with pytest.raises(UserError, match=r"(?s)9 of 9 videos .* fewer workers \(speed.workers .*max_unreadable"):
-        check_readable(rows, part, 0.1)
+        check_readable(unreadable, 9, part, 0.1)
     with pytest.raises(UserError) as error:
-        check_readable(rows[:7], part, 0.1)
+        check_readable(dict.fromkeys(list(unreadable)[:7], "it is gone"), 7, part, 0.1)
     assert "workers" not in str(error.value)

@@ -8,6 +8,7 @@ import torch
 from faulty import Faulty
 from samples import moving, truncated, write_video
 
+from dfdc.data.schemas.faces import Video
 from dfdc.stages.faces.detection.batches import MOST_UNDER_WAY, MOST_WAITING, detect_in_batches
 from dfdc.stages.faces.detection.dsfd.detector import DSFDDetector
 from dfdc.stages.faces.detection.dsfd.network import DSFD
@@ -77,7 +78,7 @@ def test_yunet_finds_the_same_as_alone(videos, yunet, workers):
     found = list(detect_in_batches(videos, recorder, 2, None, workers, 5, None))
     alone = [detect_video(path, yunet, 2) for path in videos]
     assert_same(found, alone)
-    assert {one.row["status"] for one in found} == {"ok", "no face", "damaged", "unreadable"}
+    assert {one.row.status for one in found} == {"ok", "no face", "damaged", "unreadable"}
     assert all(len(set(shapes)) == 1 and len(shapes) <= 5 for shapes in recorder.batches)
     # Frames of several videos share batches.
     assert len(recorder.batches) < sum(-(-len(one.faces) // 5) for one in found)
@@ -90,7 +91,7 @@ def test_dsfd_finds_the_same_as_alone(videos, dsfd):
     found = list(detect_in_batches(chosen, dsfd, 8, 15, 2, 3, None))
     assert_same(found, [detect_video(path, dsfd, 8, 15) for path in chosen])
     assert sum(len(faces) for one in found for faces in one.faces.values()) > 10
-    assert found[0].row["step"] == 2
+    assert found[0].row.step == 2
 
 
 def test_frames_of_one_size_can_come_from_frames_of_several(tmp_path, dsfd):
@@ -134,16 +135,7 @@ def test_a_video_that_crashes_or_hangs_has_a_row(small, fault, workers):
     found = list(detect_in_batches(small, Mean(Faulty(fault)), 3, None, workers, 4, 1.5))
     alone = [detect_video(path, Mean(Faulty("")), 3) for path in small]
     for number in (1, 5):
-        row = {"video": f"{number}.mp4", "status": "unreadable", "reason": REASONS[fault]}
-        alone[number].row = {
-            **alone[number].row,
-            "frames": 0,
-            "in_order": False,
-            "width": 0,
-            "height": 0,
-            "fps": 0.0,
-            **row,
-        }
+        alone[number].row = Video(f"{number}.mp4", "unreadable", REASONS[fault])
         alone[number].faces = {}
     assert_same(found, alone)
 
@@ -200,5 +192,5 @@ def test_many_rare_shapes_do_not_pile_up(tmp_path):
             yield path
 
     for one in detect_in_batches(watched(), Mean(Resize(resize_to_area, 64)), 3, None, 1, 1000, None):
-        given.append(one.row["video"])
+        given.append(one.row.video)
     assert given == [path.name for path in paths]

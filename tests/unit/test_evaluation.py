@@ -6,6 +6,7 @@ import pytest
 
 from dfdc.data.labels import Label
 from dfdc.data.schemas.evaluation import EVALUATED
+from dfdc.data.schemas.faces import TestVideo as Video
 from dfdc.data.schemas.scores import SCORES
 from dfdc.data.schemas.tracks import TRACKS
 from dfdc.data.schemas.validation_scores import VALIDATION_SCORES
@@ -34,7 +35,7 @@ def tracks(*rows):
 
 
 def video(name, status="ok", fps=30.0, width=640, height=480):
-    return {"video": name, "status": status, "fps": fps, "width": width, "height": height}
+    return Video(name, status, fps=fps, width=width, height=height)
 
 
 OF_VIDEOS = [video("a"), video("b", fps=14.9, width=1080, height=1920), video("c", "unreadable", None, None, None)]
@@ -60,11 +61,11 @@ def test_models_pairs_and_all_together():
     assert result["calibration"] == "published"
 
     expected = video_scores(["a", "b"], [*OF_MODELS["good"], *OF_MODELS["bad"]], PUBLISHED)
-    of_all = {row["video"]: row for row in rows if row["models"] == "ensemble"}
-    assert {name: row["score"] for name, row in of_all.items()} == expected
+    of_all = {row.video: row for row in rows if row.models == "ensemble"}
+    assert {name: row.score for name, row in of_all.items()} == expected
     assert result["ensemble"]["log_loss"] == pytest.approx(log_loss([1, 0], [expected["a"], expected["b"]]))
-    assert {row["models"] for row in rows} == {"ensemble", "good", "bad", "bad + good"}
-    assert (of_all["a"]["label"], of_all["a"]["method"], of_all["a"]["condition"]) == (1, "swap", "test")
+    assert {row.models for row in rows} == {"ensemble", "good", "bad", "bad + good"}
+    assert (of_all["a"].label, of_all["a"].method, of_all["a"].condition) == (1, "swap", "test")
 
 
 def test_groups():
@@ -154,18 +155,16 @@ def test_clips_are_scored_as_videos_are(validation_scores, tmp_path):
 
     clips = [str(clip) for clip in range(6)]
     expected = video_scores(clips, [scores_like(table) for table in validation_scores.values()], PUBLISHED)
-    found = {row["clip"]: row for row in rows if (row["condition"], row["models"]) == ("plain", "ensemble")}
-    published = [row for row in rows if (row["condition"], row["calibration"]) == ("plain", "published")]
-    assert {
-        str(row["clip"]): pytest.approx(row["score"]) for row in published if row["models"] == "ensemble"
-    } == expected
-    assert {row["calibration"] for row in rows if row["condition"] == "worse"} == {"published"}
-    assert found[5]["video"] == "fake2"
-    assert found[4]["video"] == "real1"
-    assert {row["calibration"] for row in rows} == {"published", "exponent", "temperature"}
+    found = {row.clip: row for row in rows if (row.condition, row.models) == ("plain", "ensemble")}
+    published = [row for row in rows if (row.condition, row.calibration) == ("plain", "published")]
+    assert {str(row.clip): pytest.approx(row.score) for row in published if row.models == "ensemble"} == expected
+    assert {row.calibration for row in rows if row.condition == "worse"} == {"published"}
+    assert found[5].video == "fake2"
+    assert found[4].video == "real1"
+    assert {row.calibration for row in rows} == {"published", "exponent", "temperature"}
     assert calibration["published"]["log_loss"] == pytest.approx(plain["ensemble"]["log_loss"])
-    fitted = [row for row in rows if row["calibration"] == "temperature"]
-    assert log_loss([row["label"] for row in fitted], [row["score"] for row in fitted]) == pytest.approx(
+    fitted = [row for row in rows if row.calibration == "temperature"]
+    assert log_loss([row.label for row in fitted], [row.score for row in fitted]) == pytest.approx(
         calibration["temperature"]["log_loss"]
     )
     write_table(tmp_path / "scores.parquet", EVALUATED, rows)

@@ -2,6 +2,7 @@
 
 import xml.etree.ElementTree as ElementTree
 from collections import Counter
+from dataclasses import asdict, replace
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +19,7 @@ from dfdc.data.tables import schemas
 from dfdc.figures import data, samples, training
 from dfdc.figures import validation as validation
 from dfdc.figures.pictures import Row, sheet
-from dfdc.figures.scores import Scores, draw_mistakes, draw_roc, draw_scores, draw_transform, worst
+from dfdc.figures.scores import Scores, plot_mistakes, plot_roc, plot_scores, plot_transform, worst
 from dfdc.figures.style import drawing
 from dfdc.stages.prediction.ensemble import EnsembleSettings
 
@@ -118,10 +119,10 @@ def test_alignment():
 def test_figures_of_data(tmp_path):
     found = data.together([one_part()])
     for draw, said in (
-        (data.draw_videos, "3 videos by state"),
-        (data.draw_faces, "sampled frames (%)"),
-        (data.draw_heights, "median 15 pixels"),
-        (data.draw_tracks, "median 0.2 seconds"),
+        (data.plot_videos, "3 videos by state"),
+        (data.plot_faces, "sampled frames (%)"),
+        (data.plot_heights, "median 15 pixels"),
+        (data.plot_tracks, "median 0.2 seconds"),
     ):
         draw(tmp_path / "figure.svg", found)
         assert said in words_in(tmp_path / "figure.svg"), draw
@@ -130,10 +131,10 @@ def test_figures_of_data(tmp_path):
 def test_nothing_was_found(tmp_path):
     videos = [video("r", status="unreadable", reason="bad", frames=0, fps=0.0)]
     nothing = data.found_in(table("videos", videos), table("detections", []), table("tracks", []), 3)
-    for draw in (data.draw_videos, data.draw_faces, data.draw_heights, data.draw_tracks):
+    for draw in (data.plot_videos, data.plot_faces, data.plot_heights, data.plot_tracks):
         draw(tmp_path / "figure.svg", nothing)
-    data.draw_alignment(tmp_path / "figure.svg", [table("aligned", [])])
-    data.draw_clips(tmp_path / "figure.svg", [table("clips", [])])
+    data.plot_alignment(tmp_path / "figure.svg", [table("aligned", [])])
+    data.plot_clip_lengths(tmp_path / "figure.svg", [table("clips", [])])
     assert "there is no clip" in words_in(tmp_path / "figure.svg")
 
 
@@ -165,28 +166,26 @@ def test_least_loss():
 
 def test_figures_of_a_training(tmp_path):
     metrics = {"iteration": 1, "loss": 0.7, "learning_rate": 0.1, "gradient_norm": 2.0}
-    training.draw_training(tmp_path / "a.svg", {"m": table("metrics", [metrics] * 3)}, 0.5)
+    training.plot_training(tmp_path / "a.svg", {"m": table("metrics", [metrics] * 3)}, 0.5)
     assert "least possible mean (0.386)" in words_in(tmp_path / "a.svg")
     measured = {"iteration": 2, "clips": "plain", "count": 6, "log_loss": 0.6, "auc": 0.7}
-    training.draw_validation(tmp_path / "b.svg", {"m": table("validation", [measured])})
+    training.plot_validation(tmp_path / "b.svg", {"m": table("validation", [measured])})
     assert "Validation on 6 clips" in words_in(tmp_path / "b.svg")
-    training.draw_validation(tmp_path / "b.svg", {"m": table("validation", [])})
+    training.plot_validation(tmp_path / "b.svg", {"m": table("validation", [])})
     assert "there are no validation clips" in words_in(tmp_path / "b.svg")
 
 
 def stored_pairs(folder, pairs=3):
     rows = pair_rows(pairs, 40)
     store = write_clips(folder / "part.arrow", [40] * (2 * pairs))
-    return samples.Samples(pa.Table.from_pylist(rows, PAIRS), {"part": store})
+    return samples.Samples(pa.Table.from_pylist(list(map(asdict, rows)), PAIRS), {"part": store})
 
 
 def test_samples_are_drawn_of_all_sources_first(tmp_path):
-    rows = pair_rows(40, 40)
-    for number, row in enumerate(rows):
-        row["real"] = f"real{number % 5}.mp4"
+    rows = [asdict(replace(row, real=f"real{number % 5}.mp4")) for number, row in enumerate(pair_rows(40, 40))]
     drawn = samples.Samples(pa.Table.from_pylist(rows, PAIRS), {})
     assert len(drawn.pairs) == samples.CLIPS
-    assert len({pair["real"] for pair in drawn.pairs[:5]}) == 5
+    assert len({pair.real for pair in drawn.pairs[:5]}) == 5
     assert drawn.words(4) == "4 of 40 pairs, drawn at random"
     again = samples.Samples(pa.Table.from_pylist(rows, PAIRS), {})
     assert again.pairs == drawn.pairs
@@ -203,12 +202,12 @@ def test_pictures_of_samples(tmp_path):
     frame, sequence = sample_settings(), sample_settings("sequence", (1, 3, 5))
     path = tmp_path / "figure.jpg"
     for draw in (
-        lambda: samples.draw_clips(path, drawn, frame),
-        lambda: samples.draw_clip(path, drawn, frame),
-        lambda: samples.draw_mixup(path, drawn, "m", frame),
-        lambda: samples.draw_augmented_mixup(path, drawn, "m", frame),
-        lambda: samples.draw_frame_inputs(path, drawn, {"m": frame, "n": frame}),
-        lambda: samples.draw_sequence_input(path, drawn, {"s": sequence}),
+        lambda: samples.plot_clips(path, drawn, frame),
+        lambda: samples.plot_clip(path, drawn, frame),
+        lambda: samples.plot_mixup(path, drawn, "m", frame),
+        lambda: samples.plot_augmented_mixup(path, drawn, "m", frame),
+        lambda: samples.plot_frame_inputs(path, drawn, {"m": frame, "n": frame}),
+        lambda: samples.plot_sequence_input(path, drawn, {"s": sequence}),
     ):
         draw()
         picture = np.asarray(Image.open(path))
@@ -219,10 +218,10 @@ def test_pictures_of_samples(tmp_path):
 
 def test_no_pairs_at_all(tmp_path):
     drawn = samples.Samples(table("pairs", []), {})
-    samples.draw_clips(tmp_path / "a.jpg", drawn, sample_settings())
-    samples.draw_clip(tmp_path / "a.jpg", drawn, sample_settings())
-    samples.draw_augmented_mixup(tmp_path / "a.jpg", drawn, "m", sample_settings())
-    samples.draw_frame_inputs(tmp_path / "a.jpg", drawn, {"m": sample_settings()})
+    samples.plot_clips(tmp_path / "a.jpg", drawn, sample_settings())
+    samples.plot_clip(tmp_path / "a.jpg", drawn, sample_settings())
+    samples.plot_augmented_mixup(tmp_path / "a.jpg", drawn, "m", sample_settings())
+    samples.plot_frame_inputs(tmp_path / "a.jpg", drawn, {"m": sample_settings()})
     assert drawn.words(4) == "there are no pairs"
 
 
@@ -262,15 +261,15 @@ def test_scores_by_label():
 def test_figures_of_scores(tmp_path):
     path = tmp_path / "figure.svg"
     for labels in (LABELS, {}):
-        draw_scores(path, scored(labels))
+        plot_scores(path, scored(labels))
         assert "ensemble: 4 videos" in words_in(path) if labels else "ensemble: 6 videos" in words_in(path)
-    draw_transform(path, scored(), PLAIN)
+    plot_transform(path, scored(), PLAIN)
     assert "exponent 0.65" in words_in(path)
-    draw_transform(path, scored(), EnsembleSettings(temperature=0.5))
+    plot_transform(path, scored(), EnsembleSettings(temperature=0.5))
     assert "temperature 0.5" in words_in(path)
-    draw_roc(path, scored())
+    plot_roc(path, scored())
     assert "ensemble (0.000)" in words_in(path)
-    draw_roc(path, scored({"a": 0}))
+    plot_roc(path, scored({"a": 0}))
     assert "all real, or all fake" in words_in(path)
 
 
@@ -282,7 +281,7 @@ def test_the_picture_of_mistakes_shows_faces_of_these_videos(tmp_path):
             crops.append({"video": name, "kind": "frame", "ordinal": ordinal, "frames": [ordinal], "batch": len(crops)})
             clips.append([encode_png(np.full((30, 20, 3), colour, np.uint8))])
     write_store(tmp_path / "0.arrow", clips)
-    draw_mistakes(tmp_path / "a.jpg", scored(), [table("crops", crops)], [tmp_path / "0.arrow"])
+    plot_mistakes(tmp_path / "a.jpg", scored(), [table("crops", crops)], [tmp_path / "0.arrow"])
     picture = np.asarray(Image.open(tmp_path / "a.jpg")).astype(int)
     seen = {name: (abs(picture - colour).max(-1) <= 2).sum() for name, colour in colours.items()}
     assert seen["a"] > 80000 < seen["b"]
@@ -303,14 +302,14 @@ def test_figures_of_validation_clips(tmp_path):
         "exponent": fitted | {"exponent": 0.8},
         "temperature": fitted | {"temperature": 0.7, "log_loss_left_out": 0.45},
     }
-    validation.draw_calibration(tmp_path / "a.svg", table("evaluated", rows), calibration)
+    validation.plot_calibration(tmp_path / "a.svg", table("evaluated", rows), calibration)
     said = words_in(tmp_path / "a.svg")
     assert "published exponent 0.65: log loss 0.500" in said
     assert "temperature 0.70: log loss 0.400, left out 0.450" in said
-    validation.draw_calibration(tmp_path / "a.svg", table("evaluated", []), calibration)
+    validation.plot_calibration(tmp_path / "a.svg", table("evaluated", []), calibration)
     assert "there are no validation clips" in words_in(tmp_path / "a.svg")
 
     found = {"clips": 10, "log_loss": 0.5, "auc": None, "intervals": {"log_loss": [0.4, 0.6], "auc": None}}
     condition = {"ensemble": found, "models": {"m": found}}
-    validation.draw_conditions(tmp_path / "b.svg", {"conditions": {"plain": condition, "CRF 40": condition}})
+    validation.plot_conditions(tmp_path / "b.svg", {"conditions": {"plain": condition, "CRF 40": condition}})
     assert "10 validation clips" in words_in(tmp_path / "b.svg")

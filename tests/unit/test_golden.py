@@ -7,10 +7,12 @@ import torch
 from samples import moving
 from test_models import drawn_state
 
+from dfdc.data.schemas.faces import TestVideo as Video
+from dfdc.data.schemas.tracks import Track
 from dfdc.data.store import Store
 from dfdc.networks.inputs import MEAN, STD
 from dfdc.networks.weights.files import save_weights
-from dfdc.stages.faces.tracking import Track, interpolate
+from dfdc.stages.faces.tracking import interpolate
 from dfdc.stages.prediction.crops import CropSettings, crop_test_faces
 from dfdc.stages.prediction.ensemble import EnsembleSettings, combine, confident
 from dfdc.stages.prediction.scorer import Scorer, score
@@ -37,13 +39,12 @@ def video(tmp_path):
 
 
 def test_the_score_of_a_video(video, tmp_path):
-    track = Track([0, 12, 24, 36, 48], [[20 + i, 20, 60 + i, 70 - i] for i in range(5)], [0.95] * 5)
-    frames, boxes, _ = interpolate(track, 2, 60)
+    boxes = np.float32([[20 + i, 20, 60 + i, 70 - i] for i in range(5)])
+    track = interpolate(Track(video.name, 0, [0, 12, 24, 36, 48], boxes, [0.95] * 5), 2, 60)
     settings = CropSettings(1.5, 2, 14, 7, ("frame", "sequence"))
     store = tmp_path / "crops.arrow"
-    tracks = {video.name: {0: (frames, boxes)}}
-    videos = {video.name: {"width": 128, "height": 96, "status": "ok", "frames": 60, "in_order": True}}
-    crops = crop_test_faces(video.parent, tracks, videos, store, settings, 0.05)
+    videos = {video.name: Video(video.name, frames=60, in_order=True, width=128, height=96)}
+    crops = crop_test_faces(video.parent, {video.name: [track]}, videos, store, settings, 0.05)
 
     probabilities = []
     for kind in ("frame", "sequence"):
@@ -58,7 +59,7 @@ def test_the_score_of_a_video(video, tmp_path):
         }
         save_weights(weights, drawn_state("efficientnet-b0", kind), about, torch.float16)
         rows = score(crops, Store(store), Scorer(weights, torch.device("cpu")), 1, [0])
-        probabilities.append([row["probability"] for row in rows])
+        probabilities.append([row.probability for row in rows])
 
     assert [len(found) for found in probabilities] == [13, 14]  # 25 kept frames: 13 faces, 2 windows of 7
     assert [np.mean(found) for found in probabilities] == pytest.approx(GOLDEN_MEANS, abs=2e-5)

@@ -4,7 +4,10 @@ import torch
 from samples import moving, write_video, write_weights
 
 from dfdc.data.png import encode_png
+from dfdc.data.schemas.crops import Crop
+from dfdc.data.schemas.faces import TestVideo as Video
 from dfdc.data.schemas.scores import SCORES
+from dfdc.data.schemas.tracks import Track
 from dfdc.data.store import Store, write_store
 from dfdc.data.tables import write_table
 from dfdc.networks.inputs import center_transform, normalise
@@ -21,16 +24,20 @@ def crops(tmp_path_factory):
     """Faces of two videos, one of which has two tracks: rows of their table, and their store."""
     folder = tmp_path_factory.mktemp("crops")
 
-    def track(kept, first=0):
-        return [first + 2 * n for n in range(kept)], np.float32([[20 + n, 10, 60 + n, 50] for n in range(kept)])
+    def track(video, number, kept, first=0):
+        boxes = np.float32([[20 + n, 10, 60 + n, 50] for n in range(kept)])
+        return Track(video, number, [first + 2 * n for n in range(kept)], boxes, [None] * kept)
 
-    tracks = {"a.mp4": {0: track(30), 1: track(8, first=20)}, "b.mp4": {0: track(16)}}
-    about = {"width": 128, "height": 96, "status": "ok", "frames": 62, "in_order": True}
+    tracks = {
+        "a.mp4": [track("a.mp4", 0, 30), track("a.mp4", 1, 8, first=20)],
+        "b.mp4": [track("b.mp4", 0, 16)],
+    }
+    videos = {name: Video(name, frames=62, in_order=True, width=128, height=96) for name in tracks}
     for seed, name in enumerate(tracks, 1):
         write_video(folder / name, moving(62, seed=seed))
     settings = CropSettings(1.5, 2, 14, 7, ("frame", "sequence"))
     path = folder / "s.arrow"
-    return crop_test_faces(folder, tracks, dict.fromkeys(tracks, about), path, settings, 0.0), Store(path)
+    return crop_test_faces(folder, tracks, videos, path, settings, 0.0), Store(path)
 
 
 @pytest.fixture(scope="module")
@@ -55,19 +62,19 @@ def test_frame_models_share_the_faces_and_every_other_is_flipped(crops, frame_sc
     rows, store = crops
     scores = score(rows, store, frame_scorer, 4, take)
     write_table(tmp_path / "scores", SCORES, scores)
-    looked_at = [row for row in rows if row["kind"] == "frame" and row["ordinal"] % 4 in take]
-    assert [(row["video"], row["track"], row["frame"]) for row in scores] == [
-        (row["video"], row["track"], row["frames"][0]) for row in looked_at
+    looked_at = [row for row in rows if row.kind == "frame" and row.ordinal % 4 in take]
+    assert [(row.video, row.track, row.frame) for row in scores] == [
+        (row.video, row.track, row.frames[0]) for row in looked_at
     ]
-    of_first_track = [row["frame"] for row in scores if (row["video"], row["track"]) == ("a.mp4", 0)]
+    of_first_track = [row.frame for row in scores if (row.video, row.track) == ("a.mp4", 0)]
     # Every second of the kept frames is a face: 0, 4, 8, 12, …; two of each four are this model's.
     assert of_first_track[:4] == ([0, 4, 16, 20] if take == [0, 1] else [8, 12, 24, 28])
     differences = []
     for found, row in zip(scores, looked_at, strict=True):
-        pictures = store.read(row["batch"])
+        pictures = store.read(row.batch)
         as_is, mirrored = (probabilities(frame_scorer, pictures, flip)[0] for flip in (False, True))
-        first_is_flipped = mirrored if row["ordinal"] % 2 == 0 else as_is
-        assert found["probability"] == pytest.approx(first_is_flipped, abs=1e-4)
+        first_is_flipped = mirrored if row.ordinal % 2 == 0 else as_is
+        assert found.probability == pytest.approx(first_is_flipped, abs=1e-4)
         differences.append(abs(as_is - mirrored))
     assert np.median(differences) > 1e-3  # or the test above could not tell
 
@@ -75,23 +82,23 @@ def test_frame_models_share_the_faces_and_every_other_is_flipped(crops, frame_sc
 def test_sequence_models_give_a_probability_for_each_frame_of_a_window(crops, sequence_scorer):
     rows, store = crops
     scores = score(rows, store, sequence_scorer, 1, [0])
-    windows = [row for row in rows if row["kind"] == "sequence"]
-    assert [(row["video"], row["track"], row["frame"]) for row in scores] == [
-        (row["video"], row["track"], frame) for row in windows for frame in row["frames"]
+    windows = [row for row in rows if row.kind == "sequence"]
+    assert [(row.video, row.track, row.frame) for row in scores] == [
+        (row.video, row.track, frame) for row in windows for frame in row.frames
     ]
     for number, row in enumerate(windows):
-        expected = probabilities(sequence_scorer, store.read(row["batch"]), row["ordinal"] % 2 == 0)
-        found = [one["probability"] for one in scores[7 * number : 7 * number + 7]]
+        expected = probabilities(sequence_scorer, store.read(row.batch), row.ordinal % 2 == 0)
+        found = [one.probability for one in scores[7 * number : 7 * number + 7]]
         np.testing.assert_allclose(found, expected, atol=1e-4)
-    assert {row["ordinal"] % 2 for row in windows} == {0, 1}
+    assert {row.ordinal % 2 for row in windows} == {0, 1}
 
 
 def test_a_score_depends_on_its_own_video_alone(crops, frame_scorer):
     rows, store = crops
     together = score(rows, store, frame_scorer, 1, [0])
     for video in ("a.mp4", "b.mp4"):
-        alone = score([row for row in rows if row["video"] == video], store, frame_scorer, 1, [0])
-        assert alone == [row for row in together if row["video"] == video]
+        alone = score([row for row in rows if row.video == video], store, frame_scorer, 1, [0])
+        assert alone == [row for row in together if row.video == video]
     assert score([], store, frame_scorer, 1, [0]) == []
 
 
@@ -110,10 +117,7 @@ def test_no_more_than_a_batch_of_faces_is_held(tmp_path, frame_scorer):
     """And yet the numbers are those of all faces at once."""
     pictures = moving(BATCH + 5, 40, 50)
     write_store(tmp_path / "store.arrow", ([encode_png(picture)] for picture in pictures))
-    crops = [
-        {"video": "a.mp4", "track": 0, "kind": "frame", "ordinal": number, "frames": [number], "batch": number}
-        for number in range(len(pictures))
-    ]
+    crops = [Crop("a.mp4", 0, "frame", number, [number], number, "") for number in range(len(pictures))]
     held = []
 
     class Watched:
@@ -126,7 +130,7 @@ def test_no_more_than_a_batch_of_faces_is_held(tmp_path, frame_scorer):
     rows = score(crops, Store(tmp_path / "store.arrow"), Watched(), 1, [0])
     assert held == [BATCH, 5]
     together = frame_scorer([[picture] for picture in pictures], [number % 2 == 0 for number in range(len(pictures))])
-    assert [row["probability"] for row in rows] == np.concatenate(together).tolist()
+    assert [row.probability for row in rows] == np.concatenate(together).tolist()
 
 
 def test_wrong_weights(tmp_path):

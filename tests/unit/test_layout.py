@@ -101,6 +101,10 @@ def test_metadata_that_is_missing_or_no_json(tmp_path):
 def test_test_videos_are_sorted_and_in_one_shard_each(root):
     folder = root / "test_videos"
     assert [path.name for path in videos_in(folder)] == ["a.mp4", "b.mp4", "c.mp4"]
+    (folder / "d.MOV").touch()
+    (folder / "e.mov.txt").touch()
+    assert [path.name for path in videos_in(folder)] == ["a.mp4", "b.mp4", "c.mp4", "d.MOV"]
+    (folder / "d.MOV").unlink()
     for number in range(60):
         (folder / f"{number}.mp4").touch()
     shards = [shard_videos(folder, shard, 5) for shard in range(5)]
@@ -225,7 +229,7 @@ def test_no_test_videos(root):
     for path in (root / "test_videos").glob("*.mp4"):
         path.unlink()
     message = refused(root)
-    assert "holds no .mp4 file" in message
+    assert "holds no video (names that end in .mp4, .mov," in message
     assert "data.test_videos" in message
 
 

@@ -1,7 +1,10 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dfdc.data.schemas.pairs import Pair
 from dfdc.stages.clips.pairs import ValidationSettings, split_pairs
 
 # Parts, source videos of each, and how many pairs each of these has.
@@ -15,9 +18,9 @@ SEEDS = st.integers(0, 5)
 
 
 def rows_of(data):
-    """Pairs without what the split does not look at."""
+    """Pairs that are not split."""
     return [
-        {"part": part, "real": real, "fake": f"{real}-{number}"}
+        Pair(part, real, f"{real}-{number}", 0, 1, 50, "", "", 5.0)
         for part, videos in data.items()
         for real, fakes in videos.items()
         for number in range(fakes)
@@ -28,9 +31,9 @@ def split(data, share, seed=0, parts=()):
     """{source video: train or validation}, after a look at the rows."""
     rows = rows_of(data)
     found = split_pairs(rows, ValidationSettings(parts, share, seed))
-    assert [{key: row[key] for key in ("part", "real", "fake")} for row in found] == rows
-    of_source = {(row["part"], row["real"]): row["split"] for row in found}
-    assert [of_source[row["part"], row["real"]] for row in found] == [row["split"] for row in found]
+    assert [replace(row, split="") for row in found] == rows
+    of_source = {(row.part, row.real): row.split for row in found}
+    assert [of_source[row.part, row.real] for row in found] == [row.split for row in found]
     assert set(of_source.values()) <= {"train", "validation"}
     return of_source
 

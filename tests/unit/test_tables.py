@@ -1,18 +1,27 @@
 import re
 import subprocess
 import sys
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from samples import VALUES_OF_TYPES
+from samples import VALUES_OF_TYPES, columns
 
-from dfdc.data.schemas.alignment import ALIGNED
-from dfdc.data.schemas.scores import SCORES
+from dfdc.data.schemas.alignment import ALIGNED, AlignedTrack
+from dfdc.data.schemas.clips import CLIPS, Clip
+from dfdc.data.schemas.crops import CROPS, Crop
+from dfdc.data.schemas.evaluation import EVALUATED, Evaluated
+from dfdc.data.schemas.faces import DETECTIONS, TEST_VIDEOS, VIDEOS, TrainingVideo
+from dfdc.data.schemas.faces import TestVideo as VideoForTest
+from dfdc.data.schemas.pairs import PAIRS, Pair
+from dfdc.data.schemas.scores import SCORES, FrameScore
 from dfdc.data.schemas.tracks import TRACKS
-from dfdc.data.tables import boxes_of, read_table, schemas, type_in_words, write_table
+from dfdc.data.schemas.training import VALIDATION, Measurement
+from dfdc.data.schemas.validation_scores import VALIDATION_SCORES, ValidationScore
+from dfdc.data.tables import boxes_of, name_of, read_rows, read_table, schemas, type_in_words, write_table
 from dfdc.system.errors import UserError
 
 SCHEMAS = schemas()
@@ -25,10 +34,45 @@ def row(name):
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_every_table_comes_back_as_it_was_written(tmp_path, name):
     rows = [row(name), dict.fromkeys(SCHEMAS[name].names), row(name)]
-    write_table(tmp_path / "t.parquet", SCHEMAS[name], rows)
+    write_table(tmp_path / "t.parquet", SCHEMAS[name], columns(SCHEMAS[name], rows))
     assert read_table(tmp_path / "t.parquet", SCHEMAS[name]).to_pylist() == rows
-    write_table(tmp_path / "u.parquet", SCHEMAS[name], {key: [one[key] for one in rows] for key in SCHEMAS[name].names})
+
+
+ROWS = {
+    AlignedTrack: ALIGNED,
+    Clip: CLIPS,
+    Crop: CROPS,
+    Evaluated: EVALUATED,
+    FrameScore: SCORES,
+    Measurement: VALIDATION,
+    Pair: PAIRS,
+    VideoForTest: TEST_VIDEOS,
+    TrainingVideo: VIDEOS,
+    ValidationScore: VALIDATION_SCORES,
+}
+
+
+def test_every_table_has_a_class_or_comes_in_columns():
+    columnar = {"detections", "tracks", "metrics"}
+    assert sorted([*(name_of(schema) for schema in ROWS.values()), *columnar]) == sorted(SCHEMAS)
+
+
+@pytest.mark.parametrize(("kind", "schema"), ROWS.items())
+def test_a_row_has_the_columns_of_its_table(tmp_path, kind, schema):
+    assert [field.name for field in fields(kind)] == schema.names
+    rows = [kind(**row(name_of(schema))), kind(*[None] * len(schema))]
+    write_table(tmp_path / "t.parquet", schema, rows)
+    assert read_rows(tmp_path / "t.parquet", schema, kind) == rows
+    write_table(tmp_path / "u.parquet", schema, columns(schema, list(map(asdict, rows))))
     assert (tmp_path / "u.parquet").read_bytes() == (tmp_path / "t.parquet").read_bytes()
+
+
+def test_rows_of_another_table_are_refused(tmp_path):
+    write_table(tmp_path / "t", TRACKS, columns(TRACKS, [row("tracks")]))
+    with pytest.raises(TypeError, match="FrameScore is no row of a table with the columns"):
+        read_rows(tmp_path / "t", TRACKS, FrameScore)
+    with pytest.raises(ValueError, match="table tracks: these columns are missing or unknown"):
+        write_table(tmp_path / "u", TRACKS, [FrameScore("a", 0, 0, 0.5)])
 
 
 @pytest.mark.parametrize("name", SCHEMAS)
@@ -43,7 +87,7 @@ def test_a_table_may_be_empty(tmp_path, name):
 
 def test_a_table_explains_itself(tmp_path):
     for name, schema in SCHEMAS.items():
-        write_table(tmp_path / name, SCHEMAS[name], [row(name)])
+        write_table(tmp_path / name, schema, columns(schema, [row(name)]))
         written = pq.read_schema(tmp_path / name)
         assert written.metadata[b"table"] == name.encode()
         for field in schema:
@@ -51,25 +95,18 @@ def test_a_table_explains_itself(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "rows",
-    [
-        [{"video": "a", "track": 0, "frame": 0}],
-        [row("scores") | {"more": 1}],
-        [row("scores"), {"video": "a", "track": 0, "frame": 0}],
-        [row("scores"), row("scores") | {"more": 1}],
-        {"video": [], "track": [], "frame": []},
-    ],
+    "table", [{"video": [], "track": [], "frame": []}, columns(SCORES, [row("scores")]) | {"more": [1]}]
 )
-def test_missing_and_unknown_columns_are_refused_in_any_row(tmp_path, rows):
+def test_missing_and_unknown_columns_are_refused(tmp_path, table):
     with pytest.raises(ValueError, match=r"table scores.*(probability|more)"):
-        write_table(tmp_path / "t", SCORES, rows)
+        write_table(tmp_path / "t", SCORES, table)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_values_that_do_not_fit_are_refused(tmp_path):
     for change in ({"frame": "seven"}, {"frame": 2**40}, {"box": [1.0, 2.0, 3.0]}):
         with pytest.raises((pa.ArrowInvalid, pa.ArrowTypeError)):
-            write_table(tmp_path / "t", SCHEMAS["detections"], [row("detections") | change])
+            write_table(tmp_path / "t", DETECTIONS, columns(DETECTIONS, [row("detections") | change]))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -80,7 +117,7 @@ def test_what_is_no_such_table_is_refused(tmp_path):
         (tmp_path / "bad").write_bytes(content)
         with pytest.raises(UserError, match=r"bad cannot be read as a table.*Delete the file"):
             read_table(tmp_path / "bad", TRACKS)
-    write_table(tmp_path / "t", TRACKS, [row("tracks")])
+    write_table(tmp_path / "t", TRACKS, columns(TRACKS, [row("tracks")]))
     (tmp_path / "cut").write_bytes((tmp_path / "t").read_bytes()[:-30])
     with pytest.raises(UserError, match="cannot be read"):
         read_table(tmp_path / "cut", TRACKS)

@@ -9,9 +9,12 @@ import pytest
 from samples import moving, write_video
 
 from dfdc.data.png import encode_png
+from dfdc.data.schemas.crops import Crop
+from dfdc.data.schemas.faces import TestVideo as Video
+from dfdc.data.schemas.tracks import Track
 from dfdc.data.store import Store, write_store
 from dfdc.figures.annotation import FAKE, REAL, annotate_video
-from dfdc.figures.timeline import FACE, MOST_TRACKS, draw_timeline, thumbnail
+from dfdc.figures.timeline import FACE, MOST_TRACKS, plot_timeline, thumbnail
 from dfdc.stages.prediction.ensemble import EnsembleSettings, combine
 from dfdc.stages.prediction.videos import TrackScores, VideoScore
 
@@ -22,17 +25,19 @@ def track(number, first, count, probability, box=(20, 10, 60, 50)):
     """Kept frames of a video of 10 frames a second, all judged by two models."""
     frames = list(range(first, first + count))
     of_model = (np.array(frames), np.full(count, probability))
-    return TrackScores(number, frames, np.float32([box] * count), {"re": of_model, "seq": of_model})
+    followed = Track("a.mp4", number, frames, np.float32([box] * count), [None] * count)
+    return TrackScores(followed, {"re": of_model, "seq": of_model})
 
 
 def scored(path, tracks, store=None, crops=(), probability=0.9, frames=60):
-    row = {"video": path.name, "status": "ok", "reason": "", "fps": 10.0, "frames": frames, "width": 128, "height": 96}
+    row = Video(path.name, frames=frames, width=128, height=96, fps=10.0)
     return VideoScore(path, row, probability, tracks, list(crops), store, 0.0)
 
 
 def test_the_score_of_each_second():
     frames, probabilities = np.array([0, 4, 9, 10, 35]), np.array([0.9, 0.8, 0.2, 0.6, 0.1])
-    one = TrackScores(0, [0], np.zeros((1, 4)), {"re": (frames, probabilities), "seq": (frames[:1], np.array([0.3]))})
+    followed = Track("a.mp4", 0, [0], np.zeros((1, 4), np.float32), [None])
+    one = TrackScores(followed, {"re": (frames, probabilities), "seq": (frames[:1], np.array([0.3]))})
     assert one.over_time(10.0, SETTINGS) == [
         (0.0, combine(np.array([0.9, 0.8, 0.2, 0.3]), SETTINGS)),
         (1.0, combine(np.array([0.6]), SETTINGS)),
@@ -49,11 +54,8 @@ def test_a_timeline_has_a_row_for_each_track_with_its_faces(tmp_path, count):
     store = tmp_path / "store.arrow"
     write_store(store, ([encode_png(np.full((30, 40, 3), colour, np.uint8))] for colour in colours))
     tracks = [track(number, 2 * number, 20 + number, 0.1 * number % 1) for number in range(count)]
-    crops = [
-        {"track": number, "kind": "frame", "frames": (2 * number,), "batch": number, "ordinal": 0}
-        for number in range(count)
-    ]
-    draw_timeline(tmp_path / "line.png", scored(tmp_path / "a.mp4", tracks, Store(store), crops), SETTINGS, "a.mp4")
+    crops = [Crop("a.mp4", number, "frame", 0, (2 * number,), number, "") for number in range(count)]
+    plot_timeline(tmp_path / "line.png", scored(tmp_path / "a.mp4", tracks, Store(store), crops), SETTINGS, "a.mp4")
     picture = cv2.cvtColor(cv2.imread(str(tmp_path / "line.png")), cv2.COLOR_BGR2RGB)
     shown = [int((picture == colour).all(axis=2).sum()) for colour in colours]
     left_out = max(count - MOST_TRACKS, 0)  # the shortest

@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dfdc.data.schemas.faces import DETECTIONS
-from dfdc.data.schemas.tracks import TRACKS
-from dfdc.stages.faces.tracking import Track, TrackerSettings, build_tracks, interpolate, track_boxes, tracks_of
+from dfdc.data.schemas.faces import DETECTIONS, detected_faces
+from dfdc.data.schemas.tracks import TRACKS, Track, track_columns, tracks_of
+from dfdc.data.tables import read_table, write_table
+from dfdc.stages.faces.tracking import TrackerSettings, interpolate, track_boxes, track_video
 from dfdc.video.boxes import iou
 
 BOXES = st.tuples(st.integers(0, 6), st.integers(0, 6), st.integers(1, 6), st.integers(1, 6)).map(
@@ -62,7 +63,7 @@ def slow_tracks(video, sigma_l, sigma_h, sigma_iou, t_min):
 
 
 def as_lists(tracks):
-    return [list(zip(track.frames, track.boxes, track.scores, strict=True)) for track in tracks]
+    return [list(zip(track.frames, map(tuple, track.boxes.tolist()), track.scores, strict=True)) for track in tracks]
 
 
 @given(BOXES, BOXES)
@@ -91,14 +92,14 @@ def test_iou_by_hand():
 @settings(deadline=None, max_examples=150)
 def test_the_tracker_against_a_slow_one(video, chosen):
     expected = slow_tracks(video, chosen.sigma_l, chosen.sigma_h, chosen.sigma_iou, chosen.t_min)
-    assert as_lists(track_boxes(video, chosen)) == expected
+    assert as_lists(track_boxes("v.mp4", video, chosen)) == expected
 
 
 @given(VIDEOS, SETTINGS)
 @settings(deadline=None, max_examples=100)
 def test_what_every_track_is(video, chosen):
     faces_at = dict(video)
-    tracks = track_boxes(video, chosen)
+    tracks = track_boxes("v.mp4", video, chosen)
     for track in tracks:
         assert track.frames == list(range(track.frames[0], track.frames[-1] + 1, 6))
         assert len(track.frames) >= chosen.t_min
@@ -121,7 +122,7 @@ def test_what_every_track_is(video, chosen):
 def test_the_published_limits(score, best, length, kept):
     video = [(6 * n, [(BOX, score if n else best)]) for n in range(length)]
     for t_min in (1, 7):
-        tracks = track_boxes(video, TrackerSettings(t_min=t_min))
+        tracks = track_boxes("v.mp4", video, TrackerSettings(t_min=t_min))
         whole = [track for track in tracks if len(track.frames) == length]
         assert bool(whole) == (kept and length >= t_min)
 
@@ -130,32 +131,32 @@ def test_the_overlap_may_be_just_enough():
     # 40 of 100 rows shared by two boxes of 70: 40 / 100 = 0.4.
     upper, lower = (0.0, 0.0, 10.0, 70.0), (0.0, 30.0, 10.0, 100.0)
     video = [(0, [(upper, 1.0)]), (6, [(lower, 1.0)])]
-    assert len(track_boxes(video, TrackerSettings(sigma_iou=0.4))) == 1
-    assert len(track_boxes(video, TrackerSettings(sigma_iou=0.41))) == 2
+    assert len(track_boxes("v.mp4", video, TrackerSettings(sigma_iou=0.4))) == 1
+    assert len(track_boxes("v.mp4", video, TrackerSettings(sigma_iou=0.41))) == 2
 
 
 def test_a_frame_without_a_face_ends_a_track():
     video = [(0, [(BOX, 1.0)]), (6, []), (12, [(BOX, 1.0)])]
-    assert [track.frames for track in track_boxes(video, TrackerSettings())] == [[0], [12]]
+    assert [track.frames for track in track_boxes("v.mp4", video, TrackerSettings())] == [[0], [12]]
 
 
 def test_older_tracks_choose_first():
     a, b = (0.0, 0.0, 10.0, 10.0), (2.0, 0.0, 12.0, 10.0)
     video = [(0, [(a, 1.0), (b, 1.0)]), (6, [(b, 0.95)])]
-    tracks = track_boxes(video, TrackerSettings())
+    tracks = track_boxes("v.mp4", video, TrackerSettings())
     assert [track.scores for track in tracks] == [[1.0], [1.0, 0.95]]
-    assert tracks[1].boxes == [a, b]
+    np.testing.assert_array_equal(tracks[1].boxes, [a, b])
 
 
 def test_interpolation_is_linear_and_keeps_what_was_found():
-    track = Track([6, 12], [(0.0, 0.0, 10.0, 20.0), (6.0, 12.0, 16.0, 32.0)], [0.9, 0.7])
-    frames, boxes, scores = interpolate(track, 2, 100)
-    assert frames == [6, 8, 10, 12]
-    assert boxes.dtype == np.float32
-    np.testing.assert_allclose(boxes, [[0, 0, 10, 20], [2, 4, 12, 24], [4, 8, 14, 28], [6, 12, 16, 32]])
-    assert scores == [0.9, None, None, 0.7]
-    assert interpolate(track, 2, 11)[0] == [6, 8, 10]
-    assert interpolate(Track([6], [BOX], [1.0]), 2, 100)[0] == [6]
+    track = Track("v.mp4", 3, [6, 12], np.float32([(0, 0, 10, 20), (6, 12, 16, 32)]), [0.9, 0.7])
+    found = interpolate(track, 2, 100)
+    assert (found.video, found.number, found.frames) == ("v.mp4", 3, [6, 8, 10, 12])
+    assert found.boxes.dtype == np.float32
+    np.testing.assert_allclose(found.boxes, [[0, 0, 10, 20], [2, 4, 12, 24], [4, 8, 14, 28], [6, 12, 16, 32]])
+    assert found.scores == [0.9, None, None, 0.7]
+    assert interpolate(track, 2, 11).frames == [6, 8, 10]
+    assert interpolate(Track("v.mp4", 0, [6], np.float32([BOX]), [1.0]), 2, 100).frames == [6]
 
 
 def detections(rows):
@@ -167,30 +168,29 @@ def test_rows_of_all_videos():
     table = detections(
         [("b", 0, BOX, 0.95), ("b", 12, BOX, 0.95), ("a", 0, BOX, 0.95), ("a", 6, BOX, 0.5), ("a", 12, BOX, 0.2)]
     )
-    rows = build_tracks(
-        table,
-        {"a": 18, "none": 18, "b": 18, "unreadable": 0},
-        dict.fromkeys(("a", "b", "none", "unreadable"), 6),
-        TrackerSettings(),
-    )
-    assert [(row["video"], row["track"], row["frame"]) for row in rows] == [
-        ("a", 0, 0),
-        ("a", 0, 6),
-        ("b", 0, 0),
-        ("b", 1, 12),
+    frames = {"a": 18, "none": 18, "b": 18, "unreadable": 0}
+    tracks = [
+        track
+        for faces, end in zip(detected_faces(table, list(frames)), frames.values(), strict=True)
+        for track in track_video(faces, end, 6, TrackerSettings())
     ]
-    assert rows[0]["score"] == pytest.approx(0.95)
-    assert tuple(rows[0]["box"]) == BOX
+    assert [(track.video, track.number, track.frames) for track in tracks] == [
+        ("a", 0, [0, 6]),
+        ("b", 0, [0]),
+        ("b", 1, [12]),
+    ]
+    assert tracks[0].scores[0] == pytest.approx(0.95)
+    assert tuple(tracks[0].boxes[0]) == BOX
 
 
 def test_rows_for_prediction_have_a_box_for_every_kept_frame():
     moved = tuple(side + 6 for side in BOX)
-    table = detections([("a", 0, BOX, 0.95), ("a", 6, moved, 0.5)])
-    videos = {"a": 30, "step 0": 0}
-    rows = build_tracks(table, videos, {"a": 6, "step 0": 0}, TrackerSettings(), {"a": 2, "step 0": 0})
-    assert [row["frame"] for row in rows] == [0, 2, 4, 6]
-    assert [row["score"] is None for row in rows] == [False, True, True, False]
-    np.testing.assert_allclose(rows[1]["box"], np.array(BOX) + 2)
+    found, nothing = detected_faces(detections([("a", 0, BOX, 0.95), ("a", 6, moved, 0.5)]), ["a", "step 0"])
+    (track,) = track_video(found, 30, 6, TrackerSettings(), 2)
+    assert track.frames == [0, 2, 4, 6]
+    assert [score is None for score in track.scores] == [False, True, True, False]
+    np.testing.assert_allclose(track.boxes[1], np.array(BOX) + 2)
+    assert track_video(nothing, 0, 0, TrackerSettings(), 0) == []
 
 
 def test_tracks_of_a_table():
@@ -200,6 +200,21 @@ def test_tracks_of_a_table():
     )
     found = tracks_of(table)
     assert list(found) == ["a", "b"]
-    assert found["a"][1][0] == [0, 2]
-    np.testing.assert_array_equal(found["a"][1][1], [BOX, (1, 2, 3, 4)])
+    assert [(track.video, track.number, track.frames) for track in found["a"]] == [("a", 1, [0, 2]), ("a", 0, [2])]
+    np.testing.assert_array_equal(found["a"][0].boxes, [BOX, (1, 2, 3, 4)])
+    assert found["a"][0].scores == [None, None]
     assert tracks_of(table[:0]) == {}
+
+
+def test_tracks_as_columns_and_back(tmp_path):
+    boxes = np.float32([BOX, (1, 2, 3, 4), BOX])
+    tracks = [Track("a", 0, [0, 2, 4], boxes, [0.5, None, 1.0]), Track("b", 0, [6], boxes[:1], [0.25])]
+    write_table(tmp_path / "t", TRACKS, track_columns(tracks))
+    found = [track for of_video in tracks_of(read_table(tmp_path / "t", TRACKS)).values() for track in of_video]
+    assert [(one.video, one.number, one.frames, one.scores) for one in found] == [
+        (one.video, one.number, one.frames, one.scores) for one in tracks
+    ]
+    for one, same in zip(found, tracks, strict=True):
+        np.testing.assert_array_equal(one.boxes, same.boxes)
+    write_table(tmp_path / "empty", TRACKS, track_columns([]))
+    assert tracks_of(read_table(tmp_path / "empty", TRACKS)) == {}

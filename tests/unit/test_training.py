@@ -20,7 +20,7 @@ from dfdc.data.schemas.training import METRICS, VALIDATION
 from dfdc.data.tables import write_table
 from dfdc.networks.efficientnet import build_model, inflate, load_backbone
 from dfdc.networks.inputs import normalise
-from dfdc.networks.weights.files import read_metadata
+from dfdc.networks.weights.files import read_weights_metadata
 from dfdc.seeding import generator
 from dfdc.stages.training.augment.erasing import erase_
 from dfdc.stages.training.augment.mixup import mix
@@ -370,7 +370,8 @@ def test_a_training_of_two_processes(tmp_path, stores, backbone, caplog):
     both = run(tmp_path / "two", stores, warm, backbone, pairs=4, validation=1, devices=2)
     assert "validation after iteration 6" in caplog.text
     np.testing.assert_allclose(both.metrics["loss"], alone.metrics["loss"], rtol=1e-5)
-    np.testing.assert_allclose(both.validation["log_loss"], alone.validation["log_loss"], rtol=1e-4)
+    losses = ([row.log_loss for row in trained.validation] for trained in (both, alone))
+    np.testing.assert_allclose(*losses, rtol=1e-4)
     for name, value in alone.state.items():
         torch.testing.assert_close(both.state[name], value, rtol=1e-4, atol=1e-6, msg=name)
 
@@ -407,16 +408,16 @@ def test_measuring_changes_nothing_and_the_best_is_kept(tmp_path, stores, backbo
     assert all(torch.equal(value, plain.state[name]) for name, value in watched.state.items())
     assert watched.metrics == plain.metrics
     write_table(tmp_path / "validation.parquet", VALIDATION, watched.validation)
-    assert watched.validation["iteration"] == [2, 2, 4, 4, 6, 6]
-    assert watched.validation["clips"] == ["plain", "recompressed"] * 3
-    assert watched.validation["count"] == [4] * 6
+    assert [(row.iteration, row.clips, row.count) for row in watched.validation] == [
+        (iteration, clips, 4) for iteration in (2, 4, 6) for clips in ("plain", "recompressed")
+    ]
     write_table(tmp_path / "empty.parquet", VALIDATION, plain.validation)
-    assert plain.validation["iteration"] == []
+    assert plain.validation == []
 
-    losses = np.reshape(watched.validation["log_loss"], (3, 2)).mean(1)
+    losses = np.reshape([row.log_loss for row in watched.validation], (3, 2)).mean(1)
     best = 2 * (int(losses.argmin()) + 1)
     found = tmp_path / "watched" / "best.safetensors"
-    assert read_metadata(found)["iteration"] == best
+    assert read_weights_metadata(found)["iteration"] == best
     state = run(tmp_path / "again", stores, replace(TINY, iterations=6), backbone, pairs=3, checkpoint_every=1, kept=9)
     assert torch.equal(state.state["_fc.weight"], plain.state["_fc.weight"])
     then = load_file(tmp_path / "again" / f"checkpoint_{best:08}.safetensors")

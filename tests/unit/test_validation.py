@@ -9,7 +9,7 @@ from dfdc.data.store import Store
 from dfdc.networks.inputs import center_transform, normalise
 from dfdc.stages.clips.reading import choose_pairs
 from dfdc.stages.evaluation.metrics import auc, log_loss
-from dfdc.stages.training.validation import ValidationSet, load_validation, measure
+from dfdc.stages.training.validation import ValidationSet, load_validation, measure_model
 
 CPU = torch.device("cpu")
 
@@ -44,7 +44,7 @@ def test_measured_by_hand(stores):
     settings = sample_settings("frame", frames=(1, 3, 4))
     validation = load_validation(pair_rows(4, 8), stores, settings, 1)
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    rows = measure(model, validation, CPU, "bf16")
+    rows = measure_model(model, validation, 7, CPU, "bf16")
     assert model.training
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     model.eval()
@@ -54,10 +54,10 @@ def test_measured_by_hand(stores):
                 torch.sigmoid(model(normalise(torch.from_numpy(clip)))).mean().item()
                 for clip in validation.clips[clips]
             ]
-        assert row["clips"] == clips
-        assert row["count"] == 8
-        assert row["log_loss"] == pytest.approx(log_loss([0, 1] * 4, scores), rel=1e-4)
-        assert row["auc"] == auc([0, 1] * 4, scores)
+        assert (row.iteration, row.clips) == (7, clips)
+        assert row.count == 8
+        assert row.log_loss == pytest.approx(log_loss([0, 1] * 4, scores), rel=1e-4)
+        assert row.auc == auc([0, 1] * 4, scores)
 
 
 def test_a_model_that_knows_is_told_so():
@@ -67,11 +67,11 @@ def test_a_model_that_knows_is_told_so():
 
     dark, bright = np.zeros((2, 8, 8, 3), np.uint8), np.full((2, 8, 8, 3), 255, np.uint8)
     sets = {"plain": [dark, bright] * 3, "recompressed": [bright, dark] * 3}
-    plain, recompressed = measure(Bright(), ValidationSet(sets), CPU, "fp32")
-    assert plain["auc"] == 1
-    assert plain["log_loss"] < 1e-3
-    assert recompressed["auc"] == 0
-    assert recompressed["log_loss"] > 5
+    plain, recompressed = measure_model(Bright(), ValidationSet(sets), 1, CPU, "fp32")
+    assert plain.auc == 1
+    assert plain.log_loss < 1e-3
+    assert recompressed.auc == 0
+    assert recompressed.log_loss > 5
 
 
 def test_the_choice_does_not_depend_on_the_order():
@@ -80,4 +80,4 @@ def test_the_choice_does_not_depend_on_the_order():
     assert len(chosen) == 10
     assert choose_pairs(rows[::-1], 10) == chosen
     assert chosen != rows[:10]
-    assert sorted(pair["fake"] for pair in choose_pairs(rows, 100)) == sorted(pair["fake"] for pair in rows)
+    assert sorted(pair.fake for pair in choose_pairs(rows, 100)) == sorted(pair.fake for pair in rows)

@@ -1,4 +1,5 @@
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -33,7 +34,7 @@ def scorers(tmp_path_factory):
 
 
 def pairs():
-    return [row | {"frames": frames} for row, frames in zip(pair_rows(2, 12), (12, 9), strict=True)]
+    return [replace(row, frames=frames) for row, frames in zip(pair_rows(2, 12), (12, 9), strict=True)]
 
 
 @pytest.mark.parametrize("kind", ["frame", "sequence"])
@@ -52,12 +53,12 @@ def test_frames_are_those_of_the_clips_as_in_prediction(stores, scorers, kind, t
             names[1]: list(recompress(pictures, draw, ENCODING, frames)),
         }
         for condition, wanted in seen.items():
-            found = [row for row in rows if (row["clip"], row["condition"]) == (clip, condition)]
+            found = [row for row in rows if (row.clip, row.condition) == (clip, condition)]
             units = [wanted] if kind == "sequence" else [[picture] for picture in wanted]
             expected = np.concatenate(scorers[kind](units, [False] * len(units)))
-            np.testing.assert_array_equal([row["probability"] for row in found], expected)
-            assert [row["frame"] for row in found] == list(frames)
-            assert {(row["fake"], row["label"], row["height"]) for row in found} == {(f"fake{pair}.mp4", label, 64)}
+            np.testing.assert_array_equal([row.probability for row in found], expected)
+            assert [row.frame for row in found] == list(frames)
+            assert {(row.fake, row.label, row.height) for row in found} == {(f"fake{pair}.mp4", label, 64)}
     write_table(tmp_path / "scores.parquet", VALIDATION_SCORES, rows)
     assert read_table(tmp_path / "scores.parquet", VALIDATION_SCORES).num_rows == len(rows)
 

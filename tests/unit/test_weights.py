@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 
 from dfdc.networks.efficientnet import build_model, load_backbone, state_shapes
 from dfdc.networks.weights import pretrained
-from dfdc.networks.weights.files import export_pth, read_metadata, read_tensors, save_weights
+from dfdc.networks.weights.files import export_pth, read_tensors, read_weights_metadata, save_weights
 from dfdc.networks.weights.load import load_weights
 from dfdc.networks.weights.pretrained import LITE0_PACKAGE, lite0_file, load_pretrained
 from dfdc.system.errors import UserError
@@ -102,7 +102,7 @@ def test_any_metadata_comes_back(tmp_path_factory, metadata, count):
     path = tmp_path_factory.mktemp("metadata") / "weights.safetensors"
     state = {f"tensor {i}": torch.full((i, 2), float(i)) for i in range(count)}
     save_weights(path, state, metadata)
-    assert read_metadata(path) == metadata
+    assert read_weights_metadata(path) == metadata
     loaded = read_tensors(path)
     assert loaded.keys() == state.keys()
     assert all(torch.equal(loaded[name], value) for name, value in state.items())
@@ -112,11 +112,11 @@ def test_any_metadata_comes_back(tmp_path_factory, metadata, count):
 
 def test_metadata_of_other_files(tmp_path):
     export_pth(tmp_path / "w.pth", {"a": torch.zeros(2)})
-    assert read_metadata(tmp_path / "w.pth") == {}
+    assert read_weights_metadata(tmp_path / "w.pth") == {}
     save_file({"a": torch.zeros(2)}, tmp_path / "plain.safetensors")
-    assert read_metadata(tmp_path / "plain.safetensors") == {}
+    assert read_weights_metadata(tmp_path / "plain.safetensors") == {}
     save_file({"a": torch.zeros(2)}, tmp_path / "timm.safetensors", {"format": "pt", "list": json.dumps([1])})
-    assert read_metadata(tmp_path / "timm.safetensors") == {"format": "pt", "list": [1]}
+    assert read_weights_metadata(tmp_path / "timm.safetensors") == {"format": "pt", "list": [1]}
 
 
 @pytest.mark.parametrize(

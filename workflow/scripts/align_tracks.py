@@ -1,17 +1,17 @@
 """Align the tracks of real videos and their fakes: tracks of a part → aligned tracks."""
 
 from dfdc.data.schemas.alignment import ALIGNED
-from dfdc.data.schemas.faces import VIDEOS
-from dfdc.data.schemas.tracks import TRACKS
-from dfdc.data.tables import read_table, write_table
+from dfdc.data.schemas.faces import VIDEOS, TrainingVideo
+from dfdc.data.schemas.tracks import TRACKS, tracks_of
+from dfdc.data.tables import read_rows, read_table, write_table
 from dfdc.stages.faces.alignment import AlignmentSettings, align_tracks
 from dfdc.system.jobs.log import rule_log
 
 
 def main() -> None:
     aligned = align_tracks(
-        read_table(snakemake.input.tracks[0], TRACKS),
-        read_table(snakemake.input.videos, VIDEOS),
+        tracks_of(read_table(snakemake.input.tracks[0], TRACKS)),
+        read_rows(snakemake.input.videos, VIDEOS, TrainingVideo),
         AlignmentSettings(**snakemake.params.settings),
     )
     write_table(snakemake.output[0], ALIGNED, aligned)

@@ -1,21 +1,22 @@
 """Link the faces of a training part to tracks: detections → tracks."""
 
-from dfdc.data.schemas.faces import DETECTIONS, VIDEOS
-from dfdc.data.schemas.tracks import TRACKS
-from dfdc.data.tables import read_table, write_table
-from dfdc.stages.faces.tracking import TrackerSettings, build_tracks
+from dfdc.data.schemas.faces import DETECTIONS, VIDEOS, TrainingVideo, detected_faces
+from dfdc.data.schemas.tracks import TRACKS, track_columns
+from dfdc.data.tables import read_rows, read_table, write_table
+from dfdc.stages.faces.tracking import TrackerSettings, track_video
 from dfdc.system.jobs.log import rule_log
 
 
 def main() -> None:
-    videos = read_table(snakemake.input.videos, VIDEOS).to_pylist()
-    tracks = build_tracks(
-        read_table(snakemake.input.detections, DETECTIONS),
-        {video["video"]: video["frames"] for video in videos},
-        {video["video"]: snakemake.params.every for video in videos},
-        TrackerSettings(**snakemake.params.settings),
-    )
-    write_table(snakemake.output[0], TRACKS, tracks)
+    videos = read_rows(snakemake.input.videos, VIDEOS, TrainingVideo)
+    detections = detected_faces(read_table(snakemake.input.detections, DETECTIONS), [video.video for video in videos])
+    settings = TrackerSettings(**snakemake.params.settings)
+    tracks = [
+        track
+        for video, faces in zip(videos, detections, strict=True)
+        for track in track_video(faces, video.frames, snakemake.params.every, settings)
+    ]
+    write_table(snakemake.output[0], TRACKS, track_columns(tracks))
 
 
 if __name__ == "__main__":

@@ -3,10 +3,9 @@
 from pathlib import Path
 
 from dfdc.data.schemas.crops import CROPS
-from dfdc.data.schemas.faces import TEST_VIDEOS
-from dfdc.data.schemas.tracks import TRACKS
-from dfdc.data.tables import read_table, write_table
-from dfdc.stages.faces.tracking import tracks_of
+from dfdc.data.schemas.faces import TEST_VIDEOS, TestVideo
+from dfdc.data.schemas.tracks import TRACKS, tracks_of
+from dfdc.data.tables import read_rows, read_table, write_table
 from dfdc.stages.prediction.crops import CropSettings, crop_test_faces
 from dfdc.system.jobs.log import rule_log
 from dfdc.system.processes import worker_count
@@ -16,7 +15,7 @@ def main() -> None:
     crops = crop_test_faces(
         Path(snakemake.input.folder),
         tracks_of(read_table(snakemake.input.tracks[0], TRACKS)),
-        {video["video"]: video for video in read_table(snakemake.input.videos, TEST_VIDEOS).to_pylist()},
+        {video.video: video for video in read_rows(snakemake.input.videos, TEST_VIDEOS, TestVideo)},
         Path(snakemake.output.store),
         CropSettings(**snakemake.params.settings, kinds=tuple(snakemake.params.kinds)),
         snakemake.config["data"]["max_unreadable"],  # it decides whether the job fails, and not what it writes

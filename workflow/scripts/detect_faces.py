@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from dfdc.data.parts import read_metadata
-from dfdc.data.schemas.faces import DETECTIONS, VIDEOS
+from dfdc.data.schemas.faces import DETECTIONS, VIDEOS, face_columns
 from dfdc.data.tables import write_table
 from dfdc.stages.faces.detection.detect import detect_faces
 from dfdc.stages.faces.detection.settings import DetectionSettings
@@ -23,7 +23,7 @@ def main(device: str) -> None:
         batch_size=speed["batch_size"],
         video_timeout=snakemake.params.video_timeout,
     )
-    write_table(snakemake.output.detections, DETECTIONS, detections)
+    write_table(snakemake.output.detections, DETECTIONS, face_columns(detections))
     write_table(snakemake.output.videos, VIDEOS, videos)
 
 

@@ -1,7 +1,7 @@
 """Find the faces in a shard of the test videos: videos → tables of detections and of videos."""
 
 from dfdc.data.parts import shard_videos
-from dfdc.data.schemas.faces import DETECTIONS, TEST_VIDEOS
+from dfdc.data.schemas.faces import DETECTIONS, TEST_VIDEOS, face_columns
 from dfdc.data.tables import write_table
 from dfdc.stages.faces.detection.detect import detect_test_faces
 from dfdc.stages.faces.detection.settings import DetectionSettings
@@ -20,7 +20,7 @@ def main(device: str) -> None:
         batch_size=speed["batch_size"],
         video_timeout=params.video_timeout,
     )
-    write_table(snakemake.output.detections, DETECTIONS, detections)
+    write_table(snakemake.output.detections, DETECTIONS, face_columns(detections))
     write_table(snakemake.output.videos, TEST_VIDEOS, videos)
 
 

@@ -6,13 +6,13 @@ from dfdc.data.schemas.faces import DETECTIONS, VIDEOS
 from dfdc.data.schemas.tracks import TRACKS
 from dfdc.data.tables import read_table
 from dfdc.figures.data import (
-    draw_alignment,
-    draw_clips,
-    draw_faces,
-    draw_heights,
-    draw_tracks,
-    draw_videos,
     found_in,
+    plot_alignment,
+    plot_clip_lengths,
+    plot_faces,
+    plot_heights,
+    plot_tracks,
+    plot_videos,
     together,
 )
 from dfdc.system.jobs.log import rule_log
@@ -32,12 +32,12 @@ def main() -> None:
             for videos, detections, tracks in parts
         ]
     )
-    draw_videos(snakemake.output.videos, found)
-    draw_faces(snakemake.output.faces, found)
-    draw_heights(snakemake.output.heights, found)
-    draw_tracks(snakemake.output.tracks, found)
-    draw_alignment(snakemake.output.alignment, (read_table(path, ALIGNED) for path in snakemake.input.aligned))
-    draw_clips(snakemake.output.clips, (read_table(path, CLIPS) for path in snakemake.input.clips))
+    plot_videos(snakemake.output.videos, found)
+    plot_faces(snakemake.output.faces, found)
+    plot_heights(snakemake.output.heights, found)
+    plot_tracks(snakemake.output.tracks, found)
+    plot_alignment(snakemake.output.alignment, (read_table(path, ALIGNED) for path in snakemake.input.aligned))
+    plot_clip_lengths(snakemake.output.clips, (read_table(path, CLIPS) for path in snakemake.input.clips))
 
 
 if __name__ == "__main__":

@@ -21,14 +21,14 @@ def main() -> None:
     single = of_kind["frame"] or models
     plain, erasing = next(iter(single)), max(single, key=lambda name: single[name].augment.erasing)
 
-    pictures.draw_clips(output.clips, samples, models[plain])
-    pictures.draw_clip(output.clip, samples, models[plain])
-    pictures.draw_mixup(output.mixup, samples, plain, models[plain])
-    pictures.draw_augmented_mixup(output.augmented, samples, erasing, models[erasing])
+    pictures.plot_clips(output.clips, samples, models[plain])
+    pictures.plot_clip(output.clip, samples, models[plain])
+    pictures.plot_mixup(output.mixup, samples, plain, models[plain])
+    pictures.plot_augmented_mixup(output.augmented, samples, erasing, models[erasing])
     if of_kind["frame"]:
-        pictures.draw_frame_inputs(output.frame, samples, of_kind["frame"])
+        pictures.plot_frame_inputs(output.frame, samples, of_kind["frame"])
     if of_kind["sequence"]:
-        pictures.draw_sequence_input(output.sequence, samples, of_kind["sequence"])
+        pictures.plot_sequence_input(output.sequence, samples, of_kind["sequence"])
 
 
 if __name__ == "__main__":

@@ -7,29 +7,29 @@ from dfdc.data.schemas.crops import CROPS
 from dfdc.data.schemas.faces import TEST_VIDEOS
 from dfdc.data.schemas.scores import SCORES
 from dfdc.data.tables import read_table
-from dfdc.figures.scores import Scores, draw_mistakes, draw_roc, draw_scores, draw_transform
+from dfdc.figures.scores import Scores, plot_mistakes, plot_roc, plot_scores, plot_transform
 from dfdc.stages.prediction.ensemble import ensemble_settings
 from dfdc.system.jobs.log import rule_log
 
 
 def main() -> None:
-    given, output = snakemake.input, snakemake.output
-    settings = ensemble_settings(snakemake.params.settings, given.calibration)
+    inputs, output = snakemake.input, snakemake.output
+    settings = ensemble_settings(snakemake.params.settings, inputs.calibration)
     scores = Scores.from_tables(
-        [video for path in given.videos for video in read_table(path, TEST_VIDEOS)["video"].to_pylist()],
+        [video for path in inputs.videos for video in read_table(path, TEST_VIDEOS)["video"].to_pylist()],
         {
-            model: [read_table(path, SCORES) for path in given.scores if Path(path).parent.name == model]
+            model: [read_table(path, SCORES) for path in inputs.scores if Path(path).parent.name == model]
             for model in snakemake.params.models
         },
-        read_labels(given.labels) if given.labels else {},
+        read_labels(inputs.labels) if inputs.labels else {},
         settings,
     )
-    draw_transform(output.transform, scores, settings)
-    draw_scores(output.scores, scores)
+    plot_transform(output.transform, scores, settings)
+    plot_scores(output.scores, scores)
     if scores.labels:
-        draw_roc(output.roc, scores)
-        crops = [read_table(path, CROPS) for path in given.crops]
-        draw_mistakes(output.mistakes, scores, crops, [Path(path) for path in given.stores])
+        plot_roc(output.roc, scores)
+        crops = [read_table(path, CROPS) for path in inputs.crops]
+        plot_mistakes(output.mistakes, scores, crops, [Path(path) for path in inputs.stores])
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from dfdc.data.schemas.faces import DETECTIONS, TEST_VIDEOS
 from dfdc.data.schemas.tracks import TRACKS
 from dfdc.data.tables import read_table
-from dfdc.figures.data import draw_faces, draw_heights, draw_tracks, draw_videos, found_in, together
+from dfdc.figures.data import found_in, plot_faces, plot_heights, plot_tracks, plot_videos, together
 from dfdc.system.jobs.log import rule_log
 
 
@@ -20,10 +20,10 @@ def main() -> None:
             for videos, detections, tracks in shards
         ]
     )
-    draw_videos(snakemake.output.videos, found)
-    draw_faces(snakemake.output.faces, found)
-    draw_heights(snakemake.output.heights, found)
-    draw_tracks(snakemake.output.tracks, found)
+    plot_videos(snakemake.output.videos, found)
+    plot_faces(snakemake.output.faces, found)
+    plot_heights(snakemake.output.heights, found)
+    plot_tracks(snakemake.output.tracks, found)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from dfdc.data.schemas.training import METRICS, VALIDATION
 from dfdc.data.tables import read_table
-from dfdc.figures.training import draw_training, draw_validation
+from dfdc.figures.training import plot_training, plot_validation
 from dfdc.system.jobs.log import rule_log
 
 
@@ -10,8 +10,8 @@ def main() -> None:
     models = snakemake.params.models
     metrics = [read_table(path, METRICS) for path in snakemake.input.metrics]
     validation = [read_table(path, VALIDATION) for path in snakemake.input.validation]
-    draw_training(snakemake.output.training, dict(zip(models, metrics, strict=True)), snakemake.params.mixup_alpha)
-    draw_validation(snakemake.output.validation, dict(zip(models, validation, strict=True)))
+    plot_training(snakemake.output.training, dict(zip(models, metrics, strict=True)), snakemake.params.mixup_alpha)
+    plot_validation(snakemake.output.validation, dict(zip(models, validation, strict=True)))
 
 
 if __name__ == "__main__":

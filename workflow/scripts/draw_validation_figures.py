@@ -5,17 +5,17 @@ from pathlib import Path
 
 from dfdc.data.schemas.evaluation import EVALUATED
 from dfdc.data.tables import read_table
-from dfdc.figures.validation import draw_calibration, draw_conditions
+from dfdc.figures.validation import plot_calibration, plot_conditions
 from dfdc.system.jobs.log import rule_log
 
 
 def main() -> None:
-    given, output = snakemake.input, snakemake.output
+    inputs, output = snakemake.input, snakemake.output
     evaluation, calibration = (
-        json.loads(Path(path).read_text("utf-8")) for path in (given.evaluation, given.calibration)
+        json.loads(Path(path).read_text("utf-8")) for path in (inputs.evaluation, inputs.calibration)
     )
-    draw_calibration(output.calibration, read_table(given.scores, EVALUATED), calibration)
-    draw_conditions(output.conditions, evaluation)
+    plot_calibration(output.calibration, read_table(inputs.scores, EVALUATED), calibration)
+    plot_conditions(output.conditions, evaluation)
 
 
 if __name__ == "__main__":

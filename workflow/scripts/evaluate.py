@@ -5,10 +5,10 @@ from pathlib import Path
 
 from dfdc.data.labels import read_details
 from dfdc.data.schemas.evaluation import EVALUATED
-from dfdc.data.schemas.faces import TEST_VIDEOS
+from dfdc.data.schemas.faces import TEST_VIDEOS, TestVideo
 from dfdc.data.schemas.scores import SCORES
 from dfdc.data.schemas.tracks import TRACKS
-from dfdc.data.tables import read_table, write_table
+from dfdc.data.tables import read_rows, read_table, write_table
 from dfdc.stages.evaluation.report import evaluate
 from dfdc.stages.prediction.ensemble import ensemble_settings
 from dfdc.system.files import write_text
@@ -17,7 +17,7 @@ from dfdc.system.versions import versions
 
 
 def main() -> None:
-    videos = [row for path in snakemake.input.videos for row in read_table(path, TEST_VIDEOS).to_pylist()]
+    videos = [video for path in snakemake.input.videos for video in read_rows(path, TEST_VIDEOS, TestVideo)]
     scores_of = {
         model: [read_table(path, SCORES) for path in snakemake.input.scores if Path(path).parent.name == model]
         for model in snakemake.params.models

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from dfdc.data.schemas.alignment import ALIGNED
+from dfdc.data.schemas.alignment import ALIGNED, AlignedTrack
 from dfdc.data.schemas.clips import CLIPS
-from dfdc.data.schemas.faces import VIDEOS
-from dfdc.data.tables import read_table, write_table
+from dfdc.data.schemas.faces import VIDEOS, TrainingVideo
+from dfdc.data.tables import read_rows, write_table
 from dfdc.stages.clips.cutting import ClipSettings, extract_clips
 from dfdc.system.jobs.log import rule_log
 from dfdc.system.processes import worker_count
@@ -14,8 +14,8 @@ from dfdc.system.processes import worker_count
 def main() -> None:
     clips = extract_clips(
         Path(snakemake.input.metadata).parent,
-        read_table(snakemake.input.aligned[0], ALIGNED).to_pylist(),
-        {video["video"]: video for video in read_table(snakemake.input.videos, VIDEOS).to_pylist()},
+        read_rows(snakemake.input.aligned[0], ALIGNED, AlignedTrack),
+        {video.video: video for video in read_rows(snakemake.input.videos, VIDEOS, TrainingVideo)},
         Path(snakemake.output.store),
         ClipSettings(**snakemake.params.settings),
         snakemake.params.every,

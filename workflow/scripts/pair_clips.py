@@ -1,15 +1,15 @@
 """Pair the clips of all parts: their indexes → pairs of a real and a fake clip, for training and for validation."""
 
-from dfdc.data.schemas.clips import CLIPS
+from dfdc.data.schemas.clips import CLIPS, Clip
 from dfdc.data.schemas.pairs import PAIRS
-from dfdc.data.tables import read_table, write_table
+from dfdc.data.tables import read_rows, write_table
 from dfdc.stages.clips.pairs import ValidationSettings, pair_clips
 from dfdc.system.jobs.log import rule_log
 
 
 def main() -> None:
     pairs = pair_clips(
-        [clip for path in snakemake.input for clip in read_table(path, CLIPS).to_pylist()],
+        [clip for path in snakemake.input for clip in read_rows(path, CLIPS, Clip)],
         snakemake.params.settings["min_difference"],
         ValidationSettings(**snakemake.params.validation),
     )

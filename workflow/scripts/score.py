@@ -4,10 +4,10 @@ from pathlib import Path
 
 import torch
 
-from dfdc.data.schemas.crops import CROPS
+from dfdc.data.schemas.crops import CROPS, Crop
 from dfdc.data.schemas.scores import SCORES
 from dfdc.data.store import Store
-from dfdc.data.tables import read_table, write_table
+from dfdc.data.tables import read_rows, write_table
 from dfdc.networks.precision import set_threads
 from dfdc.stages.prediction.scorer import Scorer, score
 from dfdc.system.jobs.devices import job_device
@@ -17,7 +17,7 @@ from dfdc.system.jobs.log import rule_log
 def main(device: torch.device) -> None:
     set_threads(device, snakemake.params.torch_threads)
     rows = score(
-        read_table(snakemake.input.crops, CROPS).to_pylist(),
+        read_rows(snakemake.input.crops, CROPS, Crop),
         Store(snakemake.input.store),
         Scorer(Path(snakemake.input.weights[0]), device),
         **snakemake.params.take,

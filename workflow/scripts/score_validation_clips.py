@@ -4,9 +4,9 @@ from pathlib import Path
 
 import torch
 
-from dfdc.data.schemas.pairs import PAIRS
+from dfdc.data.schemas.pairs import PAIRS, Pair
 from dfdc.data.schemas.validation_scores import VALIDATION_SCORES
-from dfdc.data.tables import read_table, write_table
+from dfdc.data.tables import read_rows, write_table
 from dfdc.networks.precision import set_threads
 from dfdc.stages.clips.reading import choose_pairs
 from dfdc.stages.evaluation.validation_clips import score_validation_clips
@@ -19,9 +19,9 @@ from dfdc.system.processes import worker_count
 def main(device: torch.device) -> None:
     settings = snakemake.params.settings
     set_threads(device, snakemake.params.torch_threads)
-    pairs = read_table(snakemake.input.pairs[0], PAIRS).to_pylist()
+    pairs = read_rows(snakemake.input.pairs[0], PAIRS, Pair)
     rows = score_validation_clips(
-        choose_pairs([pair for pair in pairs if pair["split"] == "validation"], settings["pairs"]),
+        choose_pairs([pair for pair in pairs if pair.split == "validation"], settings["pairs"]),
         {Path(path).stem: Path(path) for path in snakemake.input.stores},
         Scorer(Path(snakemake.input.weights[0]), device),
         snakemake.params.model["frames"],

@@ -1,23 +1,22 @@
 """Link the faces of a shard to tracks with a box for every kept frame: detections → tracks."""
 
-from dfdc.data.schemas.faces import DETECTIONS, TEST_VIDEOS
-from dfdc.data.schemas.tracks import TRACKS
-from dfdc.data.tables import read_table, write_table
-from dfdc.stages.faces.tracking import TrackerSettings, build_tracks
+from dfdc.data.schemas.faces import DETECTIONS, TEST_VIDEOS, TestVideo, detected_faces
+from dfdc.data.schemas.tracks import TRACKS, track_columns
+from dfdc.data.tables import read_rows, read_table, write_table
+from dfdc.stages.faces.tracking import TrackerSettings, track_video
 from dfdc.system.jobs.log import rule_log
 
 
 def main() -> None:
-    videos = read_table(snakemake.input.videos, TEST_VIDEOS).to_pylist()
-    kept = {video["video"]: video["step"] for video in videos}
-    tracks = build_tracks(
-        read_table(snakemake.input.detections, DETECTIONS),
-        {video["video"]: video["frames"] for video in videos},
-        {video: step * snakemake.params.every for video, step in kept.items()},
-        TrackerSettings(**snakemake.params.settings),
-        keep_every=kept,
-    )
-    write_table(snakemake.output[0], TRACKS, tracks)
+    videos = read_rows(snakemake.input.videos, TEST_VIDEOS, TestVideo)
+    detections = detected_faces(read_table(snakemake.input.detections, DETECTIONS), [video.video for video in videos])
+    settings = TrackerSettings(**snakemake.params.settings)
+    tracks = [
+        track
+        for video, faces in zip(videos, detections, strict=True)
+        for track in track_video(faces, video.frames, video.step * snakemake.params.every, settings, video.step)
+    ]
+    write_table(snakemake.output[0], TRACKS, track_columns(tracks))
 
 
 if __name__ == "__main__":

@@ -5,9 +5,9 @@ from pathlib import Path
 import torch
 
 from dfdc.config.canonical import digest
-from dfdc.data.schemas.pairs import PAIRS
+from dfdc.data.schemas.pairs import PAIRS, Pair
 from dfdc.data.schemas.training import METRICS, VALIDATION
-from dfdc.data.tables import read_table, write_table
+from dfdc.data.tables import read_rows, write_table
 from dfdc.networks.precision import set_threads
 from dfdc.networks.weights.files import save_weights
 from dfdc.networks.weights.load import read_backbone
@@ -49,8 +49,8 @@ def main(devices: list[torch.device]) -> None:
         **{key: training[key] for key in STEPS},
     )
     pretrained = snakemake.input.get("pretrained")
-    pairs = read_table(snakemake.input.pairs[0], PAIRS).to_pylist()
-    split = {name: [pair for pair in pairs if pair["split"] == name] for name in ("train", "validation")}
+    pairs = read_rows(snakemake.input.pairs[0], PAIRS, Pair)
+    split = {name: [pair for pair in pairs if pair.split == name] for name in ("train", "validation")}
     data = TrainData(
         split["train"],
         choose_pairs(split["validation"], validation["pairs"]),

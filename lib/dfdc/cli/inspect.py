@@ -229,11 +229,11 @@ def _size_of_picture(png: bytes, path: Path) -> tuple[int, int]:
 def describe_weights(path: Path) -> Iterator[str]:
     """What the weights say of themselves, and how many there are. Raises UserError if the file is damaged."""
     from dfdc.networks.weights.files import (  # not above, because torch takes seconds to import
-        read_metadata,
         read_tensors,
+        read_weights_metadata,
     )
 
-    about, tensors = read_metadata(path), read_tensors(path)
+    about, tensors = read_weights_metadata(path), read_tensors(path)
     numbers, bytes_of = Counter(), Counter()
     for tensor in tensors.values():
         kind = str(tensor.dtype).removeprefix("torch.")

@@ -26,14 +26,16 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
 from dfdc.config.reading import find_checkout, read_config
+from dfdc.data.parts import VIDEO_SUFFIXES, test_videos
 from dfdc.figures.annotation import annotate_video
-from dfdc.figures.timeline import draw_timeline
+from dfdc.figures.timeline import plot_timeline
 from dfdc.networks.precision import set_threads
 from dfdc.networks.weights.find import Member, find_members
 from dfdc.stages.prediction.videos import ScoringSettings, VideoScore, score_videos
@@ -43,7 +45,6 @@ from dfdc.system.jobs.devices import job_device
 from dfdc.system.processes import worker_count
 from dfdc.system.words import duration
 
-SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".3gp", ".flv", ".wmv")
 # What finds faces where the weights of DSFD are not at hand. YuNet's scores are lower than DSFD's: its best of a video
 # lies between 0.90 and 0.95.
 YUNET = {
@@ -95,7 +96,7 @@ def run(options: argparse.Namespace) -> int:
     members = find_members(options.weights, config["models"])
     settings = ScoringSettings.of(config, members)
     workers = options.workers or worker_count(config["speed"]["workers"], len(os.sched_getaffinity(0)))
-    scored: dict[Path, dict[str, Any]] = {}
+    scored: dict[Path, _Summary] = {}
     table = _Table(videos, sys.stderr if "-" in (options.csv, options.json) else sys.stdout)
     with (
         job_device(config["speed"]["device"], 1) as device,
@@ -116,11 +117,11 @@ def run(options: argparse.Namespace) -> int:
     ):
         set_threads(device, config["torch_threads"])
         for video in results:
-            scored[video.path] = _about(videos[video.path], video, settings)
+            scored[video.path] = _summary(videos[video.path], video, settings)
             table.add(video)
             if timelines and video.tracks:
-                draw_timeline(timelines[video.path], video, settings.ensemble, videos[video.path])
-            if annotated and video.row["status"] != "unreadable":
+                plot_timeline(timelines[video.path], video, settings.ensemble, videos[video.path])
+            if annotated and video.row.status != "unreadable":
                 reason = annotate_video(
                     annotated[video.path], video, settings.ensemble, config["data"]["video_timeout"]
                 )
@@ -129,7 +130,7 @@ def run(options: argparse.Namespace) -> int:
     in_order = [scored[path] for path in videos]
     _write(options.csv, _csv(in_order))
     _write(options.json, _json(in_order, members, config))
-    return int(any(video["status"] == "unreadable" for video in in_order))
+    return int(any(video.status == "unreadable" for video in in_order))
 
 
 def find_videos(places: Sequence[Path]) -> dict[Path, str]:
@@ -140,9 +141,11 @@ def find_videos(places: Sequence[Path]) -> dict[Path, str]:
     found: dict[Path, Path] = {}
     for place in places:
         if place.is_dir():
-            inside = sorted(path for path in place.iterdir() if path.suffix.lower() in SUFFIXES)
+            inside = test_videos(place)
             if not inside:
-                raise UserError(f"There is no video in the folder {place} (names that end in {', '.join(SUFFIXES)}).")
+                raise UserError(
+                    f"There is no video in the folder {place} (names that end in {', '.join(VIDEO_SUFFIXES)})."
+                )
         elif place.exists():
             inside = [place]
         else:
@@ -221,7 +224,7 @@ class _Table:
             str(len(video.tracks)),
             str(video.frames_used()),
             duration(video.seconds) if video.seconds >= 10 else f"{video.seconds:.1f} s",
-            WORDS.get(row["status"], f"{row['status']}: {row['reason']}"),
+            WORDS.get(row.status, f"{row.status}: {row.reason}"),
         )
         self._bar.update()
 
@@ -235,51 +238,63 @@ class _Table:
         self._file.flush()
 
 
-def _about(name: str, video: VideoScore, settings: ScoringSettings) -> dict[str, Any]:
+@dataclass(frozen=True)
+class _Summary:
     """What --json and --csv say of a video."""
-    fps = video.row["fps"]
-    return {
-        "video": name,
-        "probability": video.probability,
-        "status": video.row["status"],
-        "reason": video.row["reason"],
-        "frames": video.frames_used(),
-        "tracks": [
+
+    video: str
+    probability: float
+    status: str
+    reason: str
+    frames: int
+    tracks: list[dict[str, Any]]
+
+
+def _summary(name: str, video: VideoScore, settings: ScoringSettings) -> _Summary:
+    fps = video.row.fps
+    return _Summary(
+        name,
+        video.probability,
+        video.row.status,
+        video.row.reason,
+        video.frames_used(),
+        [
             {
-                "track": track.number,
-                "first_second": track.frames[0] / fps,
-                "last_second": track.frames[-1] / fps,
-                "probability": track.probability(settings.ensemble),
+                "track": scored.track.number,
+                "first_second": scored.track.frames[0] / fps,
+                "last_second": scored.track.frames[-1] / fps,
+                "probability": scored.probability(settings.ensemble),
                 "models": {
                     model: {"faces": len(values), "mean": float(values.mean())}
-                    for model, (_, values) in track.scores.items()
+                    for model, (_, values) in scored.scores.items()
                 },
                 "each_second": [
                     {"second": second, "probability": probability}
-                    for second, probability in track.over_time(fps, settings.ensemble)
+                    for second, probability in scored.over_time(fps, settings.ensemble)
                 ],
             }
-            for track in video.tracks
+            for scored in video.tracks
         ],
-    }
+    )
 
 
-def _csv(videos: Sequence[Mapping[str, Any]]) -> str:
+def _csv(videos: Sequence[_Summary]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(CSV_HEAD)
     for video in videos:
-        said = video | {"probability": f"{video['probability']:.8f}", "tracks": len(video["tracks"])}
-        writer.writerow(said[column] for column in CSV_HEAD)
+        probability = f"{video.probability:.8f}"
+        writer.writerow((video.video, probability, video.status, video.reason, len(video.tracks), video.frames))
     return text.getvalue()
 
 
-def _json(videos: Sequence[Mapping[str, Any]], members: Sequence[Member], config: Mapping[str, Any]) -> str:
+def _json(videos: Sequence[_Summary], members: Sequence[Member], config: Mapping[str, Any]) -> str:
     models = {
         member.name: {"weights": str(member.path), "architecture": member.model["architecture"]} for member in members
     }
-    about = {"detector": config["detection"]["test"]["detector"], "models": models, "videos": videos}
-    return json.dumps(about, indent=2) + "\n"
+    detector = config["detection"]["test"]["detector"]
+    summary = {"detector": detector, "models": models, "videos": [asdict(video) for video in videos]}
+    return json.dumps(summary, indent=2) + "\n"
 
 
 def _write(target: str | None, text: str) -> None:

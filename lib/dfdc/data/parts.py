@@ -9,6 +9,9 @@ from pathlib import Path
 
 from dfdc.system.errors import UserError
 
+# How the names of video files end, in small or in capital letters.
+VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".3gp", ".flv", ".wmv")
+
 
 def find_parts(root: str | Path) -> list[str]:
     """The names of the training parts under ``root``: its folders dfdc_train_part_*, in natural order."""
@@ -61,13 +64,14 @@ def _fault(name: str, entry: object, metadata: Mapping) -> str:
 
 
 def test_videos(folder: str | Path) -> list[Path]:
-    """The .mp4 files of a folder, sorted by name."""
+    """The video files of a folder, sorted by name."""
     with os.scandir(folder) as entries:
-        return sorted(Path(entry.path) for entry in entries if _is_video(entry))
+        return sorted(Path(entry.path) for entry in entries if is_video(entry.name))
 
 
-def _is_video(entry: os.DirEntry) -> bool:
-    return entry.name.lower().endswith(".mp4")
+def is_video(name: str) -> bool:
+    """Whether a file is a video by its name, see ``VIDEO_SUFFIXES``."""
+    return name.lower().endswith(VIDEO_SUFFIXES)
 
 
 def shard_of(name: str, shards: int) -> int:
@@ -87,7 +91,7 @@ def listing(metadata: str) -> str:
     """
     Path(metadata).stat()
     with os.scandir(Path(metadata).parent) as entries:
-        sizes = sorted((entry.name, _size(entry)) for entry in entries if _is_video(entry))
+        sizes = sorted((entry.name, _size(entry)) for entry in entries if is_video(entry.name))
     return hashlib.blake2b(repr(sizes).encode(), digest_size=16).hexdigest()
 
 

@@ -31,7 +31,7 @@ def write_store(path: str | Path, clips: Iterable[Sequence[bytes]]) -> None:
             writer.write_batch(pa.record_batch([pa.array(pictures, pa.binary())], schema=schema))
 
 
-class Clip(Sequence[np.ndarray]):
+class StoredClip(Sequence[np.ndarray]):
     """The pictures of a clip, RGB uint8 arrays, each decoded when it is asked for."""
 
     def __init__(self, column: pa.BinaryArray) -> None:
@@ -73,9 +73,9 @@ class Store:
         """The number of pictures in a clip."""
         return self._reader.get_batch(clip).num_rows
 
-    def clip(self, clip: int, length: int | None = None) -> Clip:
+    def clip(self, clip: int, length: int | None = None) -> StoredClip:
         """The first ``length`` pictures of a clip, or all, to be decoded one by one."""
-        return Clip(self._reader.get_batch(clip).column("png").slice(0, length))
+        return StoredClip(self._reader.get_batch(clip).column("png").slice(0, length))
 
     def read(self, clip: int, pictures: Iterable[int] | None = None) -> list[np.ndarray]:
         """Some pictures of a clip, or all of them, as RGB uint8 arrays."""

@@ -10,6 +10,7 @@ import av
 import cv2
 import numpy as np
 
+from dfdc.data.schemas.tracks import Track
 from dfdc.stages.prediction.ensemble import EnsembleSettings
 from dfdc.stages.prediction.videos import BIN, VideoScore
 from dfdc.system.errors import VideoError
@@ -24,12 +25,10 @@ SOUND = ("aac", "mp3", "ac3", "eac3", "alac", "flac", "opus")
 
 
 @dataclass(frozen=True)
-class _Box:
-    """A track: a box at each of its kept frames (N x 4), and its score in each second."""
+class _Shown:
+    """A track, with a box at each of its kept frames, and its score in each second."""
 
-    number: int
-    frames: list[int]
-    boxes: np.ndarray
+    track: Track
     scores: Mapping[int, float]
 
 
@@ -39,7 +38,7 @@ class _Annotation:
     target: Path
     probability: float
     fps: float
-    tracks: tuple[_Box, ...]
+    tracks: tuple[_Shown, ...]
 
 
 def annotate_video(target: Path, video: VideoScore, settings: EnsembleSettings, limit: float | None) -> str:
@@ -49,15 +48,10 @@ def annotate_video(target: Path, video: VideoScore, settings: EnsembleSettings, 
     second. Gives "", or why the file could not be written: a video can crash a decoder, so another process does it,
     which may take ``limit`` seconds.
     """
-    fps = video.row["fps"]
+    fps = video.row.fps
     tracks = tuple(
-        _Box(
-            track.number,
-            track.frames,
-            track.boxes,
-            {round(start / BIN): score for start, score in track.over_time(fps, settings)},
-        )
-        for track in video.tracks
+        _Shown(scored.track, {round(start / BIN): score for start, score in scored.over_time(fps, settings)})
+        for scored in video.tracks
     )
     wanted = _Annotation(video.path, target, video.probability, fps, tracks)
     with contextlib.closing(map_in_order(_Writer().prepare, [wanted], 1, limit, lambda _, reason: reason)) as done:
@@ -150,14 +144,15 @@ def _draw(picture: np.ndarray, index: int, wanted: _Annotation) -> np.ndarray:
     drawn = np.ascontiguousarray(picture[:height, :width])
     thickness = max(1, round(min(height, width) / 240))
     second = int(index / wanted.fps / BIN)
-    for track in wanted.tracks:
+    for shown in wanted.tracks:
+        track = shown.track
         if track.frames[0] <= index <= track.frames[-1]:
             box = [round(float(np.interp(index, track.frames, side))) for side in track.boxes.T]
-            score = track.scores.get(second)
+            score = shown.scores.get(second)
             colour = (128, 128, 128) if score is None else FAKE if score >= 0.5 else REAL
             cv2.rectangle(drawn, box[:2], box[2:], colour, thickness, cv2.LINE_AA)
-            said = f"track {track.number}" + ("" if score is None else f": {score:.2f}")
-            _label(drawn, said, (box[0], box[1]), colour, thickness, above=True)
+            text = f"track {track.number}" + ("" if score is None else f": {score:.2f}")
+            _label(drawn, text, (box[0], box[1]), colour, thickness, above=True)
     colour = FAKE if wanted.probability >= 0.5 else REAL
     _label(drawn, f"fake: {wanted.probability:.2f}", (0, 0), colour, thickness, above=False)
     return drawn

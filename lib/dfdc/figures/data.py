@@ -38,11 +38,11 @@ def found_in(videos: pa.Table, detections: pa.Table, tracks: pa.Table, every: in
 
     ``every`` is the distance of the frames in which faces were looked for; of test videos, that of the kept ones.
     """
-    about = videos.to_pandas().set_index("video")
-    label_of = about["label"] if "label" in about else pd.Series("", about.index)
-    labels = ("REAL", "FAKE") if "label" in about else ("",)
-    step = every * (about["step"].clip(lower=1) if "step" in about else 1)
-    sampled = np.ceil(about["frames"] / step).astype(int).groupby(label_of).sum()
+    by_video = videos.to_pandas().set_index("video")
+    label_of = by_video["label"] if "label" in by_video else pd.Series("", by_video.index)
+    labels = ("REAL", "FAKE") if "label" in by_video else ("",)
+    step = every * (by_video["step"].clip(lower=1) if "step" in by_video else 1)
+    sampled = np.ceil(by_video["frames"] / step).astype(int).groupby(label_of).sum()
 
     faces = pd.DataFrame({"video": detections["video"].to_numpy(), "frame": detections["frame"].to_numpy()})
     boxes = boxes_of(detections["box"])
@@ -54,7 +54,7 @@ def found_in(videos: pa.Table, detections: pa.Table, tracks: pa.Table, every: in
         tracks.select(["video", "track", "frame"]).to_pandas().groupby(["video", "track"])["frame"].agg(["min", "max"])
     )
     of_track = spans.index.get_level_values("video")
-    seconds = (spans["max"] - spans["min"]).to_numpy() / about["fps"][of_track].to_numpy()
+    seconds = (spans["max"] - spans["min"]).to_numpy() / by_video["fps"][of_track].to_numpy()
     label_of_track = label_of[of_track].to_numpy()
 
     def frames_by_faces(label: str) -> np.ndarray:
@@ -63,7 +63,7 @@ def found_in(videos: pa.Table, detections: pa.Table, tracks: pa.Table, every: in
         return counts
 
     return Found(
-        {label: _states(about[label_of == label]) for label in labels},
+        {label: _states(by_video[label_of == label]) for label in labels},
         {label: frames_by_faces(label) for label in labels},
         {label: (boxes[:, 3] - boxes[:, 1])[label_of_face == label] for label in labels},
         {label: seconds[label_of_track == label] for label in labels},
@@ -74,10 +74,10 @@ def together(found: Sequence[Found]) -> Found:
     """What was found in several parts or shards, as one."""
     labels = list(found[0].videos)
     return Found(
-        {label: sum((one.videos[label] for one in found), Counter()) for label in labels},
-        {label: np.sum([one.faces[label] for one in found], axis=0) for label in labels},
-        {label: np.concatenate([one.heights[label] for one in found]) for label in labels},
-        {label: np.concatenate([one.tracks[label] for one in found]) for label in labels},
+        {label: sum((part.videos[label] for part in found), Counter()) for label in labels},
+        {label: np.sum([part.faces[label] for part in found], axis=0) for label in labels},
+        {label: np.concatenate([part.heights[label] for part in found]) for label in labels},
+        {label: np.concatenate([part.tracks[label] for part in found]) for label in labels},
     )
 
 
@@ -101,7 +101,7 @@ def most_frequent(counts: dict[str, Counter], limit: int = REASONS) -> dict[str,
     }
 
 
-def draw_videos(path: str | Path, found: Found) -> None:
+def plot_videos(path: str | Path, found: Found) -> None:
     """How many videos are in which state, and why."""
     counts = most_frequent(found.videos)
     rows = len({name for of_label in counts.values() for name in of_label})
@@ -112,7 +112,7 @@ def draw_videos(path: str | Path, found: Found) -> None:
         axes.set_xlabel("videos (logarithmic)")
 
 
-def draw_faces(path: str | Path, found: Found) -> None:
+def plot_faces(path: str | Path, found: Found) -> None:
     """How many faces the sampled frames have."""
     with drawing(path, 7, 3.6) as (axes,):
         width = 0.8 / len(found.faces)
@@ -131,7 +131,7 @@ def draw_faces(path: str | Path, found: Found) -> None:
         axes.legend()
 
 
-def draw_heights(path: str | Path, found: Found) -> None:
+def plot_heights(path: str | Path, found: Found) -> None:
     """How high the boxes of faces are."""
     everything = np.concatenate(list(found.heights.values()))
     with drawing(path, 7, 3.6) as (axes,):
@@ -148,7 +148,7 @@ def draw_heights(path: str | Path, found: Found) -> None:
         axes.set_title(f"Sizes of faces, median {np.median(everything):.0f} pixels")
 
 
-def draw_tracks(path: str | Path, found: Found) -> None:
+def plot_tracks(path: str | Path, found: Found) -> None:
     """How long tracks are."""
     everything = np.concatenate(list(found.tracks.values()))
     with drawing(path, 7, 3.6) as (axes,):
@@ -179,7 +179,7 @@ def alignment_of(aligned: Iterable[pa.Table]) -> tuple[Counter, Counter]:
     return tracks, fakes
 
 
-def draw_alignment(path: str | Path, aligned: Iterable[pa.Table]) -> None:
+def plot_alignment(path: str | Path, aligned: Iterable[pa.Table]) -> None:
     """How many tracks of real videos found their partner in each fake, and why others did not."""
     tracks, fakes = alignment_of(aligned)
     counts = most_frequent({"FAKE": tracks})
@@ -194,7 +194,7 @@ def draw_alignment(path: str | Path, aligned: Iterable[pa.Table]) -> None:
         axes.set_xlabel("pairs of tracks (logarithmic)")
 
 
-def draw_clips(path: str | Path, clips: Iterable[pa.Table]) -> None:
+def plot_clip_lengths(path: str | Path, clips: Iterable[pa.Table]) -> None:
     """How long clips are, and how much the fake ones differ from their twins."""
     frames: dict[str, list[np.ndarray]] = {"REAL": [], "FAKE": []}
     differences = []

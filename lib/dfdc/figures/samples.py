@@ -9,6 +9,8 @@ import numpy as np
 import pyarrow as pa
 import torch
 
+from dfdc.data.schemas.pairs import Pair
+from dfdc.data.tables import rows_of
 from dfdc.figures.pictures import Row, write_sheet
 from dfdc.figures.style import thousands
 from dfdc.networks.inputs import center_transform, denormalise, normalise
@@ -30,11 +32,12 @@ class Samples:
         """Draw from rows of the table of pairs; ``stores`` are the stores of the parts."""
         self.total, self.stores = len(pairs), stores
         order = generator(seed, "figures").permutation(len(pairs))
-        candidates = pairs.take(order[: 100 * CLIPS]).to_pylist()
+        candidates = rows_of(pairs.take(order[: 100 * CLIPS]), Pair)
         seen: set[tuple[str, str]] = set()
-        first, others = [], []
+        first: list[Pair] = []
+        others: list[Pair] = []
         for pair in candidates:
-            source = pair["part"], pair["real"]
+            source = pair.part, pair.real
             (others if source in seen else first).append(pair)
             seen.add(source)
         self.pairs = [*first, *others][:CLIPS]
@@ -44,7 +47,7 @@ class Samples:
         shown = min(count, len(self.pairs))
         return f"{shown} of {thousands(self.total)} pairs, drawn at random" if self.total else "there are no pairs"
 
-    def faces(self, count: int, frames: Sequence[int], settings: SampleSettings) -> list[tuple[dict, list, list]]:
+    def faces(self, count: int, frames: Sequence[int], settings: SampleSettings) -> list[tuple[Pair, list, list]]:
         """Up to ``count`` pairs, each with these frames of the real and of the fake clip as they were cut."""
         if not self.pairs:
             return []
@@ -52,36 +55,36 @@ class Samples:
         return [(pair, *reader.read(number, None)) for number, pair in enumerate(self.pairs[:count])]
 
 
-def draw_clips(path: str | Path, samples: Samples, settings: SampleSettings) -> None:
+def plot_clips(path: str | Path, samples: Samples, settings: SampleSettings) -> None:
     """Real clips and their fakes, three frames of each side by side."""
     rows = [
-        Row([*real, *fake], _about(pair), ["real", "", "", "fake", "", ""])
+        Row([*real, *fake], _caption(pair), ["real", "", "", "fake", "", ""])
         for pair, real, fake in samples.faces(CLIPS, _spread(3, samples.pairs), settings)
     ]
     write_sheet(path, f"Clips: {samples.words(CLIPS)}", rows, HEIGHT)
 
 
-def draw_clip(path: str | Path, samples: Samples, settings: SampleSettings) -> None:
+def plot_clip(path: str | Path, samples: Samples, settings: SampleSettings) -> None:
     """One clip of a real video and its fake, frame by frame."""
     frames = _spread(10, samples.pairs[:1])
     captions = [f"frame {frame}" for frame in frames]
     rows = []
     for pair, real, fake in samples.faces(1, frames, settings):
-        rows += [Row(real, f"{pair['real']} (real)", captions), Row(fake, f"{pair['fake']} (fake)", captions)]
-    length = samples.pairs[0]["frames"] if samples.pairs else 0
+        rows += [Row(real, f"{pair.real} (real)", captions), Row(fake, f"{pair.fake} (fake)", captions)]
+    length = samples.pairs[0].frames if samples.pairs else 0
     write_sheet(path, f"A clip: {len(frames)} of its {length} frames; {samples.words(1)}", rows, 130)
 
 
-def draw_mixup(path: str | Path, samples: Samples, model: str, settings: SampleSettings) -> None:
+def plot_mixup(path: str | Path, samples: Samples, model: str, settings: SampleSettings) -> None:
     """Real faces, mixed more and more with their fakes: what mixup makes of a pair for each target."""
     rows = []
     for pair, real, fake in samples.faces(MIXED, settings.frames[:1], settings):
         faces = [center_transform(frame, settings.crop)[np.newaxis] for frame in (real[0], fake[0])]
-        rows.append(Row(_mixtures(*faces), _about(pair), _targets()))
+        rows.append(Row(_mixtures(*faces), _caption(pair), _targets()))
     write_sheet(path, f"Mixup, for {model}: {samples.words(MIXED)}", rows, HEIGHT)
 
 
-def draw_augmented_mixup(path: str | Path, samples: Samples, model: str, settings: SampleSettings) -> None:
+def plot_augmented_mixup(path: str | Path, samples: Samples, model: str, settings: SampleSettings) -> None:
     """The same with recompression, crops, flips, AutoAugment and erasing, drawn as in the training of a model."""
     rows = []
     if samples.pairs:
@@ -89,21 +92,23 @@ def draw_augmented_mixup(path: str | Path, samples: Samples, model: str, setting
         for number, pair in enumerate(samples.pairs[:AUGMENTED]):
             sample = dataset[Place(1, number, number)]
             erased = sample.erasings[:1] * len(TARGETS)
-            rows.append(Row(_mixtures(sample.real[:1], sample.fake[:1], erased), _about(pair), _targets()))
+            rows.append(Row(_mixtures(sample.real[:1], sample.fake[:1], erased), _caption(pair), _targets()))
     write_sheet(path, f"Augmented and mixed, for {model}: {samples.words(AUGMENTED)}", rows, HEIGHT)
 
 
-def draw_frame_inputs(path: str | Path, samples: Samples, models: Mapping[str, SampleSettings]) -> None:
+def plot_frame_inputs(path: str | Path, samples: Samples, models: Mapping[str, SampleSettings]) -> None:
     """The same faces as each model that looks at single frames is shown them."""
     first = next(iter(models.values()))
     rows = [Row([], "; ".join(f"{name}: {_size(model)}" for name, model in models.items()))]
     for pair, real, fake in samples.faces(INPUTS, first.frames[:1], first):
         pictures = [center_transform(face[0], model.crop) for model in models.values() for face in (real, fake)]
-        rows.append(Row(pictures, _about(pair), [f"{name}, {label}" for name in models for label in ("real", "fake")]))
+        rows.append(
+            Row(pictures, _caption(pair), [f"{name}, {label}" for name in models for label in ("real", "fake")])
+        )
     write_sheet(path, f"Inputs: {samples.words(INPUTS)}", rows, HEIGHT + 40)
 
 
-def draw_sequence_input(path: str | Path, samples: Samples, models: Mapping[str, SampleSettings]) -> None:
+def plot_sequence_input(path: str | Path, samples: Samples, models: Mapping[str, SampleSettings]) -> None:
     """The frames of a clip and of its fake as each model that looks at a sequence is shown them."""
     sizes = (f"{name}: {len(model.frames)} frames of {_size(model)}" for name, model in models.items())
     rows = [Row([], "; ".join(sizes))]
@@ -127,13 +132,13 @@ def _targets() -> list[str]:
     return [f"target {target:g}" for target in TARGETS]
 
 
-def _about(pair: Mapping[str, Any]) -> str:
-    return f"{pair['part']}: {pair['real']}, fake {pair['fake']}, difference {pair['difference']:.1f}"
+def _caption(pair: Pair) -> str:
+    return f"{pair.part}: {pair.real}, fake {pair.fake}, difference {pair.difference:.1f}"
 
 
-def _spread(count: int, pairs: Sequence[Mapping[str, Any]]) -> list[int]:
+def _spread(count: int, pairs: Sequence[Pair]) -> list[int]:
     """Frame numbers from the first to the last that all of some pairs have."""
-    last = min((pair["frames"] for pair in pairs), default=1) - 1
+    last = min((pair.frames for pair in pairs), default=1) - 1
     return np.linspace(0, last, count).astype(int).tolist()
 
 

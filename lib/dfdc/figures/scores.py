@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from dfdc.data.schemas.crops import Crop
 from dfdc.data.store import Store
+from dfdc.data.tables import rows_of
 from dfdc.figures.pictures import Row, write_sheet
 from dfdc.figures.style import BLACK, GREEN, LABELS, NAMES, drawing, say_nothing, series, thousands
 from dfdc.stages.evaluation.intervals import roc_curve
@@ -60,14 +61,14 @@ class Scores:
         }
 
 
-def draw_transform(path: str | Path, scores: Scores, settings: EnsembleSettings) -> None:
+def plot_transform(path: str | Path, scores: Scores, settings: EnsembleSettings) -> None:
     """How probabilities are moved away from 0.5, and the probabilities that were."""
-    given = np.linspace(0, 1, 1001)
+    raw = np.linspace(0, 1, 1001)
     number = settings.exponent if settings.temperature is None else settings.temperature
     name = f"{'exponent' if settings.temperature is None else 'temperature'} {number:.3g}"
     with drawing(path, 9, 4.2, columns=2) as (curve, histogram):
-        curve.plot(given, confident(given, settings), color=GREEN, label=name)
-        curve.plot(given, given, color=BLACK, linestyle=":", label="unchanged")
+        curve.plot(raw, confident(raw, settings), color=GREEN, label=name)
+        curve.plot(raw, raw, color=BLACK, linestyle=":", label="unchanged")
         curve.set_aspect("equal")
         curve.set_xlabel("probability that a network gives")
         curve.set_ylabel("probability that counts")
@@ -87,7 +88,7 @@ def draw_transform(path: str | Path, scores: Scores, settings: EnsembleSettings)
         histogram.legend(loc="upper center")
 
 
-def draw_scores(path: str | Path, scores: Scores) -> None:
+def plot_scores(path: str | Path, scores: Scores) -> None:
     """How many videos have which score, of the ensemble and of each model, by label where labels are known."""
     edges = np.linspace(0, 1, BINS + 1)
     rows = -(-len(scores.of) // 2)
@@ -105,7 +106,7 @@ def draw_scores(path: str | Path, scores: Scores) -> None:
             axes.set_axis_off()
 
 
-def draw_roc(path: str | Path, scores: Scores) -> None:
+def plot_roc(path: str | Path, scores: Scores) -> None:
     """Which share of the fakes is found for which share of false alarms, at every threshold."""
     colours = {ENSEMBLE: BLACK, **series(list(scores.faces))}
     with drawing(path, 6, 5.4) as (axes,):
@@ -113,10 +114,10 @@ def draw_roc(path: str | Path, scores: Scores) -> None:
             real, fake = scores.by_label(name).values()
             if not len(real) or not len(fake):
                 return say_nothing(axes, "the labelled videos are all real, or all fake")
-            truth, given = np.repeat([0, 1], [len(real), len(fake)]), np.concatenate([real, fake])
+            truth, predicted = np.repeat([0, 1], [len(real), len(fake)]), np.concatenate([real, fake])
             width = 2.4 if name == ENSEMBLE else 1.4
-            area = auc(truth, given)
-            alarms, hits, _ = roc_curve(truth, given)
+            area = auc(truth, predicted)
+            alarms, hits, _ = roc_curve(truth, predicted)
             axes.plot(alarms, hits, color=colour, linewidth=width, label=f"{name} ({area:.3f})")
         axes.plot([0, 1], [0, 1], color=BLACK, linestyle=":", linewidth=1, label="chance (0.500)")
         axes.set_aspect("equal")
@@ -132,7 +133,7 @@ def worst(scores: Mapping[str, float], labels: Mapping[str, int], count: int = M
     return sorted((video for video in wrong if wrong[video] > 0.5), key=lambda video: (-wrong[video], video))[:count]
 
 
-def draw_mistakes(path: str | Path, scores: Scores, crops: Sequence[pa.Table], stores: Sequence[Path]) -> None:
+def plot_mistakes(path: str | Path, scores: Scores, crops: Sequence[pa.Table], stores: Sequence[Path]) -> None:
     """The faces of the videos on which the ensemble is most wrong. ``crops`` are the shards' tables, in step with
     ``stores``."""
     chosen = worst(scores.of[ENSEMBLE], scores.labels)
@@ -156,16 +157,16 @@ def _faces_of(
     """Some faces of each video with their frame numbers, spread over the video."""
     found = {}
     for table, path in zip(crops, stores, strict=True):
-        rows: dict[str, list[dict[str, Any]]] = {}
+        rows: dict[str, list[Crop]] = {}
         mine = table.filter(pa.compute.is_in(table["video"], pa.array(videos, pa.string())))
-        for row in mine.sort_by([("kind", "ascending"), ("batch", "ascending")]).to_pylist():
-            rows.setdefault(row["video"], []).append(row)
+        for crop in rows_of(mine.sort_by([("kind", "ascending"), ("batch", "ascending")]), Crop):
+            rows.setdefault(crop.video, []).append(crop)
         if rows:
             store = Store(path)
             for video, of_video in rows.items():
                 # Single faces where there are any: they are spread more evenly than windows.
-                of_kind = [row for row in of_video if row["kind"] == of_video[0]["kind"]]
+                of_kind = [crop for crop in of_video if crop.kind == of_video[0].kind]
                 places = np.unique(np.linspace(0, len(of_kind) - 1, FACES).astype(int))
                 spread = [of_kind[place] for place in places]
-                found[video] = [(row["frames"][0], store.read(row["batch"], [0])[0]) for row in spread]
+                found[video] = [(crop.frames[0], store.read(crop.batch, [0])[0]) for crop in spread]
     return found

@@ -9,6 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 
+from dfdc.data.schemas.tracks import Track
 from dfdc.stages.prediction.ensemble import EnsembleSettings
 from dfdc.stages.prediction.videos import BIN, TrackScores, VideoScore
 from dfdc.system.files import atomic_path
@@ -22,31 +23,32 @@ FACE = 72  # pixels
 DPI = 120
 
 
-def draw_timeline(path: Path, video: VideoScore, settings: EnsembleSettings, name: str) -> None:
+def plot_timeline(path: Path, video: VideoScore, settings: EnsembleSettings, name: str) -> None:
     """Draw the scores of a video that has tracks to a PNG file.
 
     Each track has a row: some of its faces at their times, what each model says of each face, and what they say
     together of each second. Of more than eight tracks the longest are drawn. Needs ``video.store``.
     """
-    longest = sorted(video.tracks, key=lambda track: len(track.frames), reverse=True)[:MOST_TRACKS]
-    shown = sorted(longest, key=lambda track: track.number)
+    longest = sorted(video.tracks, key=lambda scored: len(scored.track.frames), reverse=True)[:MOST_TRACKS]
+    shown = sorted(longest, key=lambda scored: scored.track.number)
     figure = Figure(figsize=(10, 1.1 + 2.6 * len(shown)), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     left_out = f" (the longest {len(shown)} of {len(video.tracks)} tracks)" if len(shown) < len(video.tracks) else ""
     figure.suptitle(f"{name}: probability of fake {video.probability:.2f}{left_out}", fontsize=12, fontweight="bold")
     rows = figure.subplots(2 * len(shown), 1, sharex=True, squeeze=False, height_ratios=[2, 3] * len(shown))[:, 0]
-    fps, seconds = video.row["fps"], video.row["frames"] / video.row["fps"]
-    names = sorted({model for track in shown for model in track.scores})
+    fps, seconds = video.row.fps, video.row.frames / video.row.fps
+    names = sorted({model for scored in shown for model in scored.scores})
     models = {model: MODELS[number % len(MODELS)] for number, model in enumerate(names)}
-    for track, faces, scores in zip(shown, rows[::2], rows[1::2], strict=True):
-        _draw_faces(faces, video, track, seconds)
+    for scored, faces, scores in zip(shown, rows[::2], rows[1::2], strict=True):
+        _plot_faces(faces, video, scored.track, seconds)
+        track = scored.track
         faces.set_title(
             f"track {track.number}, {track.frames[0] / fps:.1f} to {track.frames[-1] / fps:.1f} s: "
-            f"{track.probability(settings):.2f}",
+            f"{scored.probability(settings):.2f}",
             loc="left",
             fontsize=10,
         )
-        _draw_scores(scores, track, models, fps, settings)
+        _plot_scores(scores, scored, models, fps, settings)
     rows[-1].set_xlim(-0.01 * seconds, 1.01 * seconds)
     rows[-1].set_xlabel("time (s)")
     figure.legend(
@@ -56,18 +58,18 @@ def draw_timeline(path: Path, video: VideoScore, settings: EnsembleSettings, nam
         figure.savefig(temporary, format="png")
 
 
-def _draw_faces(axes: Axes, video: VideoScore, track: TrackScores, seconds: float) -> None:
+def _plot_faces(axes: Axes, video: VideoScore, track: Track, seconds: float) -> None:
     """Faces of a track at their times, so far apart that none hides another."""
     axes.set_axis_off()
     axes.set_ylim(0, 1)
     free_from = -np.inf
-    fps = video.row["fps"]
-    crops = sorted((crop for crop in video.crops if crop["track"] == track.number), key=lambda crop: crop["frames"][0])
+    fps = video.row.fps
+    crops = sorted((crop for crop in video.crops if crop.track == track.number), key=lambda crop: crop.frames[0])
     for crop in crops:
-        time = crop["frames"][0] / fps
+        time = crop.frames[0] / fps
         if time >= free_from:
             free_from = time + seconds / FACES
-            picture = OffsetImage(thumbnail(video.store.clip(crop["batch"])[0]), zoom=72 / DPI)
+            picture = OffsetImage(thumbnail(video.store.clip(crop.batch)[0]), zoom=72 / DPI)
             axes.add_artist(AnnotationBbox(picture, (time, 0.5), frameon=False, pad=0, annotation_clip=False))
 
 
@@ -79,15 +81,15 @@ def thumbnail(face: np.ndarray) -> np.ndarray:
     return cv2.resize(face[top : top + side, left : left + side], (FACE, FACE), interpolation=cv2.INTER_AREA)
 
 
-def _draw_scores(
-    axes: Axes, track: TrackScores, models: dict[str, tuple[str, str]], fps: float, settings: EnsembleSettings
+def _plot_scores(
+    axes: Axes, scored: TrackScores, models: dict[str, tuple[str, str]], fps: float, settings: EnsembleSettings
 ) -> None:
     axes.axhline(0.5, color="0.6", linewidth=1, linestyle="--")
-    for model, (frames, probabilities) in track.scores.items():
+    for model, (frames, probabilities) in scored.scores.items():
         colour, marker = models[model]
         size = 5 if len(frames) < 150 else 3  # where there are more they hide each other
         axes.plot(frames / fps, probabilities, marker, color=colour, markersize=size, mec="white", mew=0.3, label=model)
-    starts, scores = zip(*track.over_time(fps, settings), strict=True)
+    starts, scores = zip(*scored.over_time(fps, settings), strict=True)
     # Where a second has no score the line is broken.
     times = np.repeat(starts, 3) + np.tile([0, BIN, BIN], len(starts))
     values = np.column_stack([scores, scores, np.full(len(scores), np.nan)]).ravel()

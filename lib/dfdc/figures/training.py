@@ -29,7 +29,7 @@ def least_loss(alpha: float) -> float:
     return float(high - low)
 
 
-def draw_training(path: str | Path, metrics: Mapping[str, pa.Table], alpha: float) -> None:
+def plot_training(path: str | Path, metrics: Mapping[str, pa.Table], alpha: float) -> None:
     """Loss, gradient norm and learning rate of each model over the iterations; ``alpha`` of the mixup's targets."""
     colours = series(list(metrics))
     with drawing(path, 8, 8, rows=3) as (loss, norm, rate):
@@ -50,7 +50,7 @@ def draw_training(path: str | Path, metrics: Mapping[str, pa.Table], alpha: floa
         rate.set_xlabel("iteration")
 
 
-def draw_validation(path: str | Path, validation: Mapping[str, pa.Table]) -> None:
+def plot_validation(path: str | Path, validation: Mapping[str, pa.Table]) -> None:
     """Log loss and AUC of each model on the validation clips, as they are and recompressed."""
     with drawing(path, 8, 6.5, rows=2) as (loss, auc):
         if not any(len(table) for table in validation.values()):

@@ -15,7 +15,7 @@ CALIBRATIONS = {"published": PURPLE, "exponent": GREEN, "temperature": ORANGE}
 NOTHING = "there are no validation clips"
 
 
-def draw_calibration(path: str | Path, evaluated: pa.Table, calibration: Mapping[str, Any]) -> None:
+def plot_calibration(path: str | Path, evaluated: pa.Table, calibration: Mapping[str, Any]) -> None:
     """How many of the clips with a score of about p are fake: with the published exponent, and with fitted numbers.
 
     ``evaluated`` has the scores of validation clips, ``calibration`` the fitted numbers and their log losses.
@@ -47,16 +47,16 @@ def draw_calibration(path: str | Path, evaluated: pa.Table, calibration: Mapping
 
 def words(kind: str, calibration: Mapping[str, Any]) -> str:
     """A calibration with its number and its log loss; of a fitted one that on sources it was not fitted on."""
-    about = calibration[kind]
-    number = about["temperature" if kind == "temperature" else "exponent"]
+    fit = calibration[kind]
+    number = fit["temperature" if kind == "temperature" else "exponent"]
     name = f"{kind} {number:.2f}" if kind != "published" else f"published exponent {number:g}"
     if kind == "published":
-        return f"{name}: log loss {about['log_loss']:.3f}"
-    left_out = about["log_loss_left_out"]
-    return f"{name}: log loss {about['log_loss']:.3f}" + (f", left out {left_out:.3f}" if left_out is not None else "")
+        return f"{name}: log loss {fit['log_loss']:.3f}"
+    left_out = fit["log_loss_left_out"]
+    return f"{name}: log loss {fit['log_loss']:.3f}" + (f", left out {left_out:.3f}" if left_out is not None else "")
 
 
-def draw_conditions(path: str | Path, evaluation: Mapping[str, Any]) -> None:
+def plot_conditions(path: str | Path, evaluation: Mapping[str, Any]) -> None:
     """Log loss and AUC of the ensemble and of each model on clips as they are and compressed again."""
     conditions = evaluation["conditions"]
     models = list(conditions[PLAIN]["models"])

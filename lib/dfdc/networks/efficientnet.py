@@ -23,7 +23,7 @@ from torch.nn import functional
 
 from dfdc.system.errors import UserError
 
-Kind = Literal["frame", "sequence"]
+ModelKind = Literal["frame", "sequence"]
 
 KINDS = ("frame", "sequence")
 LITE0 = "efficientnet-lite0"
@@ -100,7 +100,9 @@ class Classifier(EfficientNet):
         return super().forward(images.contiguous(memory_format=torch.channels_last))
 
 
-def build_model(architecture: str, kind: Kind, image_size: tuple[int, int], sequence_length: int = 7) -> Classifier:
+def build_model(
+    architecture: str, kind: ModelKind, image_size: tuple[int, int], sequence_length: int = 7
+) -> Classifier:
     """Build a network with random weights (from torch's global generator), in training mode.
 
     ``architecture`` is one of ``ARCHITECTURES``, ``image_size`` the (height, width) in pixels of the images
@@ -159,7 +161,7 @@ def load_backbone(model: Classifier, state: Mapping[str, Tensor]) -> None:
 
 
 @functools.cache
-def state_shapes(architecture: str, kind: Kind) -> dict[str, tuple[int, ...]]:
+def state_shapes(architecture: str, kind: ModelKind) -> dict[str, tuple[int, ...]]:
     """Every name in a network's state and its shape, in order; no weights are made."""
     with torch.device("meta"):
         model = build_model(architecture, kind, (224, 224))

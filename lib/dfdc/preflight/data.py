@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dfdc.data.labels import read_labels
-from dfdc.data.parts import find_parts, read_metadata
+from dfdc.data.parts import VIDEO_SUFFIXES, find_parts, is_video, read_metadata
 from dfdc.preflight.findings import Finding, untrained
 from dfdc.preflight.inputs import HOW_TO_GET_THE_DATA
 from dfdc.system.errors import UserError
@@ -94,11 +94,11 @@ def look_at_part(folder: Path) -> Part:
 
 
 def _sizes(folder: Path, named: Mapping[str, Any] | None = None) -> dict[str, int]:
-    """The size in bytes of each .mp4 file of a folder, and of those that are named; -1 for what is no file."""
+    """The size in bytes of each video of a folder, and of those that are named; -1 for what is no file."""
     if not folder.is_dir():
         return {}
     with os.scandir(folder) as entries:
-        wanted = [entry for entry in entries if entry.name.lower().endswith(".mp4") or entry.name in (named or ())]
+        wanted = [entry for entry in entries if is_video(entry.name) or entry.name in (named or ())]
         return {entry.name: _size(entry) for entry in wanted}
 
 
@@ -183,7 +183,9 @@ def _ranges(numbers: Sequence[int]) -> str:
 
 def _about_test_videos(sizes: Mapping[str, int], folder: Path, config: Mapping[str, Any]) -> Iterator[Finding]:
     if not sizes:
-        fault = "holds no .mp4 file" if folder.is_dir() else "does not exist"
+        fault = (
+            f"holds no video (names that end in {', '.join(VIDEO_SUFFIXES)})" if folder.is_dir() else "does not exist"
+        )
         yield Finding(
             "stops",
             "test videos",

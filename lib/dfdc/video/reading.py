@@ -11,7 +11,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import av
 import numpy as np
@@ -33,7 +33,7 @@ _Convert = Callable[[int, av.VideoFrame, Converter], T]  # of a frame's index, t
 
 
 @dataclass
-class Video:
+class OpenVideo:
     """A video, and what was found while it was read.
 
     ``fps`` is the average frame rate that the container states, 0.0 if it states none. ``frames_read`` counts the
@@ -58,7 +58,7 @@ class Video:
         return opened or _open(self.path)
 
 
-def open_video(path: str | Path) -> Video:
+def open_video(path: str | Path) -> OpenVideo:
     """Check that a file is a video that can be decoded, and read its frame rate.
 
     Raises VideoError with the reason in words if it is missing, empty, not a video or has no picture.
@@ -72,11 +72,11 @@ def open_video(path: str | Path) -> Video:
         raise VideoError("the file is empty")
     container = _open(path)
     stream = _picture_stream(container)
-    return Video(path, float(stream.average_rate or stream.guessed_rate or 0), _opened=container)
+    return OpenVideo(path, float(stream.average_rate or stream.guessed_rate or 0), _opened=container)
 
 
 def read_frames(
-    video: Video, wanted: Callable[[int], bool] | None = None, end: int | None = None, counted: int | None = None
+    video: OpenVideo, wanted: Callable[[int], bool] | None = None, end: int | None = None, counted: int | None = None
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Decode a video and give (index, frame) for the wanted frames, in order.
 
@@ -96,7 +96,7 @@ def read_frames(
 
 
 def read_crops(
-    video: Video, boxes: Mapping[int, Sequence[Box]], counted: int | None = None
+    video: OpenVideo, boxes: Mapping[int, Sequence[Box]], counted: int | None = None
 ) -> Iterator[tuple[int, list[np.ndarray]]]:
     """Decode a video and give (index, crops) for each index of ``boxes`` that it has, in order.
 
@@ -113,7 +113,7 @@ def read_crops(
 
 
 def _read(
-    video: Video, convert: _Convert[T], wanted: Callable[[int], bool], end: int | None, counted: int | None
+    video: OpenVideo, convert: _Convert[T], wanted: Callable[[int], bool], end: int | None, counted: int | None
 ) -> Iterator[tuple[int, T]]:
     video.frames_read, video.damage, video.spoilt = 0, None, []
     given = -1
@@ -127,7 +127,7 @@ def _read(
 
 
 def _read_wanted(
-    video: Video, convert: _Convert[T], wanted: Callable[[int], bool], end: int, counted: int
+    video: OpenVideo, convert: _Convert[T], wanted: Callable[[int], bool], end: int, counted: int
 ) -> Iterator[tuple[int, T]]:
     with video.container() as container:
         stream = _picture_stream(container)
@@ -149,7 +149,7 @@ def _read_wanted(
 
 
 def _read_from_start(
-    video: Video, convert: _Convert[T], wanted: Callable[[int], bool], end: int | None
+    video: OpenVideo, convert: _Convert[T], wanted: Callable[[int], bool], end: int | None
 ) -> Iterator[tuple[int, T]]:
     video.frames_read, video.in_order = 0, False
     time = None
@@ -185,21 +185,18 @@ def _read_from_start(
         raise VideoError(f"no frame can be decoded ({video.damage or 'the video has no frames'})")
 
 
-def counted_frames(row: Mapping[str, Any]) -> int | None:
-    """What ``read_frames`` takes as ``counted``, from a video's row in a table of videos (empty: nothing is known)."""
-    return row["frames"] if row.get("status") in ("ok", "no face") and row["in_order"] else None
+def check_readable(unreadable: Mapping[str, str], total: int, folder: Path, max_unreadable: float) -> None:
+    """Raise UserError if more than the share ``max_unreadable`` of so many videos in a folder is unreadable.
 
-
-def check_readable(rows: Sequence[Mapping[str, Any]], folder: Path, max_unreadable: float) -> None:
-    """Raise UserError if more than the share ``max_unreadable`` of some videos is unreadable."""
-    unreadable = [row for row in rows if row["status"] == "unreadable"]
-    if len(unreadable) > max_unreadable * len(rows):
-        examples = "".join(f"\n  {row['video']}: {row['reason']}" for row in unreadable[:5])
+    ``unreadable`` gives the reason for each of those that are.
+    """
+    if len(unreadable) > max_unreadable * total:
+        examples = "".join(f"\n  {video}: {reason}" for video, reason in list(unreadable.items())[:5])
         remedy = "Restore the files"
-        if any(LACK_OF_MEMORY in row["reason"] for row in unreadable):
+        if any(LACK_OF_MEMORY in reason for reason in unreadable.values()):
             remedy = "Run again with fewer workers (speed.workers in the config, or fewer cores), restore the files"
         raise UserError(
-            f"{len(unreadable)} of {len(rows)} videos in {folder} cannot be read, more than data.max_unreadable "
+            f"{len(unreadable)} of {total} videos in {folder} cannot be read, more than data.max_unreadable "
             f"({max_unreadable:.0%}) allows. The disk or the download is more likely broken than the data:{examples}\n"
             f"{remedy}, or raise data.max_unreadable in the config if they are to be left out."
         )

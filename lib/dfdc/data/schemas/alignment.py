@@ -1,5 +1,8 @@
 """Tracks of real videos and the tracks of their fakes that show the same face."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import pyarrow as pa
 
 from dfdc.data.schemas.columns import BOX, column, table
@@ -18,3 +21,19 @@ ALIGNED = table(
         column("fake_boxes", pa.list_(BOX), "the fake face at each of these frames"),
     ],
 )
+
+
+@dataclass(frozen=True, slots=True)
+class AlignedTrack:
+    """A row of ``ALIGNED``: a track of a real video with one of a fake of it (F common frames, F x 4 boxes each), or
+    why there is none."""
+
+    real: str
+    fake: str
+    status: str
+    reason: str = ""
+    real_track: int | None = None
+    fake_track: int | None = None
+    frames: Sequence[int] = ()
+    real_boxes: Sequence[Sequence[float]] = ()
+    fake_boxes: Sequence[Sequence[float]] = ()

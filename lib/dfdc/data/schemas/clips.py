@@ -1,5 +1,8 @@
 """The index of the clips of a part."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import pyarrow as pa
 
 from dfdc.data.schemas.columns import column, table
@@ -38,3 +41,25 @@ CLIPS = table(
         ),
     ],
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """A row of ``CLIPS``: a clip that was cut or should have been; ``box`` is (x1, y1, x2, y2) in whole pixels."""
+
+    part: str
+    clip: int | None
+    label: str
+    video: str
+    real: str
+    fake: str
+    real_track: int
+    fake_track: int
+    first_frame: int | None
+    box: Sequence[int] | None
+    frames: int
+    bytes: int
+    status: str
+    reason: str
+    sha256: str
+    difference: float | None = None

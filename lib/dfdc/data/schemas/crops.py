@@ -1,5 +1,8 @@
 """The index of the faces that were cut from a shard's test videos."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import pyarrow as pa
 
 from dfdc.data.schemas.columns import column, table
@@ -20,3 +23,16 @@ CROPS = table(
         column("sha256", pa.string(), "hash of its pixels"),
     ],
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """A row of ``CROPS``: a face of a test video, or a window of faces, in the store."""
+
+    video: str
+    track: int
+    kind: str
+    ordinal: int
+    frames: Sequence[int]
+    batch: int
+    sha256: str

@@ -1,5 +1,7 @@
 """Scores of videos and clips beside their labels."""
 
+from dataclasses import dataclass
+
 import pyarrow as pa
 
 from dfdc.data.schemas.columns import column, table
@@ -19,3 +21,19 @@ EVALUATED = table(
         column("score", pa.float64(), "the probability of being fake, 0 to 1"),
     ],
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """A row of ``EVALUATED``: a test video, or a validation clip, as one model or some together score it."""
+
+    part: str
+    video: str
+    clip: int | None
+    source: str
+    method: str
+    label: int
+    condition: str
+    models: str
+    calibration: str
+    score: float

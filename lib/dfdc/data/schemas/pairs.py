@@ -1,5 +1,7 @@
 """Pairs of a real and a fake clip."""
 
+from dataclasses import dataclass
+
 import pyarrow as pa
 
 from dfdc.data.schemas.columns import column, table
@@ -27,3 +29,19 @@ PAIRS = table(
         ),
     ],
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A row of ``PAIRS``: a real clip and its fake; ``split`` is empty until it is decided."""
+
+    part: str
+    real: str
+    fake: str
+    real_clip: int
+    fake_clip: int
+    frames: int
+    real_sha256: str
+    fake_sha256: str
+    difference: float
+    split: str = ""

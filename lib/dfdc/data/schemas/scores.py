@@ -1,5 +1,7 @@
 """Scores of the faces in test videos."""
 
+from dataclasses import dataclass
+
 import pyarrow as pa
 
 from dfdc.data.schemas.columns import column, table
@@ -13,3 +15,13 @@ SCORES = table(
         column("probability", pa.float32(), "of this face being fake, as the network gives it"),
     ],
 )
+
+
+@dataclass(frozen=True, slots=True)
+class FrameScore:
+    """A row of ``SCORES``: what a model says of a face in a frame."""
+
+    video: str
+    track: int
+    frame: int
+    probability: float

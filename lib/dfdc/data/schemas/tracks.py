@@ -1,8 +1,15 @@
 """Faces of one person in consecutive frames."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import numpy as np
 import pyarrow as pa
 
 from dfdc.data.schemas.columns import BOX, column, table
+from dfdc.data.tables import boxes_of, encoded, repeated, rows_by_key
 
 TRACKS = table(
     "tracks",
@@ -14,3 +21,44 @@ TRACKS = table(
         column("score", pa.float32(), "the detector's confidence; null where the box is interpolated"),
     ],
 )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Track:
+    """Faces of one person in consecutive frames of a video, which are rows of ``TRACKS``.
+
+    ``frames``: the N frame numbers, rising; ``boxes``: N x 4 float32; ``scores``: N, None where a box is interpolated.
+    """
+
+    video: str
+    number: int
+    frames: list[int]
+    boxes: np.ndarray
+    scores: list[float | None]
+
+
+def track_columns(tracks: Sequence[Track]) -> dict[str, Any]:
+    """Tracks as columns of their table, one after the other."""
+    lengths = [len(track.frames) for track in tracks]
+    return {
+        "video": repeated([track.video for track in tracks], lengths),
+        "track": repeated([track.number for track in tracks], lengths),
+        "frame": list(chain.from_iterable(track.frames for track in tracks)),
+        "box": np.concatenate([np.zeros((0, 4), np.float32), *(track.boxes for track in tracks)]),
+        "score": list(chain.from_iterable(track.scores for track in tracks)),
+    }
+
+
+def tracks_of(table: pa.Table) -> dict[str, list[Track]]:
+    """The tracks of each video, in the order of the table."""
+    tracks: dict[str, list[Track]] = {}
+    names, codes = encoded(table["video"])
+    numbers, frames, boxes = table["track"].to_numpy(), table["frame"].to_numpy(), boxes_of(table["box"])
+    scores = table["score"].to_pylist()
+    for rows in rows_by_key(codes, numbers):
+        name = names[codes[rows[0]]]
+        track = Track(
+            name, int(numbers[rows[0]]), frames[rows].tolist(), boxes[rows], [scores[row] for row in rows.tolist()]
+        )
+        tracks.setdefault(name, []).append(track)
+    return tracks

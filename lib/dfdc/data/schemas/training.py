@@ -1,5 +1,7 @@
 """The course of a training."""
 
+from dataclasses import dataclass
+
 import pyarrow as pa
 
 from dfdc.data.schemas.columns import column, table
@@ -24,3 +26,14 @@ VALIDATION = table(
         column("auc", pa.float64(), "area under the ROC curve"),
     ],
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """A row of ``VALIDATION``: how good a model is after an iteration on the clips of one kind."""
+
+    iteration: int
+    clips: str
+    count: int
+    log_loss: float
+    auc: float

@@ -1,5 +1,7 @@
 """Scores of the frames of validation clips."""
 
+from dataclasses import dataclass
+
 import pyarrow as pa
 
 from dfdc.data.schemas.columns import column, table
@@ -18,3 +20,18 @@ VALIDATION_SCORES = table(
         column("probability", pa.float32(), "of this frame being fake, as the network gives it"),
     ],
 )
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationScore:
+    """A row of ``VALIDATION_SCORES``: what a model says of a frame of a validation clip under one condition."""
+
+    part: str
+    real: str
+    fake: str
+    label: str
+    clip: int
+    height: int
+    condition: str
+    frame: int
+    probability: float

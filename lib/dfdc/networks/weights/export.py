@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from dfdc.networks.inputs import MEAN, STD
-from dfdc.networks.weights.files import read_metadata, save_weights
+from dfdc.networks.weights.files import read_weights_metadata, save_weights
 from dfdc.networks.weights.load import load_weights
 from dfdc.system.versions import versions
 
@@ -38,7 +38,7 @@ def export_weights(source: str | Path, name: str, model: Mapping[str, Any], targ
         "versions": versions(),
     }
     # What weights say of themselves counts for more than what the config says of them.
-    known = read_metadata(source)
+    known = read_weights_metadata(source)
     about |= {key: known[key] for key in about.keys() - {"name", "architecture", "kind", "versions"} if key in known}
     about["trained_with"] = known.get("trained_with") or known.get("versions")
     state = load_weights(source, model["architecture"], model["kind"])

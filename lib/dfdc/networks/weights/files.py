@@ -65,7 +65,7 @@ def save_weights(
         file.write(memoryview(data)[header_end:])
 
 
-def read_metadata(path: str | Path) -> dict[str, Any]:
+def read_weights_metadata(path: str | Path) -> dict[str, Any]:
     """The metadata that ``save_weights`` put beside the weights; empty if the file is a PyTorch file.
 
     A value that is not JSON (other programs write plain text) is given as it is. Raises UserError if the file

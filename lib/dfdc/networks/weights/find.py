@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dfdc.networks.weights.files import read_metadata
+from dfdc.networks.weights.files import read_weights_metadata
 from dfdc.system.errors import UserError
 
 EXPORTED = "weights.fp16.safetensors"
@@ -36,7 +36,7 @@ def find_members(places: Sequence[Path], models: Mapping[str, Mapping[str, Any]]
     files = [file for place in places for file in ([place] if place.is_file() else _files_in(place))]
     found: dict[str, Member] = {}
     for file in files:
-        about = read_metadata(file)
+        about = read_weights_metadata(file)
         name = _name_of(file, about, models)
         if name is None:
             continue

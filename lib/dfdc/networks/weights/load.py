@@ -6,13 +6,13 @@ from typing import Any
 
 from torch import Tensor
 
-from dfdc.networks.efficientnet import HEAD, Kind, state_shapes
+from dfdc.networks.efficientnet import HEAD, ModelKind, state_shapes
 from dfdc.networks.weights.check import matched
 from dfdc.networks.weights.files import read_tensors
 from dfdc.networks.weights.timm import from_timm, is_timm
 
 
-def load_weights(path: str | Path, architecture: str, kind: Kind) -> dict[str, Tensor]:
+def load_weights(path: str | Path, architecture: str, kind: ModelKind) -> dict[str, Tensor]:
     """Read the finished weights of a network, its last layer included.
 
     ``path`` is a file of ``save_weights`` or a PyTorch ``.pth`` (the published ones, in full or half

@@ -5,11 +5,13 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from dfdc.data.png import encode_png
+from dfdc.data.schemas.alignment import AlignedTrack
+from dfdc.data.schemas.clips import Clip
+from dfdc.data.schemas.faces import TrainingVideo
 from dfdc.data.store import write_store
 from dfdc.seeding import generator
 from dfdc.stages.clips.differences import SIGNATURE, Comparison, signature
@@ -17,7 +19,7 @@ from dfdc.system.errors import VideoError
 from dfdc.system.pool import map_in_order
 from dfdc.system.progress import progress
 from dfdc.video.boxes import Box, enlarged
-from dfdc.video.reading import check_readable, counted_frames, open_video, read_crops
+from dfdc.video.reading import check_readable, open_video, read_crops
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class ClipSettings:
 
 
 def choose_window(
-    aligned: Mapping[str, Any], settings: ClipSettings, every: int, width: int, height: int
+    aligned: AlignedTrack, settings: ClipSettings, every: int, width: int, height: int
 ) -> tuple[int, Box] | None:
     """The first frame and the box of the clip of an aligned track, or None if the track is too short.
 
@@ -38,14 +40,14 @@ def choose_window(
     at the middle of the window. Both are drawn from (seed, real video, fake video, tracks).
     """
     entries = settings.frames // every
-    length = len(aligned["frames"])
+    length = len(aligned.frames)
     if length < entries:
         return None
-    topic = (aligned["real"], aligned["fake"], aligned["real_track"], aligned["fake_track"])
+    topic = (aligned.real, aligned.fake, aligned.real_track, aligned.fake_track)
     draw = generator(settings.seed, "clip window", *topic)
     start = int(draw.integers(length - entries + 1))
-    boxes = aligned["fake_boxes" if draw.random() < 0.5 else "real_boxes"]
-    return aligned["frames"][start], enlarged(boxes[start + entries // 2], settings.enlarge, width, height)
+    boxes = aligned.fake_boxes if draw.random() < 0.5 else aligned.real_boxes
+    return aligned.frames[start], enlarged(boxes[start + entries // 2], settings.enlarge, width, height)
 
 
 @dataclass(frozen=True)
@@ -117,83 +119,123 @@ class _Cutter:
         return cut_clips
 
 
+@dataclass(frozen=True)
+class _Window:
+    """Where a clip is to be cut: of the real video or of the fake of an aligned track."""
+
+    label: str
+    track: AlignedTrack
+    first: int
+    box: Box
+
+    def clip(self, part: str, number: int, cut: CutClip) -> Clip:
+        """The row of the clip that was cut here, with its number if there is anything of it."""
+        track = self.track
+        return Clip(
+            part=part,
+            clip=number if cut.pictures else None,
+            label=self.label,
+            video=track.real if self.label == "REAL" else track.fake,
+            real=track.real,
+            fake=track.fake,
+            real_track=track.real_track,
+            fake_track=track.fake_track,
+            first_frame=self.first,
+            box=self.box,
+            frames=len(cut.pictures),
+            bytes=sum(map(len, cut.pictures)),
+            status="ok" if not cut.reason else "short" if cut.pictures else "failed",
+            reason=cut.reason,
+            sha256=cut.sha256,
+        )
+
+
 def extract_clips(
     folder: Path,
-    aligned: Sequence[Mapping[str, Any]],
-    videos: Mapping[str, Mapping[str, Any]],
+    aligned: Sequence[AlignedTrack],
+    videos: Mapping[str, TrainingVideo],
     store: Path,
     settings: ClipSettings,
     every: int,
     max_unreadable: float,
     workers: int = 1,
     video_timeout: float | None = None,
-) -> list[dict[str, Any]]:
-    """Cut the clips of a training part into a store; give the rows of the table of clips.
+) -> list[Clip]:
+    """Cut the clips of a training part into a store; give all clips that were or should have been cut.
 
-    ``aligned`` are the rows of the table of aligned tracks, ``videos`` the rows of the table of videos by name,
-    ``every`` the distance of the sampled frames. Each video is decoded once, for all its clips.
-    An aligned track that is too short for a clip has a row, too, and so have the clips of a video that takes longer
-    than ``video_timeout`` seconds. The rows of fakes say how much they differ from their twins (``difference``).
-    Raises UserError if more than the share ``max_unreadable`` of the videos cannot be read any more.
+    ``videos`` are the videos of the part by name, ``every`` the distance of the sampled frames. Each video is decoded
+    once, for all its clips. An aligned track that is too short for a clip has a row, too, and so have the clips of a
+    video that takes longer than ``video_timeout`` seconds. The rows of fakes say how much they differ from their twins
+    (``difference``). Raises UserError if more than the share ``max_unreadable`` of the videos cannot be read any more.
     """
-    too_short: list[dict[str, Any]] = []
-    windows_of: dict[str, list[tuple[dict[str, Any], tuple[int, Box]]]] = defaultdict(list)
-    for track in aligned:
-        if track["status"] != "aligned":
-            continue
-        size = videos[track["real"]]
-        about = {key: track[key] for key in ("real", "fake", "real_track", "fake_track")}
-        if window := choose_window(track, settings, every, size["width"], size["height"]):
-            for label, video in (("REAL", track["real"]), ("FAKE", track["fake"])):
-                row = {"part": folder.name, "label": label, "video": video, **about, "difference": None}
-                windows_of[video].append((row | {"first_frame": window[0], "box": window[1]}, window))
-        else:
-            too_short.append(_row_without_clip(folder.name, about, len(track["frames"]), settings.frames // every))
-
+    windows_of, too_short = _windows(folder.name, aligned, videos, settings, every)
     cuts = [
         Cut(
             folder / video,
-            tuple(window for _, window in windows),
+            tuple((window.first, window.box) for window in windows),
             settings.frames,
-            counted_frames(videos.get(video, {})),
+            videos[video].counted,
         )
         for video, windows in windows_of.items()
     ]
-    rows: list[dict[str, Any]] = []
+    clips: list[Clip] = []
     compare = Comparison()
 
-    def clips() -> Iterator[list[bytes]]:
+    def batches() -> Iterator[list[bytes]]:
         results = progress(map_in_order(_Cutter().prepare, cuts, workers, video_timeout, failed), len(cuts), "videos")
         number = 0
         for windows, of_video in zip(windows_of.values(), results, strict=True):
-            for (row, _), clip in zip(windows, of_video, strict=True):
-                status = "ok" if not clip.reason else "short" if clip.pictures else "failed"
-                row |= {
-                    "frames": len(clip.pictures),
-                    "bytes": sum(map(len, clip.pictures)),
-                    "status": status,
-                    "reason": clip.reason,
-                    "sha256": clip.sha256,
-                    "clip": number if clip.pictures else None,
-                }
-                rows.append(row)
-                compare(row, clip.signatures)
-                if clip.pictures:
+            for window, cut in zip(windows, of_video, strict=True):
+                clips.append(compare(window.clip(folder.name, number, cut), cut.signatures))
+                if cut.pictures:
                     number += 1
-                    yield clip.pictures
+                    yield cut.pictures
 
-    write_store(store, clips())
-    by_video = {row["video"]: row | {"status": _READABLE[row["status"]]} for row in rows}
-    check_readable(list(by_video.values()), folder, max_unreadable)
-    return rows + too_short
-
-
-_READABLE = {"ok": "ok", "short": "ok", "failed": "unreadable"}
+    write_store(store, batches())
+    last = {clip.video: clip for clip in clips}
+    unreadable = {video: clip.reason for video, clip in last.items() if clip.status == "failed"}
+    check_readable(unreadable, len(last), folder, max_unreadable)
+    return clips + too_short
 
 
-def _row_without_clip(part: str, about: Mapping[str, Any], length: int, needed: int) -> dict[str, Any]:
+def _windows(
+    part: str,
+    aligned: Sequence[AlignedTrack],
+    videos: Mapping[str, TrainingVideo],
+    settings: ClipSettings,
+    every: int,
+) -> tuple[dict[str, list[_Window]], list[Clip]]:
+    """The windows of each video, a real one before its fakes, and the rows of aligned tracks that have none."""
+    windows_of: dict[str, list[_Window]] = defaultdict(list)
+    too_short: list[Clip] = []
+    for track in aligned:
+        if track.status != "aligned":
+            continue
+        video = videos[track.real]
+        if window := choose_window(track, settings, every, video.width, video.height):
+            windows_of[track.real].append(_Window("REAL", track, *window))
+            windows_of[track.fake].append(_Window("FAKE", track, *window))
+        else:
+            too_short.append(_without_clip(part, track, settings.frames // every))
+    return windows_of, too_short
+
+
+def _without_clip(part: str, track: AlignedTrack, needed: int) -> Clip:
     """The row of an aligned track that is too short for a clip."""
-    empty = {"clip": None, "first_frame": None, "box": None, "frames": 0, "bytes": 0, "sha256": "", "difference": None}
-    reason = f"the aligned track has {length} sampled frames, a clip needs {needed}"
-    what = {"part": part, "label": "FAKE", "video": about["fake"], "status": "failed", "reason": reason}
-    return {**what, **about, **empty}
+    return Clip(
+        part=part,
+        clip=None,
+        label="FAKE",
+        video=track.fake,
+        real=track.real,
+        fake=track.fake,
+        real_track=track.real_track,
+        fake_track=track.fake_track,
+        first_frame=None,
+        box=None,
+        frames=0,
+        bytes=0,
+        status="failed",
+        reason=f"the aligned track has {len(track.frames)} sampled frames, a clip needs {needed}",
+        sha256="",
+    )

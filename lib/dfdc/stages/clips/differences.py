@@ -1,10 +1,11 @@
 """How much the clips of a pair differ."""
 
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
 
 import cv2
 import numpy as np
+
+from dfdc.data.schemas.clips import Clip
 
 SIGNATURE = 16  # cells along each side
 
@@ -30,27 +31,23 @@ def difference(signatures: np.ndarray, others: np.ndarray) -> float | None:
 
 
 class Comparison:
-    """Writes down how much fakes differ from their twins, keeping no more than the clips whose twin is to come.
+    """Notes how much fakes differ from their twins, keeping no more than the clips whose fake is to come.
 
-    Those are the clips of one real video, where its fakes follow on it.
+    Those are the clips of one real video, on which its fakes follow.
     """
 
     def __init__(self) -> None:
         """No clip was seen yet."""
-        self._waiting: dict[tuple, tuple[dict[str, Any], np.ndarray]] = {}
+        self._waiting: dict[tuple, np.ndarray] = {}
 
-    def __call__(self, row: dict[str, Any], signatures: np.ndarray) -> None:
-        """Take the next clip; ``row`` is its row in the table of clips, in which the difference is written."""
-        place = clip_key(row)
-        if place not in self._waiting:
-            self._waiting[place] = row, signatures
-            return
-        twin, of_twin = self._waiting.pop(place)
-        fake = row if row["label"] == "FAKE" else twin
-        fake["difference"] = difference(signatures, of_twin)
+    def __call__(self, clip: Clip, signatures: np.ndarray) -> Clip:
+        """Take the next clip, a fake one after the real one of its pair; give it back, a fake with its difference."""
+        if clip.label == "REAL":
+            self._waiting[clip_key(clip)] = signatures
+            return clip
+        return replace(clip, difference=difference(signatures, self._waiting.pop(clip_key(clip))))
 
 
-def clip_key(clip: Mapping[str, Any]) -> tuple:
+def clip_key(clip: Clip) -> tuple:
     """What the two clips of a pair have in common."""
-    tracks = clip["real_track"], clip["fake_track"]
-    return clip["part"], clip["real"], clip["fake"], *tracks, clip["first_frame"], tuple(clip["box"])
+    return clip.part, clip.real, clip.fake, clip.real_track, clip.fake_track, clip.first_frame, tuple(clip.box)

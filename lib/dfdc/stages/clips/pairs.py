@@ -1,10 +1,11 @@
 """Pairs of a real clip and its fake, and which of them are kept out of training."""
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
+from dfdc.data.schemas.clips import Clip
+from dfdc.data.schemas.pairs import Pair
 from dfdc.seeding import generator
 from dfdc.stages.clips.differences import clip_key
 
@@ -21,53 +22,51 @@ class ValidationSettings:
     seed: int = 0
 
 
-def pair_clips(
-    clips: Sequence[Mapping[str, Any]], min_difference: float, validation: ValidationSettings
-) -> list[dict[str, Any]]:
-    """Rows of the table of pairs: each fake clip with the real clip of the same first frame and box.
+def pair_clips(clips: Sequence[Clip], min_difference: float, validation: ValidationSettings) -> list[Pair]:
+    """Each fake clip with the real clip of the same first frame and box, from the clips of any number of parts.
 
-    ``clips`` are rows of the tables of clips of any number of parts. Clips that failed make no pair, and pairs
-    whose clips differ by less than ``min_difference``, 0 to 255 (see ``differences.difference``), are left out.
+    Clips that failed make no pair, and pairs whose clips differ by less than ``min_difference``, 0 to 255 (see
+    ``differences.difference``), are left out.
     """
-    reals = {clip_key(clip): clip for clip in clips if clip["label"] == "REAL" and clip["frames"]}
+    reals = {clip_key(clip): clip for clip in clips if clip.label == "REAL" and clip.frames}
     pairs = [
-        {
-            "part": fake["part"],
-            "real": fake["real"],
-            "fake": fake["fake"],
-            "real_clip": real["clip"],
-            "fake_clip": fake["clip"],
-            "frames": min(real["frames"], fake["frames"]),
-            "real_sha256": real["sha256"],
-            "fake_sha256": fake["sha256"],
-            "difference": fake["difference"],
-        }
+        Pair(
+            part=fake.part,
+            real=fake.real,
+            fake=fake.fake,
+            real_clip=real.clip,
+            fake_clip=fake.clip,
+            frames=min(real.frames, fake.frames),
+            real_sha256=real.sha256,
+            fake_sha256=fake.sha256,
+            difference=fake.difference,
+        )
         for fake in clips
-        if fake["label"] == "FAKE" and fake["frames"] and (real := reals.get(clip_key(fake)))
+        if fake.label == "FAKE" and fake.frames and (real := reals.get(clip_key(fake)))
     ]
-    equal = sum(pair["real_sha256"] == pair["fake_sha256"] for pair in pairs)
+    equal = sum(pair.real_sha256 == pair.fake_sha256 for pair in pairs)
     logger.info(f"{len(pairs)} pairs, of which {equal} show the same frames in both clips (only the sound is faked)")
 
-    kept = [pair for pair in pairs if pair["difference"] >= min_difference]
+    kept = [pair for pair in pairs if pair.difference >= min_difference]
     if min_difference > 0:
         left_out = len(pairs) - len(kept)
         logger.info(f"{left_out} pairs are left out: they differ by less than {min_difference} (pairs.min_difference)")
 
     split = split_pairs(kept, validation)
     for name in ("train", "validation"):
-        sources = [(pair["part"], pair["real"]) for pair in split if pair["split"] == name]
+        sources = [(pair.part, pair.real) for pair in split if pair.split == name]
         logger.info(f"{name}: {len(sources)} pairs of {len(set(sources))} source videos")
     return split
 
 
-def split_pairs(pairs: Sequence[Mapping[str, Any]], settings: ValidationSettings) -> list[dict[str, Any]]:
-    """The pairs with the column ``split``: train or validation.
+def split_pairs(pairs: Sequence[Pair], settings: ValidationSettings) -> list[Pair]:
+    """The pairs with their ``split``: train or validation.
 
     A source video belongs to one of them with all its fakes, or the one would tell of the other. Of the n source
     videos outside ``settings.parts`` round(share * n) are for validation, at least one if the share is not 0, and
     never all: those with the smallest draws from (seed, part, name). A part more or less therefore moves few others.
     """
-    sources = {(pair["part"], pair["real"]) for pair in pairs}
+    sources = {(pair.part, pair.real) for pair in pairs}
     others = [source for source in sources if source[0] not in settings.parts]
     count = max(round(settings.share * len(others)), 1) if settings.share > 0 else 0
     count = min(count, max(len(others) - 1, 0))
@@ -76,6 +75,4 @@ def split_pairs(pairs: Sequence[Mapping[str, Any]], settings: ValidationSettings
         return generator(settings.seed, "validation", *source).random(), source
 
     validation = sources - set(others) | set(sorted(others, key=draw)[:count])
-    return [
-        {**pair, "split": "validation" if (pair["part"], pair["real"]) in validation else "train"} for pair in pairs
-    ]
+    return [replace(pair, split="validation" if (pair.part, pair.real) in validation else "train") for pair in pairs]

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from dfdc.data.schemas.pairs import Pair
 from dfdc.data.store import Store
 from dfdc.seeding import generator
 from dfdc.system.processes import signals_held
@@ -29,13 +30,13 @@ class ReadSettings:
 class PairReader:
     """Reads the frames of pairs that a model takes. Goes to other processes as a few numbers a pair."""
 
-    def __init__(self, pairs: Sequence[Mapping[str, Any]], stores: Mapping[str, Path], settings: ReadSettings) -> None:
+    def __init__(self, pairs: Sequence[Pair], stores: Mapping[str, Path], settings: ReadSettings) -> None:
         """Map the stores. Raises UserError if one is missing or is not a store."""
-        parts = sorted({pair["part"] for pair in pairs})
+        parts = sorted({pair.part for pair in pairs})
         self.settings = settings
         self._stores = [Store(stores[part]) for part in parts]
         number = {part: number for number, part in enumerate(parts)}
-        columns = [(number[pair["part"]], pair["real_clip"], pair["fake_clip"], pair["frames"]) for pair in pairs]
+        columns = [(number[pair.part], pair.real_clip, pair.fake_clip, pair.frames) for pair in pairs]
         self._pairs = np.array(columns, np.int32).reshape(-1, 4)
 
     def __len__(self) -> int:
@@ -88,11 +89,11 @@ def _as_it_is(item: Any) -> Any:
     return item
 
 
-def choose_pairs(pairs: Sequence[Mapping[str, Any]], count: int) -> list[Mapping[str, Any]]:
-    """Up to ``count`` of some rows of the table of pairs, the same ones whatever their order."""
+def choose_pairs(pairs: Sequence[Pair], count: int) -> list[Pair]:
+    """Up to ``count`` of some pairs, the same ones whatever their order."""
     return sorted(pairs, key=lambda pair: generator(0, "validation choice", *pair_name(pair)).random())[:count]
 
 
-def pair_name(pair: Mapping[str, Any]) -> tuple[str, str, int]:
+def pair_name(pair: Pair) -> tuple[str, str, int]:
     """What tells a pair from all others, for draws that are about it."""
-    return pair["part"], pair["fake"], pair["fake_clip"]
+    return pair.part, pair.fake, pair.fake_clip

@@ -11,6 +11,8 @@ import pandas as pd
 import pyarrow as pa
 
 from dfdc.data.labels import Label
+from dfdc.data.schemas.evaluation import Evaluated
+from dfdc.data.schemas.faces import TestVideo
 from dfdc.data.tables import boxes_of
 from dfdc.stages.evaluation.intervals import BINS, LEVEL, MEASURES, REPLICATES, intervals, measure
 from dfdc.stages.evaluation.metrics import LOG_LOSS_CLIP
@@ -56,21 +58,20 @@ class Answers:
 
 def evaluate(
     labels: Mapping[str, Label],
-    videos: Sequence[Mapping[str, Any]],
+    videos: Sequence[TestVideo],
     tracks: Sequence[pa.Table],
     scores_of: Mapping[str, Sequence[pa.Table]],
     settings: EnsembleSettings,
     calibration: str = "published",
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+) -> tuple[dict[str, Any], list[Evaluated]]:
     """How good each model, each pair of models and all together are on test videos: the numbers, and the scores.
 
-    ``videos`` are rows of the tables of test videos, ``tracks`` the tables of their tracks, ``scores_of`` the tables
-    of scores of each model; ``calibration`` names that of the settings. The scores are rows of the table
-    ``evaluated``. Groups of videos are measured for all models together; a group of fakes made by one method has all
-    real videos beside it.
+    ``tracks`` are the tables of the tracks of the videos, ``scores_of`` the tables of scores of each model;
+    ``calibration`` names that of the settings. Groups of videos are measured for all models together; a group of fakes
+    made by one method has all real videos beside it.
     """
-    about = {video["video"]: video for video in videos}
-    names = sorted(set(about) & set(labels))
+    by_name = {video.video: video for video in videos}
+    names = sorted(set(by_name) & set(labels))
     of_labels = [labels[name] for name in names]
     answers = Answers(
         names,
@@ -83,23 +84,12 @@ def evaluate(
     keys = {
         "face_height": [between(faces[name][1], FACE_HEIGHTS, "pixels") for name in names],
         "tracks": [_count(faces[name][0]) for name in names],
-        "frame_rate": [between(about[name]["fps"], FRAME_RATES, "frames a second") for name in names],
-        "resolution": [between(_shorter_side(about[name]), RESOLUTIONS, "pixels") for name in names],
+        "frame_rate": [between(by_name[name].fps, FRAME_RATES, "frames a second") for name in names],
+        "resolution": [between(_shorter_side(by_name[name]), RESOLUTIONS, "pixels") for name in names],
         "method": [label.method for label in of_labels],
     }
     rows = [
-        {
-            "part": "",
-            "video": name,
-            "clip": None,
-            "source": label.source,
-            "method": label.method,
-            "label": label.fake,
-            "condition": "test",
-            "models": models,
-            "calibration": calibration,
-            "score": score,
-        }
+        Evaluated("", name, None, label.source, label.method, label.fake, "test", models, calibration, score)
         for models, of_videos in scores.items()
         for name, label, score in zip(names, of_labels, of_videos.tolist(), strict=True)
     ]
@@ -108,9 +98,9 @@ def evaluate(
         "calibration": calibration,
         "groups": groups(answers, scores["ensemble"], keys, "videos"),
         "videos": {
-            "total": len(about),
+            "total": len(by_name),
             "labelled": len(names),
-            "by_status": dict(sorted(Counter(video["status"] for video in videos).items())),
+            "by_status": dict(sorted(Counter(video.status for video in videos).items())),
         },
         **ABOUT,
     }, rows
@@ -201,6 +191,6 @@ def _count(tracks: int) -> str:
     return f"{tracks}" if tracks < MANY_TRACKS else f"{MANY_TRACKS} or more"
 
 
-def _shorter_side(video: Mapping[str, Any]) -> int | None:
-    sides = (video["width"], video["height"])
+def _shorter_side(video: TestVideo) -> int | None:
+    sides = (video.width, video.height)
     return None if None in sides else min(sides)

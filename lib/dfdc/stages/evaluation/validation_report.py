@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from dfdc.data.schemas.evaluation import Evaluated
 from dfdc.stages.evaluation.calibration import LIMITS, calibrate, with_value
 from dfdc.stages.evaluation.report import ABOUT, FACE_HEIGHTS, Answers, between, compare, groups
 from dfdc.stages.prediction.ensemble import EnsembleSettings
@@ -19,13 +20,13 @@ def evaluate_validation(
     methods: Mapping[tuple[str, str], str],
     enlarge: float,
     settings: EnsembleSettings,
-) -> tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]]]:
+) -> tuple[dict[str, Any], dict[str, Any], list[Evaluated]]:
     """How good each model, each pair of models and all together are on single clips: numbers, calibration, scores.
 
     ``scores_of`` has the table of validation scores of each model, ``methods`` for a part and a fake of it how it was
     made, where that is known; ``enlarge`` is how many times the boxes of the clips were enlarged. The numbers are
     given for each condition, for groups of the plain clips too; the calibration (see ``calibration.calibrate``)
-    is of the plain clips. The scores are rows of the table ``evaluated``.
+    is of the plain clips.
 
     A clip counts as a video does in prediction, but for the frames: here each model looks at those that it takes from a
     clip in training, so that the share of each model in an ensemble is that of its frames.
@@ -53,21 +54,21 @@ def evaluate_validation(
 
 def _rows(
     clips: pd.DataFrame, condition: str, models: str, calibration: str, scores: np.ndarray
-) -> Iterator[dict[str, Any]]:
-    """Rows of the table ``evaluated``, one for each clip."""
+) -> Iterator[Evaluated]:
+    """The score of each clip."""
     for clip, score in zip(clips.itertuples(), scores.tolist(), strict=True):
-        yield {
-            "part": clip.part,
-            "video": clip.real if clip.label == "REAL" else clip.fake,
-            "clip": clip.clip,
-            "source": f"{clip.part}/{clip.real}",
-            "method": clip.method,
-            "label": int(clip.label == "FAKE"),
-            "condition": condition,
-            "models": models,
-            "calibration": calibration,
-            "score": score,
-        }
+        yield Evaluated(
+            part=clip.part,
+            video=clip.real if clip.label == "REAL" else clip.fake,
+            clip=clip.clip,
+            source=f"{clip.part}/{clip.real}",
+            method=clip.method,
+            label=int(clip.label == "FAKE"),
+            condition=condition,
+            models=models,
+            calibration=calibration,
+            score=score,
+        )
 
 
 def _answers(

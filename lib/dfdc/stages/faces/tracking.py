@@ -1,14 +1,12 @@
 """From boxes to tracks: the IOU tracker of Bochinski, Eiselein and Sikora (AVSS 2017)."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
-import pyarrow as pa
 
-from dfdc.data.tables import boxes_of
+from dfdc.data.schemas.faces import Faces
+from dfdc.data.schemas.tracks import Track
 from dfdc.video.boxes import iou
 
 
@@ -24,32 +22,31 @@ class TrackerSettings:
 
 
 @dataclass
-class Track:
-    """Faces of one person in consecutive sampled frames: ``frames`` numbers, N boxes, N scores."""
+class _Growing:
+    """A track that may go on, with its boxes and scores as plain numbers."""
 
     frames: list[int] = field(default_factory=list)
     boxes: list[Sequence[float]] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
 
     def append(self, frame: int, box: Sequence[float], score: float) -> None:
-        """Add the face of the next sampled frame."""
         self.frames.append(frame)
         self.boxes.append(box)
         self.scores.append(score)
 
 
 def track_boxes(
-    sampled: Iterable[tuple[int, Sequence[tuple[Sequence[float], float]]]], settings: TrackerSettings
+    video: str, sampled: Iterable[tuple[int, Sequence[tuple[Sequence[float], float]]]], settings: TrackerSettings
 ) -> list[Track]:
     """Link the faces of one video to tracks.
 
     ``sampled`` gives, for every sampled frame in order (those without a face too), its number and its faces as
     (box, score). Tracks are contiguous in sampled frames. They come in the order in which they end.
     """
-    active: list[Track] = []
-    finished: list[Track] = []
+    active: list[_Growing] = []
+    finished: list[_Growing] = []
 
-    def finish(track: Track) -> None:
+    def finish(track: _Growing) -> None:
         if max(track.scores) >= settings.sigma_h and len(track.frames) >= settings.t_min:
             finished.append(track)
 
@@ -64,78 +61,37 @@ def track_boxes(
                 going_on.append(track)
             else:
                 finish(track)
-        active = going_on + [Track([frame], [box], [score]) for box, score in left]
+        active = going_on + [_Growing([frame], [box], [score]) for box, score in left]
     for track in active:
         finish(track)
-    return finished
+    return [
+        Track(video, number, track.frames, np.array(track.boxes, np.float32), track.scores)
+        for number, track in enumerate(finished)
+    ]
 
 
-def interpolate(track: Track, step: int, end: int) -> tuple[list[int], np.ndarray, list[float | None]]:
-    """Boxes for every ``step``-th frame from a track's first to its last frame, linear between its own.
+def interpolate(track: Track, step: int, end: int) -> Track:
+    """The track with a box at every ``step``-th frame from its first to its last, linear between those that it has.
 
-    ``end`` is the number of frames of the video; no frame at or after it is given. Gives the frame numbers, the
-    N x 4 boxes, and the scores with None for the boxes that were interpolated.
+    ``end`` is the number of frames of the video; no frame at or after it is kept. Boxes between have no score.
     """
     frames = list(range(track.frames[0], min(track.frames[-1] + 1, end), step))
-    boxes = np.asarray(track.boxes, np.float32)
-    between = np.stack([np.interp(frames, track.frames, boxes[:, side]) for side in range(4)], axis=1)
+    boxes = np.stack([np.interp(frames, track.frames, track.boxes[:, side]) for side in range(4)], axis=1)
     scores = dict(zip(track.frames, track.scores, strict=True))
-    return frames, between.astype(np.float32), [scores.get(frame) for frame in frames]
+    return replace(track, frames=frames, boxes=boxes.astype(np.float32), scores=[scores.get(frame) for frame in frames])
 
 
-def build_tracks(
-    detections: pa.Table,
-    frames_of: Mapping[str, int],
-    steps: Mapping[str, int],
-    settings: TrackerSettings,
-    keep_every: Mapping[str, int] | None = None,
-) -> list[dict[str, Any]]:
-    """Rows of the table of tracks for all videos of a table of detections.
+def track_video(
+    faces: Faces, frames: int, every: int, settings: TrackerSettings, keep_every: int | None = None
+) -> list[Track]:
+    """The tracks of one video.
 
-    ``frames_of`` gives each video's number of frames and ``steps`` the distance of the frames in which faces were
-    looked for. With ``keep_every`` (video to step) boxes are interpolated for the frames in between, as in
-    prediction. Videos come in the order of ``frames_of``.
+    ``frames`` is the video's number of frames and ``every`` the distance of those in which faces were looked for. With
+    ``keep_every`` boxes are interpolated for every so many frames, as in prediction.
     """
-    rows = []
-    faces_of = _faces(detections)
-    for video, end in frames_of.items():
-        faces = faces_of[video]
-        sampled = ((frame, faces.get(frame, ())) for frame in range(0, end, steps[video] or 1))
-        for number, track in enumerate(track_boxes(sampled, settings)):
-            if keep_every is None:
-                frames, boxes, scores = track.frames, track.boxes, track.scores
-            else:
-                frames, boxes, scores = interpolate(track, keep_every[video], end)
-            rows += (
-                {"video": video, "track": number, "frame": frame, "box": box, "score": score}
-                for frame, box, score in zip(frames, boxes, scores, strict=True)
-            )
-    return rows
-
-
-def _faces(detections: pa.Table) -> dict[str, dict[int, list[tuple[list[float], float]]]]:
-    """Video to frame to faces, in the order of the table."""
-    faces: dict = defaultdict(lambda: defaultdict(list))
-    columns = (
-        detections["video"].to_pylist(),
-        detections["frame"].to_pylist(),
-        boxes_of(detections["box"]).tolist(),
-        detections["score"].to_pylist(),
-    )
-    for video, frame, box, score in zip(*columns, strict=True):
-        faces[video][frame].append((box, score))
-    return faces
-
-
-def tracks_of(tracks: pa.Table) -> dict[str, dict[int, tuple[list[int], np.ndarray]]]:
-    """A table of tracks as video to number to (frame numbers, N x 4 boxes), in the order of the table."""
-    found: dict[str, dict[int, tuple[list[int], list]]] = {}
-    columns = tracks["video"].to_pylist(), tracks["track"].to_pylist(), tracks["frame"].to_pylist()
-    for video, number, frame, box in zip(*columns, boxes_of(tracks["box"]), strict=True):
-        frames, boxes = found.setdefault(video, {}).setdefault(number, ([], []))
-        frames.append(frame)
-        boxes.append(box)
-    return {
-        video: {number: (frames, np.stack(boxes)) for number, (frames, boxes) in of_video.items()}
-        for video, of_video in found.items()
-    }
+    faces_at: dict[int, list[tuple[list[float], float]]] = {}
+    for frame, *face in zip(faces.frames.tolist(), faces.boxes.tolist(), faces.scores.tolist(), strict=True):
+        faces_at.setdefault(frame, []).append(face)
+    sampled = ((frame, faces_at.get(frame, ())) for frame in range(0, frames, every or 1))
+    tracks = track_boxes(faces.video, sampled, settings)
+    return tracks if keep_every is None else [interpolate(track, keep_every, frames) for track in tracks]

@@ -6,15 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from dfdc.data.png import encode_png
+from dfdc.data.schemas.crops import Crop
+from dfdc.data.schemas.faces import TestVideo
+from dfdc.data.schemas.tracks import Track
 from dfdc.data.store import write_store
 from dfdc.system.errors import VideoError
 from dfdc.system.pool import map_in_order
 from dfdc.system.progress import progress
 from dfdc.video.boxes import Box, enlarged
-from dfdc.video.reading import check_readable, counted_frames, open_video, read_crops
+from dfdc.video.reading import check_readable, open_video, read_crops
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class CropSettings:
 
 
 @dataclass(frozen=True)
-class Crop:
+class PlannedCrop:
     """Pictures to be cut with one box: a face for a frame model, or a window for a sequence model."""
 
     track: int
@@ -41,42 +42,38 @@ class Crop:
     box: Box
 
 
-def plan_crops(
-    track: int, frames: Sequence[int], boxes: np.ndarray, width: int, height: int, settings: CropSettings
-) -> Iterator[Crop]:
+def plan_crops(track: Track, width: int, height: int, settings: CropSettings) -> Iterator[PlannedCrop]:
     """What to cut for a track that has a box at each of its kept frames; width and height of the video.
 
     A window is cut with the box of its middle frame. A window that does not fit into the track is left out.
     """
+    frames, boxes = track.frames, track.boxes
     if "frame" in settings.kinds:
         for ordinal, position in enumerate(range(0, len(frames), settings.frame_every)):
             box = enlarged(boxes[position], settings.enlarge, width, height)
-            yield Crop(track, "frame", ordinal, (frames[position],), box)
+            yield PlannedCrop(track.number, "frame", ordinal, (frames[position],), box)
     if "sequence" in settings.kinds:
         length = settings.sequence_length
         for ordinal, start in enumerate(range(0, len(frames) - length + 1, settings.sequence_every)):
             box = enlarged(boxes[start + length // 2], settings.enlarge, width, height)
-            yield Crop(track, "sequence", ordinal, tuple(frames[start : start + length]), box)
+            yield PlannedCrop(track.number, "sequence", ordinal, tuple(frames[start : start + length]), box)
 
 
-def plan_video(
-    tracks: Mapping[int, tuple[Sequence[int], np.ndarray]], about: Mapping[str, Any], settings: CropSettings
-) -> Iterator[Crop]:
-    """What to cut of a video with some tracks; ``about`` is its row in the table of test videos."""
-    for track, (frames, boxes) in tracks.items():
-        yield from plan_crops(track, frames, boxes, about["width"], about["height"], settings)
+def plan_video(tracks: Sequence[Track], video: TestVideo, settings: CropSettings) -> Iterator[PlannedCrop]:
+    """What to cut of a video with some tracks."""
+    for track in tracks:
+        yield from plan_crops(track, video.width, video.height, settings)
 
 
-def crop_row(video: str, crop: Crop, batch: int, sha256: str) -> dict[str, Any]:
-    """The row of a crop in the table of crops."""
-    about = {"track": crop.track, "kind": crop.kind, "ordinal": crop.ordinal, "frames": crop.frames}
-    return {"video": video, **about, "batch": batch, "sha256": sha256}
+def _crop(video: str, crop: PlannedCrop, batch: int, sha256: str) -> Crop:
+    """A crop that was cut, and is in the store."""
+    return Crop(video, crop.track, crop.kind, crop.ordinal, crop.frames, batch, sha256)
 
 
 @dataclass(frozen=True)
 class _VideoCrops:
     path: Path
-    crops: tuple[Crop, ...]
+    crops: tuple[PlannedCrop, ...]
     counted: int | None
 
 
@@ -90,7 +87,7 @@ class CutCrop:
 
 
 def cut_crops(
-    path: Path, crops: Sequence[Crop], counted: int | None, damaged: Callable[[str], None]
+    path: Path, crops: Sequence[PlannedCrop], counted: int | None, damaged: Callable[[str], None]
 ) -> Iterator[CutCrop]:
     """Decode a video once and give each crop as soon as its last picture is cut, in the order of their ends.
 
@@ -135,23 +132,19 @@ class _Cutter:
 
 
 def crop_video(
-    path: Path,
-    tracks: Mapping[int, tuple[list[int], np.ndarray]],
-    about: Mapping[str, Any],
-    store: Path,
-    settings: CropSettings,
-) -> tuple[list[dict[str, Any]], str]:
+    path: Path, tracks: Sequence[Track], video: TestVideo, store: Path, settings: CropSettings
+) -> tuple[list[Crop], str]:
     """What ``crop_test_faces`` does, for one video, in this process, and with little memory however long it is.
 
-    Give the rows of the table of crops, and why the video cannot be read, or "".
+    Give its crops, and why the video cannot be read, or "".
     """
-    crops = list(plan_video(tracks, about, settings))
-    rows: dict[int, dict[str, Any]] = {}
+    crops = list(plan_video(tracks, video, settings))
+    rows: dict[int, Crop] = {}
     reasons: list[str] = []
 
     def batches() -> Iterator[list[bytes]]:
-        for cut in cut_crops(path, crops, counted_frames(about), reasons.append):
-            rows[cut.number] = crop_row(path.name, crops[cut.number], len(rows), cut.sha256)
+        for cut in cut_crops(path, crops, video.counted, reasons.append):
+            rows[cut.number] = _crop(path.name, crops[cut.number], len(rows), cut.sha256)
             yield cut.pictures
 
     write_store(store, batches())
@@ -160,41 +153,41 @@ def crop_video(
 
 def crop_test_faces(
     folder: Path,
-    tracks: Mapping[str, Mapping[int, tuple[list[int], np.ndarray]]],
-    videos: Mapping[str, Mapping[str, Any]],
+    tracks: Mapping[str, Sequence[Track]],
+    videos: Mapping[str, TestVideo],
     store: Path,
     settings: CropSettings,
     max_unreadable: float,
     workers: int = 1,
     video_timeout: float | None = None,
-) -> list[dict[str, Any]]:
-    """Cut the faces of test videos into a store; give the rows of the table of crops.
+) -> list[Crop]:
+    """Cut the faces of test videos into a store; give the crops.
 
-    ``tracks`` gives for each video and track its kept frames and their boxes, ``videos`` are the rows of the table of
-    test videos by name. Raises UserError if more than the share ``max_unreadable`` of these videos cannot be read any
-    more, or not within ``video_timeout`` seconds.
+    ``tracks`` gives for each video its tracks, with a box at each kept frame; ``videos`` are the test videos by name.
+    Raises UserError if more than the share ``max_unreadable`` of the videos with tracks cannot be read any more, or
+    not within ``video_timeout`` seconds.
     """
     planned = [
         _VideoCrops(
             folder / name,
             tuple(plan_video(of_video, videos[name], settings)),
-            counted_frames(videos[name]),
+            videos[name].counted,
         )
         for name, of_video in tracks.items()
     ]
-    rows: list[dict[str, Any]] = []
-    read: list[dict[str, Any]] = []
+    rows: list[Crop] = []
+    unreadable: dict[str, str] = {}
 
     def batches() -> Iterator[list[bytes]]:
         cut = map_in_order(_Cutter().prepare, planned, workers, video_timeout, _failed)
         for video, (reason, of_video) in zip(planned, progress(cut, len(planned), "videos"), strict=True):
-            status = "unreadable" if reason else "ok"
-            read.append({"video": video.path.name, "status": status, "reason": reason})
+            if reason:
+                unreadable[video.path.name] = reason
             for cut_crop in of_video:
-                rows.append(crop_row(video.path.name, video.crops[cut_crop.number], len(rows), cut_crop.sha256))
+                rows.append(_crop(video.path.name, video.crops[cut_crop.number], len(rows), cut_crop.sha256))
                 yield cut_crop.pictures
 
     write_store(store, batches())
     # Their faces were found, so they could be read then: to score them 0.5 would hide that something broke since.
-    check_readable(read, folder, max_unreadable)
+    check_readable(unreadable, len(planned), folder, max_unreadable)
     return rows

@@ -1,16 +1,17 @@
 """From faces of test videos to a probability for each."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
+from dfdc.data.schemas.crops import Crop
+from dfdc.data.schemas.scores import FrameScore
 from dfdc.data.store import Store
 from dfdc.networks.efficientnet import build_model
 from dfdc.networks.inputs import CropPolicy, center_transform, normalise
-from dfdc.networks.weights.files import read_metadata
+from dfdc.networks.weights.files import read_weights_metadata
 from dfdc.networks.weights.load import load_weights
 from dfdc.system.errors import UserError
 from dfdc.system.progress import progress
@@ -25,19 +26,19 @@ class Scorer:
 
     def __init__(self, weights: Path, device: torch.device) -> None:
         """Load exported weights. Raises UserError if the file is missing or is not what it says."""
-        about = read_metadata(weights)
-        if missing := {"kind", "crop", "architecture", "sequence_length"} - set(about):
+        metadata = read_weights_metadata(weights)
+        if missing := {"kind", "crop", "architecture", "sequence_length"} - set(metadata):
             raise UserError(
                 f"{weights} says nothing of its {', '.join(sorted(missing))}: it is no file that export_weights wrote. "
                 "Name it as models.<name>.weights in the config; it is then exported with what the config says."
             )
-        self.kind: str = about["kind"]
-        self.crop = CropPolicy(**about["crop"])
-        self.sequence_length: int = about["sequence_length"]
+        self.kind: str = metadata["kind"]
+        self.crop = CropPolicy(**metadata["crop"])
+        self.sequence_length: int = metadata["sequence_length"]
         self.device = device
         size = (self.crop.height, self.crop.width)
-        self.model = build_model(about["architecture"], self.kind, size, self.sequence_length)
-        self.model.load_state_dict(load_weights(weights, about["architecture"], self.kind))
+        self.model = build_model(metadata["architecture"], self.kind, size, self.sequence_length)
+        self.model.load_state_dict(load_weights(weights, metadata["architecture"], self.kind))
         self.model = self.model.eval().to(device)
 
     @torch.inference_mode()
@@ -64,21 +65,19 @@ class Scorer:
         return list(np.concatenate(probabilities).reshape(-1, length))
 
 
-def score(
-    crops: Sequence[Mapping[str, Any]], store: Store, scorer: Scorer, of: int, take: Sequence[int]
-) -> list[dict[str, Any]]:
-    """Rows of the table of scores of one model: one for each picture that it looks at.
+def score(crops: Sequence[Crop], store: Store, scorer: Scorer, of: int, take: Sequence[int]) -> list[FrameScore]:
+    """The scores of one model: one for each picture that it looks at.
 
-    ``crops`` are rows of the table of crops. The model takes those of its kind whose ordinal, modulo ``of``, is in
-    ``take``. Every other face or window of a track, starting with the first, is mirrored.
+    The model takes the crops of its kind whose ordinal, modulo ``of``, is in ``take``. Every other face or window of a
+    track, starting with the first, is mirrored.
     """
-    mine: dict[str, list[Mapping[str, Any]]] = {}
+    mine: dict[str, list[Crop]] = {}
     for crop in crops:
-        if crop["kind"] == scorer.kind and crop["ordinal"] % of in take:
-            mine.setdefault(crop["video"], []).append(crop)
+        if crop.kind == scorer.kind and crop.ordinal % of in take:
+            mine.setdefault(crop.video, []).append(crop)
     rows = []
     for video, of_video in progress(mine.items(), len(mine), "videos"):
-        length = len(of_video[0]["frames"])
+        length = len(of_video[0].frames)
         if scorer.kind == "sequence" and length != scorer.sequence_length:
             cut, wanted = length, scorer.sequence_length
             raise UserError(
@@ -88,8 +87,8 @@ def score(
         # A batch at a time: the pictures of a long video would fill the memory.
         size = max(BATCH // length, 1)
         for chunk in (of_video[start : start + size] for start in range(0, len(of_video), size)):
-            units = [store.read(crop["batch"]) for crop in chunk]
-            found = scorer(units, [crop["ordinal"] % 2 == 0 for crop in chunk])
+            units = [store.read(crop.batch) for crop in chunk]
+            found = scorer(units, [crop.ordinal % 2 == 0 for crop in chunk])
             if not np.isfinite(found).all():
                 raise UserError(
                     f"The network gives no number for some faces of {video}. Its weights are damaged, or too large for "
@@ -97,7 +96,7 @@ def score(
                 )
             for crop, probabilities in zip(chunk, found, strict=True):
                 rows += (
-                    {"video": video, "track": crop["track"], "frame": frame, "probability": probability}
-                    for frame, probability in zip(crop["frames"], probabilities.tolist(), strict=True)
+                    FrameScore(video, crop.track, frame, probability)
+                    for frame, probability in zip(crop.frames, probabilities.tolist(), strict=True)
                 )
     return rows

@@ -8,7 +8,7 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,23 +16,21 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from dfdc.data.schemas.faces import DETECTIONS
-from dfdc.data.schemas.tracks import TRACKS
+from dfdc.data.schemas.crops import Crop
+from dfdc.data.schemas.faces import TestVideo
+from dfdc.data.schemas.tracks import Track
 from dfdc.data.store import Store
-from dfdc.data.tables import schemas
 from dfdc.networks.weights.export import export_weights
 from dfdc.networks.weights.find import Member
 from dfdc.stages.faces.detection.batches import detect_in_batches
 from dfdc.stages.faces.detection.detectors import build_detector
 from dfdc.stages.faces.detection.settings import DetectionSettings
 from dfdc.stages.faces.detection.videos import Detector, VideoFaces, detect_video, unreadable
-from dfdc.stages.faces.tracking import TrackerSettings, build_tracks, tracks_of
+from dfdc.stages.faces.tracking import TrackerSettings, track_video
 from dfdc.stages.prediction.crops import CropSettings, crop_video
 from dfdc.stages.prediction.ensemble import EnsembleSettings, combine, ensemble_settings
 from dfdc.stages.prediction.scorer import Scorer, score
 from dfdc.system.pool import Kind, work_on
-
-SCHEMAS = schemas()
 
 BIN = 1.0  # seconds of a track whose scores are combined where the score is told over time
 
@@ -74,15 +72,13 @@ def _calibration(members: Sequence[Member]) -> Path:
 
 @dataclass(frozen=True)
 class TrackScores:
-    """A face that was followed: its number, its kept frames, its box (N x 4) at each, and what each model says.
+    """A face that was followed, with its box at each kept frame, and what each model says of it.
 
     ``scores`` gives for each model the numbers of the frames that it looked at and the probability of each of being
     fake; a frame can come twice, in windows that overlap.
     """
 
-    number: int
-    frames: list[int]
-    boxes: np.ndarray
+    track: Track
     scores: dict[str, tuple[np.ndarray, np.ndarray]]
 
     def probabilities(self) -> np.ndarray:
@@ -97,24 +93,23 @@ class TrackScores:
         """The start of each second in which the face was judged, in seconds, and its score, combined as a video's."""
         frames = np.concatenate([frames for frames, _ in self.scores.values()])
         bins = np.floor(frames / fps / BIN).astype(int)
-        return [(int(one) * BIN, combine(self.probabilities()[bins == one], settings)) for one in np.unique(bins)]
+        return [(int(start) * BIN, combine(self.probabilities()[bins == start], settings)) for start in np.unique(bins)]
 
 
 @dataclass(frozen=True)
 class VideoScore:
     """What is known of a video when it has been judged.
 
-    ``probability`` of being fake. ``row`` is its row of the table of test videos, whose status may also be ``no
-    track``: there were faces, and none was followed for so long that a model could look at it. ``crops`` are rows of
-    the table of crops, ``store`` holds their pictures and is there until the next video is asked for; it is None
-    where nothing was cut. ``seconds`` that it took.
+    ``probability`` of being fake. The status in ``row`` may also be ``no track``: there were faces, and none was
+    followed for so long that a model could look at it. ``store`` holds the pictures of the crops and is there until
+    the next video is asked for; it is None where nothing was cut. ``seconds`` that it took.
     """
 
     path: Path
-    row: Mapping[str, Any]
+    row: TestVideo
     probability: float
     tracks: list[TrackScores]
-    crops: list[dict[str, Any]]
+    crops: list[Crop]
     store: Store | None
     seconds: float
 
@@ -170,10 +165,10 @@ class _Found:
     """What a worker has found in a video. It has written the crops to ``store``."""
 
     path: Path
-    row: dict[str, Any]
+    row: TestVideo
     store: Path
-    tracks: dict[int, tuple[list[int], np.ndarray]] = field(default_factory=dict)
-    crops: list[dict[str, Any]] = field(default_factory=list)
+    tracks: list[Track] = field(default_factory=list)
+    crops: list[Crop] = field(default_factory=list)
     seconds: float = 0.0
 
 
@@ -196,25 +191,13 @@ class _Finder:
         begun = time.monotonic()
         settings, every = self.settings, self.settings.detection.every
         faces = video.faces or detect_video(video.path, detector, every, settings.fps)
-        row, name = faces.row, faces.row["video"]
-        rows = build_tracks(
-            _table(DETECTIONS, faces.detections()),
-            {name: row["frames"]},
-            {name: row["step"] * every},
-            settings.tracking,
-            keep_every={name: row["step"]},
-        )
-        tracks = tracks_of(_table(TRACKS, rows)).get(name, {})
-        crops: list[dict[str, Any]] = []
+        row = faces.row
+        tracks = track_video(faces.detections(), row.frames, row.step * every, settings.tracking, row.step)
+        crops: list[Crop] = []
         if tracks:
             crops, reason = crop_video(video.path, tracks, row, self.store(video), settings.crops)
-            row |= {"status": "unreadable", "reason": reason} if reason else {}
+            row = replace(row, status="unreadable", reason=reason) if reason else row
         return _Found(video.path, row, self.store(video), tracks, crops, time.monotonic() - begun)
-
-
-def _table(schema: pa.Schema, rows: Any) -> pa.Table:
-    """Rows as a table gives them back: boxes and scores in single precision."""
-    return pa.Table.from_pylist(list(rows), schema)
 
 
 def _found(
@@ -254,22 +237,22 @@ def _judged(found: _Found, judges: Sequence[tuple[Member, Scorer]], settings: En
     of_track: dict[int, dict[str, tuple[list[int], list[float]]]] = {}
     probabilities: list[float] = []
     for member, scorer in judges:
-        for row in score(found.crops, store, scorer, **member.model["score"]):
-            frames, of_model = of_track.setdefault(row["track"], {}).setdefault(member.name, ([], []))
-            frames.append(row["frame"])
-            of_model.append(row["probability"])
-            probabilities.append(row["probability"])
+        for face in score(found.crops, store, scorer, **member.model["score"]):
+            frames, of_model = of_track.setdefault(face.track, {}).setdefault(member.name, ([], []))
+            frames.append(face.frame)
+            of_model.append(face.probability)
+            probabilities.append(face.probability)
     tracks = [
         TrackScores(
-            number,
-            *found.tracks[number],
-            {name: (np.array(frames), np.array(values)) for name, (frames, values) in of_track[number].items()},
+            track,
+            {name: (np.array(frames), np.array(values)) for name, (frames, values) in of_track[track.number].items()},
         )
-        for number in sorted(of_track)
+        for track in found.tracks
+        if track.number in of_track
     ]
     row = found.row
-    if not tracks and row["status"] == "ok":
-        row = row | {"status": "no track", "reason": "no face was followed for long enough"}
+    if not tracks and row.status == "ok":
+        row = replace(row, status="no track", reason="no face was followed for long enough")
     return VideoScore(
         found.path,
         row,

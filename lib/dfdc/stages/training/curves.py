@@ -1,12 +1,13 @@
 """The course of a training: what becomes its tables, and goes into its checkpoints."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import torch
 
-# The rows of a measurement as numbers: iteration, place in this list, and the values.
-CLIPS = ("plain", "recompressed")
+from dfdc.data.schemas.training import Measurement
+
+# What kinds of clips are measured; among the numbers of a checkpoint stands the place in this list.
+CLIP_KINDS = ("plain", "recompressed")
 
 
 class Curves:
@@ -30,9 +31,9 @@ class Curves:
         """An iteration is over."""
         self.loss[iteration - 1], self.gradient_norm[iteration - 1] = loss, gradient_norm
 
-    def measured(self, iteration: int, rows: Iterable[Mapping[str, Any]]) -> bool:
+    def measured(self, iteration: int, rows: Iterable[Measurement]) -> bool:
         """The model was measured after an iteration. Gives whether it was never as good, see ``best_of``."""
-        numbers = [[iteration, CLIPS.index(row["clips"]), row["count"], row["log_loss"], row["auc"]] for row in rows]
+        numbers = [[iteration, CLIP_KINDS.index(row.clips), row.count, row.log_loss, row.auc] for row in rows]
         self.measurements = torch.cat([self.measurements, torch.tensor(numbers, dtype=torch.float64)])
         return best_of(self.measurements) == iteration
 
@@ -44,13 +45,9 @@ def best_of(measurements: torch.Tensor) -> int:
     return int(iterations[int(torch.stack(means).argmin())])
 
 
-def as_columns(measurements: torch.Tensor) -> dict[str, list[Any]]:
-    """The measurements of a checkpoint as columns of the table of validation."""
-    iterations, clips, counts, losses, aucs = measurements.T.tolist()
-    return {
-        "iteration": [int(iteration) for iteration in iterations],
-        "clips": [CLIPS[int(number)] for number in clips],
-        "count": [int(count) for count in counts],
-        "log_loss": losses,
-        "auc": aucs,
-    }
+def as_rows(measurements: torch.Tensor) -> list[Measurement]:
+    """The measurements of a checkpoint as rows of the table of validation."""
+    return [
+        Measurement(int(iteration), CLIP_KINDS[int(clips)], int(count), log_loss, auc)
+        for iteration, clips, count, log_loss, auc in measurements.tolist()
+    ]

@@ -24,7 +24,7 @@ from dfdc.system.processes import end_with_parent, signals_held
 logger = logging.getLogger(__name__)
 
 
-class Event(Protocol):
+class StopSignal(Protocol):
     """What tells a training to end: a threading.Event, or multiprocessing's."""
 
     def is_set(self) -> bool:
@@ -45,7 +45,7 @@ class Group:
     rank: int
     size: int
     device: torch.device
-    stop: Event
+    stop: StopSignal
 
     @property
     def first(self) -> bool:
@@ -165,7 +165,7 @@ def _be_one(
 
 
 @contextmanager
-def _told_by_signals(stop: Event) -> Iterator[Event]:
+def _told_by_signals(stop: StopSignal) -> Iterator[StopSignal]:
     """Let SIGTERM and SIGINT set the event, instead of ending the process at once."""
     # The handler runs in the midst of this process's own work, which must not hold the event's lock then: only
     # threading.Event may be asked in the process that gets the signal.

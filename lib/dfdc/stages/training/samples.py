@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset, Sampler
 
+from dfdc.data.schemas.pairs import Pair
 from dfdc.networks.inputs import CropPolicy
 from dfdc.seeding import generator
 from dfdc.stages.clips.reading import PairReader, ReadSettings
@@ -108,11 +109,9 @@ class Batch:
 
 
 class PairDataset(Dataset):
-    """Samples by place. ``pairs`` are rows of the table of pairs, ``stores`` the store of each part."""
+    """Samples by place. ``stores`` is the store of each part."""
 
-    def __init__(
-        self, pairs: Sequence[Mapping[str, Any]], stores: Mapping[str, Path], settings: SampleSettings
-    ) -> None:
+    def __init__(self, pairs: Sequence[Pair], stores: Mapping[str, Path], settings: SampleSettings) -> None:
         """Map the stores. Raises UserError if one is missing or is not a store."""
         self.reader = PairReader(pairs, stores, settings.reading)
         self.settings = settings

@@ -7,15 +7,15 @@ import json
 import logging
 import resource
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
+from dfdc.data.schemas.training import Measurement
 from dfdc.networks.inputs import denormalise
 from dfdc.stages.training.curves import Curves
 from dfdc.stages.training.samples import Batch
@@ -69,16 +69,16 @@ class Records:
             self._log_line(iteration)
             self._line = _Clock(iteration)
 
-    def measured(self, iteration: int, rows: Iterable[Mapping[str, Any]]) -> None:
+    def measured(self, iteration: int, rows: Iterable[Measurement]) -> None:
         """The model was measured after an iteration."""
         rows = list(rows)
         if self._writer is None:
             return
-        words = [f"{row['clips']} clips: log loss {row['log_loss']:.4f}, AUC {row['auc']:.4f}" for row in rows]
+        words = [f"{row.clips} clips: log loss {row.log_loss:.4f}, AUC {row.auc:.4f}" for row in rows]
         logger.info(f"validation after iteration {iteration}: {'; '.join(words)}")
         for row in rows:
-            for value in ("log_loss", "auc"):
-                self._writer.add_scalar(f"validation {value}/{row['clips']}", row[value], iteration)
+            self._writer.add_scalar(f"validation log_loss/{row.clips}", row.log_loss, iteration)
+            self._writer.add_scalar(f"validation auc/{row.clips}", row.auc, iteration)
 
     def samples(self, iteration: int, batch: Batch, mixed: torch.Tensor) -> None:
         """Keep a picture of some pairs of a batch: real, fake, and what the network sees of them."""

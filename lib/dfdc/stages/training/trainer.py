@@ -14,6 +14,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from dfdc.data.schemas.pairs import Pair
+from dfdc.data.schemas.training import Measurement
 from dfdc.networks.efficientnet import build_model, head_parameters, load_backbone
 from dfdc.networks.inputs import normalise
 from dfdc.networks.precision import autocast, set_precision
@@ -22,12 +24,12 @@ from dfdc.seeding import generator
 from dfdc.stages.training.augment.erasing import erase_
 from dfdc.stages.training.augment.mixup import mix
 from dfdc.stages.training.checkpoint import TrainingState, exclusive, load_checkpoint, read_result, save_checkpoint
-from dfdc.stages.training.curves import Curves, as_columns
+from dfdc.stages.training.curves import Curves, as_rows
 from dfdc.stages.training.distributed import Group, run_on_all
 from dfdc.stages.training.loading import batches
 from dfdc.stages.training.samples import Batch, PairDataset, SampleSettings, Schedule
 from dfdc.stages.training.tensorboard import Records
-from dfdc.stages.training.validation import load_validation, measure
+from dfdc.stages.training.validation import load_validation, measure_model
 from dfdc.system.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -61,11 +63,11 @@ class TrainSettings:
 
 @dataclass(frozen=True)
 class TrainData:
-    """Rows of the table of pairs to train on and to be measured on, the store of each part, and the backbone to
-    start from (None: random weights)."""
+    """The pairs to train on and to be measured on, the store of each part, and the backbone to start from (None:
+    random weights)."""
 
-    pairs: Sequence[Mapping[str, Any]]
-    validation: Sequence[Mapping[str, Any]]
+    pairs: Sequence[Pair]
+    validation: Sequence[Pair]
     stores: Mapping[str, Path]
     pretrained: Mapping[str, torch.Tensor] | None
 
@@ -86,11 +88,11 @@ class RunSettings:
 
 @dataclass(frozen=True)
 class Trained:
-    """The state of the trained model, and the columns of the tables of metrics and of validation."""
+    """The state of the trained model, the columns of the table of metrics, and every measurement."""
 
     state: dict[str, torch.Tensor]
     metrics: dict[str, list[Any]]
-    validation: dict[str, list[Any]]
+    validation: list[Measurement]
 
 
 def learning_rate(settings: TrainSettings, iteration: int) -> float:
@@ -123,7 +125,7 @@ def train(data: TrainData, settings: TrainSettings, samples: SampleSettings, run
         "learning_rate": [learning_rate(settings, step) for step in steps],
         "gradient_norm": kept["gradient_norm"].tolist(),
     }
-    return Trained(state, metrics, as_columns(kept["measurements"]))
+    return Trained(state, metrics, as_rows(kept["measurements"]))
 
 
 def _train(data: TrainData, settings: TrainSettings, samples: SampleSettings, run: RunSettings, group: Group) -> None:
@@ -264,12 +266,12 @@ class Validator:
         self.data, self.settings, self.samples, self.run, self.group = data, settings, samples, run, group
         self._clips = None
 
-    def measure(self, iteration: int, state: TrainingState, curves: Curves) -> list[dict[str, float | int | str]]:
+    def measure(self, iteration: int, state: TrainingState, curves: Curves) -> list[Measurement]:
         """Measure the model after an iteration; if it is the best so far, write its weights to the folder."""
         if self._clips is None:
             self._clips = load_validation(self.data.validation, self.data.stores, self.samples, self.run.workers)
         model = state.model if state.average is None else state.average
-        rows = measure(model, self._clips, self.group.device, self.settings.precision)
+        rows = measure_model(model, self._clips, iteration, self.group.device, self.settings.precision)
         if curves.measured(iteration, rows):
             about = {"architecture": self.settings.architecture, "kind": self.settings.kind, "iteration": iteration}
             save_weights(self.run.folder / "best.safetensors", state.result(), about, torch.float32)
@@ -311,14 +313,12 @@ def _check(data: TrainData, settings: TrainSettings, run: RunSettings) -> None:
         )
 
 
-def _check_finite(
-    iteration: int, loss: float, norm: float, pairs: Sequence[Mapping[str, Any]], schedule: Schedule
-) -> None:
+def _check_finite(iteration: int, loss: float, norm: float, pairs: Sequence[Pair], schedule: Schedule) -> None:
     """Refuse numbers that are none, before they are saved."""
     if torch.isfinite(torch.tensor([loss, norm])).all():
         return
     fault = f"norm of the gradient is {norm}" if torch.isfinite(torch.tensor(loss)) else f"loss is {loss}"
-    fakes = ", ".join(f"{pairs[pair]['part']}/{pairs[pair]['fake']}" for pair in schedule.pairs_of(iteration))
+    fakes = ", ".join(f"{pairs[pair].part}/{pairs[pair].fake}" for pair in schedule.pairs_of(iteration))
     raise UserError(
         f"The {fault} at iteration {iteration}, so the weights would be lost. The fakes of this batch: "
         f"{fakes}. Look at their clips, or lower training.learning_rate; the last checkpoint is from before."

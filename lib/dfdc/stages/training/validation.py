@@ -3,13 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 from torch.utils.data import Dataset
 
+from dfdc.data.schemas.pairs import Pair
+from dfdc.data.schemas.training import Measurement
 from dfdc.networks.inputs import CropPolicy, center_transform, normalise
 from dfdc.networks.precision import autocast
 from dfdc.seeding import generator
@@ -38,7 +39,7 @@ class ValidationSet:
 
 
 def load_validation(
-    pairs: Sequence[Mapping[str, Any]], stores: Mapping[str, Path], settings: SampleSettings, workers: int
+    pairs: Sequence[Pair], stores: Mapping[str, Path], settings: SampleSettings, workers: int
 ) -> ValidationSet:
     """Read the clips of some pairs, resized and cropped as in prediction, with and without recompression.
 
@@ -54,20 +55,18 @@ def load_validation(
     return ValidationSet({"plain": clips[: 2 * len(pairs)], "recompressed": clips[2 * len(pairs) :]})
 
 
-def measure(
-    model: nn.Module, validation: ValidationSet, device: torch.device, precision: str
-) -> list[dict[str, float | int | str]]:
-    """Log loss and AUC of a model over single clips, plain and recompressed: rows but for the iteration.
+def measure_model(
+    model: nn.Module, validation: ValidationSet, iteration: int, device: torch.device, precision: str
+) -> list[Measurement]:
+    """Log loss and AUC of a model after an iteration over single clips, plain and recompressed.
 
     A clip's probability of being fake is the mean over its frames. The model is left in the mode that it was in.
     """
     rows = []
     for clips, pictures in validation.clips.items():
-        given = _probabilities(model, pictures, device, precision)
+        scores = _probabilities(model, pictures, device, precision)
         labels = validation.labels
-        rows.append(
-            {"clips": clips, "count": len(labels), "log_loss": log_loss(labels, given), "auc": auc(labels, given)}
-        )
+        rows.append(Measurement(iteration, clips, len(labels), log_loss(labels, scores), auc(labels, scores)))
     return rows
 
 

@@ -7,12 +7,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from dfdc.data.schemas.faces import Video
 from dfdc.stages.faces.detection.resize import Resized
-from dfdc.stages.faces.detection.videos import Detector, Samples, VideoFaces, unreadable
+from dfdc.stages.faces.detection.videos import Detector, SampledFrames, VideoFaces, unreadable
 from dfdc.system.pool import Kind, work_on
 
 MOST_WAITING = 4  # batches of frames, of all shapes together, that wait to be full
@@ -35,7 +35,7 @@ def detect_in_batches(
     are no faces and a row that says why.
     """
     due = 0
-    rows: dict[int, dict[str, Any]] = {}
+    rows: dict[int, Video] = {}
     faces: dict[int, dict[int, np.ndarray]] = defaultdict(dict)
     events = work_on(_Decoder(detector.prepare, every, kept_fps).prepare_work, paths, workers, limit)
     with _Queue(detector, batch_size) as queue, contextlib.closing(events):
@@ -57,7 +57,7 @@ def detect_in_batches(
             while due in rows and not queue.open[due]:
                 of_video = dict(sorted(faces.pop(due, {}).items()))
                 row = rows.pop(due)
-                yield VideoFaces(row, of_video if row["status"] != "unreadable" else {})
+                yield VideoFaces(row, of_video if row.status != "unreadable" else {})
                 due += 1
 
 
@@ -69,11 +69,11 @@ class _Decoder:
     every: int
     kept_fps: float | None
 
-    def prepare_work(self) -> Callable[[Path], Generator[tuple[int, Resized], None, dict[str, Any]]]:
+    def prepare_work(self) -> Callable[[Path], Generator[tuple[int, Resized], None, Video]]:
         return self.work
 
-    def work(self, path: Path) -> Generator[tuple[int, Resized], None, dict[str, Any]]:
-        samples = Samples(path, self.prepare, self.every, self.kept_fps)
+    def work(self, path: Path) -> Generator[tuple[int, Resized], None, Video]:
+        samples = SampledFrames(path, self.prepare, self.every, self.kept_fps)
         yield from samples
         return samples.row
 

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from dfdc.data.schemas.faces import Faces, TestVideo, TrainingVideo
 from dfdc.stages.faces.detection.batches import detect_in_batches
 from dfdc.stages.faces.detection.detectors import build_detector
 from dfdc.stages.faces.detection.settings import DetectionSettings
@@ -35,8 +35,8 @@ def detect_faces(
     workers: int = 1,
     batch_size: int = 8,
     video_timeout: float | None = None,
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Rows of the tables of detections and of videos for a training part.
+) -> tuple[list[Faces], list[TrainingVideo]]:
+    """The faces in the videos of a training part, and what is noted of each video.
 
     ``metadata`` is the part's metadata.json: every video in it gets a row, also one that is missing on disk, that takes
     longer than ``video_timeout`` seconds, or that crashes the process that reads it. Raises UserError if more than the
@@ -46,11 +46,13 @@ def detect_faces(
     found = list(
         _detect_all([folder / name for name in names], settings, None, device, workers, batch_size, video_timeout)
     )
-    for video in found:
-        entry = metadata[video.row["video"]]
-        video.row |= {"label": entry["label"], "original": entry.get("original") or ""}
-    check_readable([video.row for video in found], folder, max_unreadable)
-    return [row for video in found for row in video.detections()], [video.row for video in found]
+    unreadable = {video.row.video: video.row.reason for video in found if video.row.status == "unreadable"}
+    check_readable(unreadable, len(found), folder, max_unreadable)
+    entries = [metadata[name] for name in names]
+    return [video.detections() for video in found], [
+        video.row.labelled(entry["label"], entry.get("original") or "")
+        for video, entry in zip(found, entries, strict=True)
+    ]
 
 
 def detect_test_faces(
@@ -61,13 +63,13 @@ def detect_test_faces(
     workers: int = 1,
     batch_size: int = 8,
     video_timeout: float | None = None,
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Rows of the tables of detections and of test videos for some test videos.
+) -> tuple[list[Faces], list[TestVideo]]:
+    """The faces in some test videos, and what is noted of each video.
 
     Unreadable ones, as in ``detect_faces``, have a row and never stop the others: they will score 0.5.
     """
     found = list(_detect_all(paths, settings, kept_fps, device, workers, batch_size, video_timeout))
-    return [row for video in found for row in video.detections()], [video.row for video in found]
+    return [video.detections() for video in found], [video.row for video in found]
 
 
 def _detect_all(

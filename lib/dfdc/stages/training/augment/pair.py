@@ -15,14 +15,14 @@ from dfdc.stages.training.augment.erasing import ErasingDraw, draw_erasing
 from dfdc.stages.training.augment.settings import AugmentSettings
 from dfdc.stages.training.augment.transform import TransformDraw, apply_transform, draw_transform
 
-Kind = Literal["frame", "sequence"]
+ModelKind = Literal["frame", "sequence"]
 Draw = TypeVar("Draw")
 
 
 def transform_pair(
     real: Sequence[np.ndarray],
     fake: Sequence[np.ndarray],
-    kind: Kind,
+    kind: ModelKind,
     policy: CropPolicy,
     settings: AugmentSettings,
     seed: int,
@@ -43,7 +43,7 @@ def transform_pair(
 
 
 def draw_erasings(
-    kind: Kind,
+    kind: ModelKind,
     frames: int,
     policy: CropPolicy,
     settings: AugmentSettings,
@@ -63,7 +63,7 @@ def draw_erasings(
     )
 
 
-def draw_targets(kind: Kind, frames: int, alpha: float, seed: int, iteration: int, slot: int) -> np.ndarray:
+def draw_targets(kind: ModelKind, frames: int, alpha: float, seed: int, iteration: int, slot: int) -> np.ndarray:
     """The share of the fake in each frame of a sample: F float32 numbers in [0, 1], Beta(alpha, alpha)."""
     drawn = _draw_frames(lambda rng: rng.beta(alpha, alpha), kind, frames, seed, "mixup target", iteration, slot)
     return np.array(drawn, np.float32)
@@ -75,7 +75,7 @@ def _transform(frames: Sequence[np.ndarray], draws: Sequence[TransformDraw], pol
 
 def _draw_frames(
     draw: Callable[[np.random.Generator], Draw],
-    kind: Kind,
+    kind: ModelKind,
     frames: int,
     seed: int,
     topic: str,
