@@ -22,10 +22,10 @@ import cv2
 import numpy as np
 from faces import TAKES
 
-from dfdc.data.png import encode_png
+from dfdc.data.pictures.encoding import encode_png
+from dfdc.data.pictures.store import Store
 from dfdc.data.schemas.alignment import AlignedTrack
-from dfdc.data.schemas.faces import TrainingVideo
-from dfdc.data.store import Store
+from dfdc.data.schemas.videos import TrainingVideo
 from dfdc.demo.encoding import write_video
 from dfdc.demo.fakes import draw_recipe, fake_frames
 from dfdc.demo.motion import Shot

@@ -37,9 +37,10 @@ import torch
 from faces import FPS, FRAMES, Clip, make_pairs
 from PIL import Image
 
-from dfdc.data.png import encode_png
+from dfdc.data.pictures.encoding import encode_png
+from dfdc.data.pictures.store import Store
+from dfdc.data.pictures.writing import write_store
 from dfdc.data.schemas.pairs import Pair
-from dfdc.data.store import Store, write_store
 from dfdc.networks.inputs import MEAN, STD, CropPolicy, normalise
 from dfdc.seeding import generator
 from dfdc.stages.training.augment.autoaugment import OPERATIONS

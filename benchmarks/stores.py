@@ -19,8 +19,9 @@ import cv2
 import numpy as np
 from faces import make_pairs
 
-from dfdc.data.png import encode_png
-from dfdc.data.store import Store, write_store
+from dfdc.data.pictures.encoding import encode_png
+from dfdc.data.pictures.store import Store
+from dfdc.data.pictures.writing import write_store
 
 LENGTH, WANTED, SIDE = 10, 8, 96
 

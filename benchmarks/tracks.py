@@ -20,8 +20,9 @@ import numpy as np
 import pyarrow as pa
 
 from dfdc.data.schemas.alignment import ALIGNED
-from dfdc.data.schemas.faces import DETECTIONS, VIDEOS, Faces, TrainingVideo, detected_faces, face_columns
+from dfdc.data.schemas.detections import DETECTIONS, Faces, detected_faces, face_columns
 from dfdc.data.schemas.tracks import TRACKS, track_columns, tracks_of
+from dfdc.data.schemas.videos import VIDEOS, TrainingVideo
 from dfdc.data.tables import read_rows, read_table, write_table
 from dfdc.stages.faces.alignment import AlignmentSettings, align_tracks
 from dfdc.stages.faces.tracking import TrackerSettings, track_video

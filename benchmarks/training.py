@@ -25,9 +25,9 @@ import numpy as np
 import torch
 from faces import make_pairs
 
-from dfdc.data.png import encode_png
+from dfdc.data.pictures.encoding import encode_png
+from dfdc.data.pictures.writing import write_store
 from dfdc.data.schemas.pairs import Pair
-from dfdc.data.store import write_store
 from dfdc.networks.efficientnet import build_model
 from dfdc.networks.inputs import CropPolicy
 from dfdc.networks.precision import set_precision

@@ -14,7 +14,7 @@ sys.path.insert(0, str(ROOT / "lib"))
 
 from dfdc.config.reading import read_yaml  # noqa: E402
 from dfdc.stages.faces.detection.detectors import DETECTORS  # noqa: E402
-from dfdc.system.jobs.provenance import LIBRARY, code_of, module_name  # noqa: E402
+from dfdc.system.jobs.provenance import LIBRARY, code_of, hashed_lines, module_name  # noqa: E402
 
 SCRIPTS = sorted((ROOT / "workflow" / "scripts").glob("*.py"))
 MODULES = {module_name(path): path for path in sorted(LIBRARY.rglob("*.py"))}
@@ -39,9 +39,11 @@ def table() -> str:
 
 
 def shares() -> dict[str, float]:
-    """For each rule the share of the library's lines that lie in modules whose change makes it run again."""
+    """For each rule the share of the library's lines of code whose change makes it run again.
+
+    Comments, docstrings and messages are no code here, as in the hashes (``provenance.hashed_lines``)."""
     detection = read_yaml(ROOT / "config.yaml")["detection"]
-    lines = {module: len(path.read_text(encoding="utf-8").splitlines()) for module, path in MODULES.items()}
+    lines = {module: hashed_lines(path) for module, path in MODULES.items()}
     found = {}
     for script in SCRIPTS:
         half = DETECTING.get(script.stem)
@@ -61,7 +63,7 @@ def main() -> None:
     elif now != text:
         sys.exit("docs/reruns.md does not say which rules a module concerns: run python workflow/modules.py")
     found = shares()
-    print(f"The code of a rule has {sum(found.values()) / len(found):.1%} of the library's lines on average:")
+    print(f"The code of a rule has {sum(found.values()) / len(found):.1%} of the library's lines of code on average:")
     print(", ".join(f"{rule} {found[rule]:.1%}" for rule in ("score", "submission", "extract_clips", "train")))
 
 

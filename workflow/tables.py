@@ -17,7 +17,7 @@ from snakemake.io import strip_wildcard_constraints
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "lib"))
 
-from dfdc.data.tables import schemas, type_in_words  # noqa: E402
+from dfdc.data.catalog import schemas, type_in_words  # noqa: E402
 
 PAGE = ROOT / "docs" / "tables.md"
 

@@ -9,8 +9,8 @@ import pytest
 
 from dfdc.data.parts import read_metadata
 from dfdc.data.schemas.alignment import ALIGNED
-from dfdc.data.schemas.faces import TEST_VIDEOS, VIDEOS
 from dfdc.data.schemas.pairs import PAIRS
+from dfdc.data.schemas.videos import TEST_VIDEOS, VIDEOS
 from dfdc.data.tables import read_table
 from dfdc.networks.weights.files import read_weights_metadata
 

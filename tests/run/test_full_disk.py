@@ -9,8 +9,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from dfdc.data.pictures.writing import write_store
 from dfdc.data.schemas.scores import SCORES, FrameScore
-from dfdc.data.store import write_store
 from dfdc.data.tables import write_table
 from dfdc.system.errors import UserError
 from dfdc.system.files import atomic_path

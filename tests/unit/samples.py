@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from dfdc.data.png import encode_png
+from dfdc.data.pictures.encoding import encode_png
+from dfdc.data.pictures.writing import write_store
 from dfdc.data.schemas.pairs import Pair
-from dfdc.data.store import write_store
 from dfdc.networks.efficientnet import Classifier, build_model
 from dfdc.networks.inputs import MEAN, STD, CropPolicy
 from dfdc.networks.weights.files import save_weights

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dfdc.data.schemas.alignment import ALIGNED
-from dfdc.data.schemas.faces import TrainingVideo
 from dfdc.data.schemas.tracks import Track
+from dfdc.data.schemas.videos import TrainingVideo
 from dfdc.data.tables import write_table
 from dfdc.stages.faces.alignment import AlignmentSettings, align_tracks
 from dfdc.video.boxes import iou

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from samples import moving, truncated, write_video
 
-from dfdc.data.png import decode_png
+from dfdc.data.pictures.decoding import decode_png
+from dfdc.data.pictures.store import Store
 from dfdc.data.schemas.alignment import AlignedTrack
 from dfdc.data.schemas.clips import CLIPS, Clip
-from dfdc.data.schemas.faces import TrainingVideo
 from dfdc.data.schemas.pairs import PAIRS
-from dfdc.data.store import Store
+from dfdc.data.schemas.videos import TrainingVideo
 from dfdc.data.tables import read_rows, write_table
 from dfdc.stages.clips.cutting import ClipSettings, Cut, choose_window, cut_clips, extract_clips, failed
 from dfdc.stages.clips.differences import difference

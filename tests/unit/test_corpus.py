@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from samples import moving, write_sound, write_video
 
-from dfdc.data.schemas.faces import DETECTIONS, VIDEOS, face_columns
+from dfdc.data.schemas.detections import DETECTIONS, face_columns
+from dfdc.data.schemas.videos import VIDEOS
 from dfdc.data.tables import write_table
 from dfdc.seeding import generator
 from dfdc.stages.faces.detection.detect import detect_faces, detect_test_faces

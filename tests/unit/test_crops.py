@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from samples import moving, truncated, write_video
 
+from dfdc.data.pictures.store import Store
 from dfdc.data.schemas.crops import CROPS
-from dfdc.data.schemas.faces import TestVideo as Video
 from dfdc.data.schemas.tracks import Track
-from dfdc.data.store import Store
+from dfdc.data.schemas.videos import TestVideo as Video
 from dfdc.data.tables import write_table
 from dfdc.stages.prediction.crops import CropSettings, crop_test_faces, crop_video, cut_crops, plan_crops, plan_video
 from dfdc.video.boxes import enlarged

@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from samples import moving, pair_rows, sample_settings, write_clips
 
-from dfdc.data.png import encode_png
-from dfdc.data.store import write_store
+from dfdc.data.pictures.encoding import encode_png
+from dfdc.data.pictures.writing import write_store
 from dfdc.seeding import generator
 from dfdc.stages.training.augment.settings import AugmentSettings
 from dfdc.stages.training.loading import batches

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from samples import moving, overwritten, truncated, write_sound, write_video
 
-from dfdc.data.schemas.faces import DETECTIONS, TEST_VIDEOS, VIDEOS, face_columns
+from dfdc.data.schemas.detections import DETECTIONS, face_columns
+from dfdc.data.schemas.videos import TEST_VIDEOS, VIDEOS
 from dfdc.data.tables import write_table
 from dfdc.stages.faces.detection.detect import detect_faces, detect_test_faces
 from dfdc.stages.faces.detection.detectors import build_detector

@@ -8,7 +8,7 @@ import torch
 from faulty import Faulty
 from samples import moving, truncated, write_video
 
-from dfdc.data.schemas.faces import Video
+from dfdc.data.schemas.videos import Video
 from dfdc.stages.faces.detection.batches import MOST_UNDER_WAY, MOST_WAITING, detect_in_batches
 from dfdc.stages.faces.detection.dsfd.detector import DSFDDetector
 from dfdc.stages.faces.detection.dsfd.network import DSFD

@@ -6,10 +6,10 @@ import pytest
 
 from dfdc.data.labels import Label
 from dfdc.data.schemas.evaluation import EVALUATED
-from dfdc.data.schemas.faces import TestVideo as Video
 from dfdc.data.schemas.scores import SCORES
 from dfdc.data.schemas.tracks import TRACKS
 from dfdc.data.schemas.validation_scores import VALIDATION_SCORES
+from dfdc.data.schemas.videos import TestVideo as Video
 from dfdc.data.tables import write_table
 from dfdc.stages.evaluation.intervals import MEASURES
 from dfdc.stages.evaluation.metrics import log_loss

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from PIL import Image
 from samples import pair_rows, sample_settings, write_clips
 
-from dfdc.data.png import encode_png
+from dfdc.data.catalog import schemas
+from dfdc.data.pictures.encoding import encode_png
+from dfdc.data.pictures.writing import write_store
 from dfdc.data.schemas.pairs import PAIRS
-from dfdc.data.store import write_store
-from dfdc.data.tables import schemas
 from dfdc.figures import data, samples, training
 from dfdc.figures import validation as validation
 from dfdc.figures.pictures import Row, sheet

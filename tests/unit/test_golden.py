@@ -7,9 +7,9 @@ import torch
 from samples import moving
 from test_models import drawn_state
 
-from dfdc.data.schemas.faces import TestVideo as Video
+from dfdc.data.pictures.store import Store
 from dfdc.data.schemas.tracks import Track
-from dfdc.data.store import Store
+from dfdc.data.schemas.videos import TestVideo as Video
 from dfdc.networks.inputs import MEAN, STD
 from dfdc.networks.weights.files import save_weights
 from dfdc.stages.faces.tracking import interpolate

@@ -3,12 +3,13 @@ import pytest
 import torch
 from samples import moving, write_video, write_weights
 
-from dfdc.data.png import encode_png
+from dfdc.data.pictures.encoding import encode_png
+from dfdc.data.pictures.store import Store
+from dfdc.data.pictures.writing import write_store
 from dfdc.data.schemas.crops import Crop
-from dfdc.data.schemas.faces import TestVideo as Video
 from dfdc.data.schemas.scores import SCORES
 from dfdc.data.schemas.tracks import Track
-from dfdc.data.store import Store, write_store
+from dfdc.data.schemas.videos import TestVideo as Video
 from dfdc.data.tables import write_table
 from dfdc.networks.inputs import center_transform, normalise
 from dfdc.networks.weights.files import save_weights

@@ -138,7 +138,7 @@ def test_what_is_imported_is_followed(tmp_path):
 
 DETECT = {
     *("stages.faces.detection.detect", "stages.faces.detection.videos", "stages.faces.detection.batches"),
-    *("stages.faces.detection.detectors", "video.reading", "data.parts", "data.tables", "data.schemas.faces"),
+    *("stages.faces.detection.detectors", "video.reading", "data.parts", "data.tables", "data.schemas.videos"),
 }
 VIDEO = {"video.reading", "video.selective", "video.upright", "video.boxes"}
 NETWORK = {"networks.efficientnet", "networks.inputs", "networks.precision", "networks.weights.load"}
@@ -147,22 +147,35 @@ NEEDED = {
     "detect_faces": DETECT,
     "build_tracks": {"stages.faces.tracking", "data.tables", "data.schemas.tracks", "video.boxes"},
     "align_tracks": {"stages.faces.alignment", "data.schemas.alignment", "data.schemas.tracks"},
-    "extract_clips": {"stages.clips.cutting", "stages.clips.differences", "data.store", "data.png", "seeding", *VIDEO},
+    "extract_clips": {
+        "stages.clips.cutting",
+        "stages.clips.differences",
+        "data.pictures.writing",
+        "data.pictures.encoding",
+        "seeding",
+        *VIDEO,
+    },
     "pair_clips": {"stages.clips.pairs", "data.schemas.pairs"},
     "convert_pretrained": {"networks.weights.pretrained", "networks.weights.tensorflow", "networks.weights.timm"},
     "train": {
         *("stages.training.trainer", "stages.training.samples", "stages.training.loading", "stages.training.curves"),
         *("stages.training.checkpoint", "stages.training.distributed", "stages.training.validation"),
         *(f"stages.training.augment.{name}" for name in ("pair", "autoaugment", "erasing", "transform", "mixup")),
-        *("stages.clips.reading", "stages.evaluation.metrics", "video.recompression", "data.store", "config.canonical"),
+        *(
+            "stages.clips.reading",
+            "stages.evaluation.metrics",
+            "video.recompression",
+            "data.pictures.store",
+            "config.canonical",
+        ),
         *NETWORK,
     },
     "export_pth": {"networks.weights.load", "networks.weights.files", "networks.efficientnet"},
     "export_weights": {"networks.weights.export", "networks.weights.files", "networks.efficientnet"},
     "detect_test_faces": DETECT,
     "track_test_faces": {"stages.faces.tracking", "data.tables"},
-    "crop_test_faces": {"stages.prediction.crops", "data.store", "data.schemas.tracks", *VIDEO},
-    "score": {"stages.prediction.scorer", "data.store", *NETWORK},
+    "crop_test_faces": {"stages.prediction.crops", "data.pictures.writing", "data.schemas.tracks", *VIDEO},
+    "score": {"stages.prediction.scorer", "data.pictures.store", *NETWORK},
     "submission": {"stages.prediction.ensemble", "data.tables"},
     "evaluate": {
         "stages.evaluation.report",
@@ -177,9 +190,14 @@ NEEDED = {
     },
     "draw_training_figures": {"figures.training", "figures.style", "data.tables"},
     "draw_validation_figures": {"figures.validation", "figures.style", "stages.evaluation.intervals"},
-    "draw_score_figures": {"figures.scores", "figures.pictures", "stages.prediction.ensemble", "data.store"},
+    "draw_score_figures": {"figures.scores", "figures.pictures", "stages.prediction.ensemble", "data.pictures.store"},
     "score_validation_clips": {
-        *("stages.evaluation.validation_clips", "stages.prediction.scorer", "stages.clips.reading", "data.store"),
+        *(
+            "stages.evaluation.validation_clips",
+            "stages.prediction.scorer",
+            "stages.clips.reading",
+            "data.pictures.store",
+        ),
         *("video.recompression", *NETWORK),
     },
     "evaluate_validation": {
@@ -218,6 +236,9 @@ CONCERNS = {
     "networks.weights.tensorflow": {"convert_pretrained"},
     "data.schemas.evaluation": {"evaluate", "evaluate_validation", "draw_validation_figures"},
     "demo": {"make_demo_data"},
+    # Whoever makes pictures does not depend on how they are read.
+    "data.pictures.encoding": {"extract_clips", "crop_test_faces"},
+    "data.pictures.decoding": {"train", "score", "score_validation_clips", "draw_sample_figures", "draw_score_figures"},
 }
 
 

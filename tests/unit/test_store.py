@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from PIL import Image
 from samples import moving, write_clips
 
-from dfdc.data.png import decode_png, encode_png
-from dfdc.data.store import Store, write_store
+from dfdc.data.pictures.decoding import decode_png
+from dfdc.data.pictures.encoding import encode_png
+from dfdc.data.pictures.store import Store
+from dfdc.data.pictures.writing import write_store
 from dfdc.system.errors import UserError
 
 

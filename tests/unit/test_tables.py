@@ -10,18 +10,22 @@ import pyarrow.parquet as pq
 import pytest
 from samples import VALUES_OF_TYPES, columns
 
+from dfdc.data.arrays import boxes_of
+from dfdc.data.catalog import schemas, type_in_words
+from dfdc.data.columns import name_of
 from dfdc.data.schemas.alignment import ALIGNED, AlignedTrack
 from dfdc.data.schemas.clips import CLIPS, Clip
 from dfdc.data.schemas.crops import CROPS, Crop
+from dfdc.data.schemas.detections import DETECTIONS
 from dfdc.data.schemas.evaluation import EVALUATED, Evaluated
-from dfdc.data.schemas.faces import DETECTIONS, TEST_VIDEOS, VIDEOS, TrainingVideo
-from dfdc.data.schemas.faces import TestVideo as VideoForTest
 from dfdc.data.schemas.pairs import PAIRS, Pair
 from dfdc.data.schemas.scores import SCORES, FrameScore
 from dfdc.data.schemas.tracks import TRACKS
 from dfdc.data.schemas.training import VALIDATION, Measurement
 from dfdc.data.schemas.validation_scores import VALIDATION_SCORES, ValidationScore
-from dfdc.data.tables import boxes_of, name_of, read_rows, read_table, schemas, type_in_words, write_table
+from dfdc.data.schemas.videos import TEST_VIDEOS, VIDEOS, TrainingVideo
+from dfdc.data.schemas.videos import TestVideo as VideoForTest
+from dfdc.data.tables import read_rows, read_table, write_table
 from dfdc.system.errors import UserError
 
 SCHEMAS = schemas()

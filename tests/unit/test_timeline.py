@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from samples import moving, write_video
 
-from dfdc.data.png import encode_png
+from dfdc.data.pictures.encoding import encode_png
+from dfdc.data.pictures.store import Store
+from dfdc.data.pictures.writing import write_store
 from dfdc.data.schemas.crops import Crop
-from dfdc.data.schemas.faces import TestVideo as Video
 from dfdc.data.schemas.tracks import Track
-from dfdc.data.store import Store, write_store
+from dfdc.data.schemas.videos import TestVideo as Video
 from dfdc.figures.annotation import FAKE, REAL, annotate_video
 from dfdc.figures.timeline import FACE, MOST_TRACKS, plot_timeline, thumbnail
 from dfdc.stages.prediction.ensemble import EnsembleSettings, combine

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dfdc.data.schemas.faces import DETECTIONS, detected_faces
+from dfdc.data.schemas.detections import DETECTIONS, detected_faces
 from dfdc.data.schemas.tracks import TRACKS, Track, track_columns, tracks_of
 from dfdc.data.tables import read_table, write_table
 from dfdc.stages.faces.tracking import TrackerSettings, interpolate, track_boxes, track_video

@@ -5,7 +5,7 @@ import pytest
 import torch
 from samples import lively_model, pair_rows, sample_settings, write_clips
 
-from dfdc.data.store import Store
+from dfdc.data.pictures.store import Store
 from dfdc.networks.inputs import center_transform, normalise
 from dfdc.stages.clips.reading import choose_pairs
 from dfdc.stages.evaluation.metrics import auc, log_loss

@@ -6,8 +6,8 @@ import pytest
 import torch
 from samples import pair_rows, write_clips, write_weights
 
+from dfdc.data.pictures.store import Store
 from dfdc.data.schemas.validation_scores import VALIDATION_SCORES
-from dfdc.data.store import Store
 from dfdc.data.tables import read_table, write_table
 from dfdc.stages.evaluation import validation_clips as validation
 from dfdc.stages.evaluation.validation_clips import ENCODING, conditions, score_validation_clips

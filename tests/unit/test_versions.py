@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from dfdc.data.png import encode_png
+from dfdc.data.pictures.encoding import encode_png
+from dfdc.data.pictures.writing import write_store
 from dfdc.data.schemas.scores import SCORES
-from dfdc.data.store import write_store
 from dfdc.data.tables import write_table
 from dfdc.networks.weights.files import save_weights
 from dfdc.preflight.versions import look_at_versions, other_versions, versions_of

@@ -1,8 +1,8 @@
 """Align the tracks of real videos and their fakes: tracks of a part → aligned tracks."""
 
 from dfdc.data.schemas.alignment import ALIGNED
-from dfdc.data.schemas.faces import VIDEOS, TrainingVideo
 from dfdc.data.schemas.tracks import TRACKS, tracks_of
+from dfdc.data.schemas.videos import VIDEOS, TrainingVideo
 from dfdc.data.tables import read_rows, read_table, write_table
 from dfdc.stages.faces.alignment import AlignmentSettings, align_tracks
 from dfdc.system.jobs.log import rule_log

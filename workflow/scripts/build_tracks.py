@@ -1,7 +1,8 @@
 """Link the faces of a training part to tracks: detections → tracks."""
 
-from dfdc.data.schemas.faces import DETECTIONS, VIDEOS, TrainingVideo, detected_faces
+from dfdc.data.schemas.detections import DETECTIONS, detected_faces
 from dfdc.data.schemas.tracks import TRACKS, track_columns
+from dfdc.data.schemas.videos import VIDEOS, TrainingVideo
 from dfdc.data.tables import read_rows, read_table, write_table
 from dfdc.stages.faces.tracking import TrackerSettings, track_video
 from dfdc.system.jobs.log import rule_log

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from dfdc.data.schemas.crops import CROPS
-from dfdc.data.schemas.faces import TEST_VIDEOS, TestVideo
 from dfdc.data.schemas.tracks import TRACKS, tracks_of
+from dfdc.data.schemas.videos import TEST_VIDEOS, TestVideo
 from dfdc.data.tables import read_rows, read_table, write_table
 from dfdc.stages.prediction.crops import CropSettings, crop_test_faces
 from dfdc.system.jobs.log import rule_log

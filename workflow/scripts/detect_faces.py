@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from dfdc.data.parts import read_metadata
-from dfdc.data.schemas.faces import DETECTIONS, VIDEOS, face_columns
+from dfdc.data.schemas.detections import DETECTIONS, face_columns
+from dfdc.data.schemas.videos import VIDEOS
 from dfdc.data.tables import write_table
 from dfdc.stages.faces.detection.detect import detect_faces
 from dfdc.stages.faces.detection.settings import DetectionSettings

@@ -1,7 +1,8 @@
 """Find the faces in a shard of the test videos: videos → tables of detections and of videos."""
 
 from dfdc.data.parts import shard_videos
-from dfdc.data.schemas.faces import DETECTIONS, TEST_VIDEOS, face_columns
+from dfdc.data.schemas.detections import DETECTIONS, face_columns
+from dfdc.data.schemas.videos import TEST_VIDEOS
 from dfdc.data.tables import write_table
 from dfdc.stages.faces.detection.detect import detect_test_faces
 from dfdc.stages.faces.detection.settings import DetectionSettings

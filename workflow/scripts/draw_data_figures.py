@@ -2,8 +2,9 @@
 
 from dfdc.data.schemas.alignment import ALIGNED
 from dfdc.data.schemas.clips import CLIPS
-from dfdc.data.schemas.faces import DETECTIONS, VIDEOS
+from dfdc.data.schemas.detections import DETECTIONS
 from dfdc.data.schemas.tracks import TRACKS
+from dfdc.data.schemas.videos import VIDEOS
 from dfdc.data.tables import read_table
 from dfdc.figures.data import (
     found_in,

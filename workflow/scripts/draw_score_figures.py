@@ -4,8 +4,8 @@ from pathlib import Path
 
 from dfdc.data.labels import read_labels
 from dfdc.data.schemas.crops import CROPS
-from dfdc.data.schemas.faces import TEST_VIDEOS
 from dfdc.data.schemas.scores import SCORES
+from dfdc.data.schemas.videos import TEST_VIDEOS
 from dfdc.data.tables import read_table
 from dfdc.figures.scores import Scores, plot_mistakes, plot_roc, plot_scores, plot_transform
 from dfdc.stages.prediction.ensemble import ensemble_settings

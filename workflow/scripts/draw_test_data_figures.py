@@ -1,7 +1,8 @@
 """Draw what was found in the test videos: tables of videos, detections and tracks → figures."""
 
-from dfdc.data.schemas.faces import DETECTIONS, TEST_VIDEOS
+from dfdc.data.schemas.detections import DETECTIONS
 from dfdc.data.schemas.tracks import TRACKS
+from dfdc.data.schemas.videos import TEST_VIDEOS
 from dfdc.data.tables import read_table
 from dfdc.figures.data import found_in, plot_faces, plot_heights, plot_tracks, plot_videos, together
 from dfdc.system.jobs.log import rule_log

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from dfdc.data.labels import read_details
 from dfdc.data.schemas.evaluation import EVALUATED
-from dfdc.data.schemas.faces import TEST_VIDEOS, TestVideo
 from dfdc.data.schemas.scores import SCORES
 from dfdc.data.schemas.tracks import TRACKS
+from dfdc.data.schemas.videos import TEST_VIDEOS, TestVideo
 from dfdc.data.tables import read_rows, read_table, write_table
 from dfdc.stages.evaluation.report import evaluate
 from dfdc.stages.prediction.ensemble import ensemble_settings

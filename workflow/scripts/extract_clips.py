@@ -4,7 +4,7 @@ from pathlib import Path
 
 from dfdc.data.schemas.alignment import ALIGNED, AlignedTrack
 from dfdc.data.schemas.clips import CLIPS
-from dfdc.data.schemas.faces import VIDEOS, TrainingVideo
+from dfdc.data.schemas.videos import VIDEOS, TrainingVideo
 from dfdc.data.tables import read_rows, write_table
 from dfdc.stages.clips.cutting import ClipSettings, extract_clips
 from dfdc.system.jobs.log import rule_log

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import torch
 
+from dfdc.data.pictures.store import Store
 from dfdc.data.schemas.crops import CROPS, Crop
 from dfdc.data.schemas.scores import SCORES
-from dfdc.data.store import Store
 from dfdc.data.tables import read_rows, write_table
 from dfdc.networks.precision import set_threads
 from dfdc.stages.prediction.scorer import Scorer, score

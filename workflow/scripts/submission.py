@@ -1,7 +1,7 @@
 """Combine the scores of all models: tables of scores → submission.csv."""
 
-from dfdc.data.schemas.faces import TEST_VIDEOS
 from dfdc.data.schemas.scores import SCORES
+from dfdc.data.schemas.videos import TEST_VIDEOS
 from dfdc.data.tables import read_table
 from dfdc.stages.prediction.ensemble import ensemble_settings, submission_csv, video_scores
 from dfdc.system.files import write_text

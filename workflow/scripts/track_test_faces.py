@@ -1,7 +1,8 @@
 """Link the faces of a shard to tracks with a box for every kept frame: detections → tracks."""
 
-from dfdc.data.schemas.faces import DETECTIONS, TEST_VIDEOS, TestVideo, detected_faces
+from dfdc.data.schemas.detections import DETECTIONS, detected_faces
 from dfdc.data.schemas.tracks import TRACKS, track_columns
+from dfdc.data.schemas.videos import TEST_VIDEOS, TestVideo
 from dfdc.data.tables import read_rows, read_table, write_table
 from dfdc.stages.faces.tracking import TrackerSettings, track_video
 from dfdc.system.jobs.log import rule_log

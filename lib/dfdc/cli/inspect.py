@@ -24,9 +24,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from dfdc.data.png import PNG_SIGNATURE
-from dfdc.data.store import SCHEMA, Store
-from dfdc.data.tables import type_in_words
+from dfdc.data.catalog import type_in_words
+from dfdc.data.pictures.png import PNG_SIGNATURE
+from dfdc.data.pictures.store import Store
+from dfdc.data.pictures.writing import SCHEMA
 from dfdc.system.errors import UserError
 from dfdc.system.files import atomic_path
 

@@ -5,18 +5,16 @@ The description of a column is kept in the file, so that a table explains itself
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
-from importlib import import_module
 from pathlib import Path
-from pkgutil import iter_modules
 from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dfdc.data import schemas as package
+from dfdc.data.columns import name_of
 from dfdc.system.errors import UserError
 from dfdc.system.files import atomic_path
 from dfdc.system.versions import versions
@@ -86,54 +84,3 @@ def rows_of(table: pa.Table, row: type[AnyRow]) -> list[AnyRow]:
     if [field.name for field in fields(row)] != table.column_names:
         raise TypeError(f"{row.__name__} is no row of a table with the columns {table.column_names}")
     return [row(*values) for values in zip(*(column.to_pylist() for column in table.columns), strict=True)]
-
-
-def name_of(schema: pa.Schema) -> str:
-    """The name of the table that has a schema."""
-    return schema.metadata[b"table"].decode()
-
-
-def schemas() -> dict[str, pa.Schema]:
-    """The schemas of all tables, by name."""
-    # Looked up by name, so that whoever reads one table does not depend on the schemas of all.
-    modules = [import_module(f"{package.__name__}.{module.name}") for module in iter_modules(package.__path__)]
-    found = [value for module in modules for value in vars(module).values() if isinstance(value, pa.Schema)]
-    return {name_of(schema): schema for schema in found}
-
-
-def boxes_of(column: pa.ChunkedArray | pa.Array) -> np.ndarray:
-    """A column of boxes as a float32 (or int32) numpy array of N x 4."""
-    chunk = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    return chunk.flatten().to_numpy(zero_copy_only=False).reshape(-1, 4)
-
-
-def encoded(column: pa.ChunkedArray) -> tuple[list[str], np.ndarray]:
-    """The different words of a column, in the order in which they come, and the number of the word in each row."""
-    words = column.combine_chunks().dictionary_encode()
-    return words.dictionary.to_pylist(), words.indices.to_numpy(zero_copy_only=False)
-
-
-def rows_by_key(*keys: np.ndarray) -> list[np.ndarray]:
-    """The rows, in order, of each different combination of keys (whole numbers); what comes first is first."""
-    if not len(keys[0]):
-        return []
-    key = np.zeros(len(keys[0]), np.int64)
-    for values in keys:
-        key = key * (int(values.max()) + 1) + values
-    codes = pa.array(key).dictionary_encode().indices.to_numpy()
-    order = np.argsort(codes, kind="stable")
-    return np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
-
-
-def repeated(values: Sequence[Any], counts: Sequence[int]) -> list[Any]:
-    """Each value as often as it says, one after the other."""
-    return [value for value, count in zip(values, counts, strict=True) for _ in range(count)]
-
-
-def type_in_words(kind: pa.DataType) -> str:
-    """A column's type as numpy would call it: ``int32``, ``4 float32``, ``list of 4 float32``."""
-    if pa.types.is_fixed_size_list(kind):
-        return f"{kind.list_size} {type_in_words(kind.value_type)}"
-    if pa.types.is_list(kind):
-        return f"list of {type_in_words(kind.value_type)}"
-    return kind.to_pandas_dtype().__name__ if pa.types.is_floating(kind) else str(kind)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from dfdc.data.tables import boxes_of
+from dfdc.data.arrays import boxes_of
 from dfdc.figures.style import LABELS, NAMES, bars, drawing, outlines, say_nothing, thousands
 
 REASONS = 8  # so many reasons are told apart

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from dfdc.data.pictures.store import Store
 from dfdc.data.schemas.crops import Crop
-from dfdc.data.store import Store
 from dfdc.data.tables import rows_of
 from dfdc.figures.pictures import Row, write_sheet
 from dfdc.figures.style import BLACK, GREEN, LABELS, NAMES, drawing, say_nothing, series, thousands

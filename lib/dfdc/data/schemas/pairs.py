@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from dfdc.data.schemas.columns import column, table
+from dfdc.data.columns import column, table
 
 PAIRS = table(
     "pairs",

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from dfdc.data.schemas.columns import BOX, column, table
-from dfdc.data.tables import boxes_of, encoded, repeated, rows_by_key
+from dfdc.data.arrays import boxes_of, encoded, repeated, rows_by_key
+from dfdc.data.columns import BOX, column, table
 
 TRACKS = table(
     "tracks",

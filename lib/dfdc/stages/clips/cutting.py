@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from dfdc.data.png import encode_png
+from dfdc.data.pictures.encoding import encode_png
+from dfdc.data.pictures.writing import write_store
 from dfdc.data.schemas.alignment import AlignedTrack
 from dfdc.data.schemas.clips import Clip
-from dfdc.data.schemas.faces import TrainingVideo
-from dfdc.data.store import write_store
+from dfdc.data.schemas.videos import TrainingVideo
 from dfdc.seeding import generator
 from dfdc.stages.clips.differences import SIGNATURE, Comparison, signature
 from dfdc.system.errors import VideoError

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from dfdc.data.pictures.store import Store
 from dfdc.data.schemas.pairs import Pair
-from dfdc.data.store import Store
 from dfdc.seeding import generator
 from dfdc.system.processes import signals_held
 from dfdc.video.recompression import Recompression, RecompressionSettings, recompress

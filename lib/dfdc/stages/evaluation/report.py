@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from dfdc.data.arrays import boxes_of
 from dfdc.data.labels import Label
 from dfdc.data.schemas.evaluation import Evaluated
-from dfdc.data.schemas.faces import TestVideo
-from dfdc.data.tables import boxes_of
+from dfdc.data.schemas.videos import TestVideo
 from dfdc.stages.evaluation.intervals import BINS, LEVEL, MEASURES, REPLICATES, intervals, measure
 from dfdc.stages.evaluation.metrics import LOG_LOSS_CLIP
 from dfdc.stages.prediction.ensemble import EnsembleSettings, combine_each, faces_of

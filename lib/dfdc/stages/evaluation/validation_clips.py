@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from torch.utils.data import Dataset
 
+from dfdc.data.pictures.store import Store
 from dfdc.data.schemas.pairs import Pair
 from dfdc.data.schemas.validation_scores import ValidationScore
-from dfdc.data.store import Store
 from dfdc.stages.clips.reading import load_in_order
 from dfdc.stages.prediction.scorer import Scorer
 from dfdc.system.errors import UserError

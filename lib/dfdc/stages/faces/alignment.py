@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from dfdc.data.schemas.alignment import AlignedTrack
-from dfdc.data.schemas.faces import TrainingVideo
 from dfdc.data.schemas.tracks import Track
+from dfdc.data.schemas.videos import TrainingVideo
 from dfdc.video.boxes import iou
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from dfdc.data.schemas.faces import Faces
+from dfdc.data.schemas.detections import Faces
 from dfdc.data.schemas.tracks import Track
 from dfdc.video.boxes import iou
 

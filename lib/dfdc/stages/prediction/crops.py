@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dfdc.data.png import encode_png
+from dfdc.data.pictures.encoding import encode_png
+from dfdc.data.pictures.writing import write_store
 from dfdc.data.schemas.crops import Crop
-from dfdc.data.schemas.faces import TestVideo
 from dfdc.data.schemas.tracks import Track
-from dfdc.data.store import write_store
+from dfdc.data.schemas.videos import TestVideo
 from dfdc.system.errors import VideoError
 from dfdc.system.pool import map_in_order
 from dfdc.system.progress import progress

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from dfdc.data.pictures.store import Store
 from dfdc.data.schemas.crops import Crop
 from dfdc.data.schemas.scores import FrameScore
-from dfdc.data.store import Store
 from dfdc.networks.efficientnet import build_model
 from dfdc.networks.inputs import CropPolicy, center_transform, normalise
 from dfdc.networks.weights.files import read_weights_metadata

@@ -16,10 +16,10 @@ import numpy as np
 import pyarrow as pa
 import torch
 
+from dfdc.data.pictures.store import Store
 from dfdc.data.schemas.crops import Crop
-from dfdc.data.schemas.faces import TestVideo
 from dfdc.data.schemas.tracks import Track
-from dfdc.data.store import Store
+from dfdc.data.schemas.videos import TestVideo
 from dfdc.networks.weights.export import export_weights
 from dfdc.networks.weights.find import Member
 from dfdc.stages.faces.detection.batches import detect_in_batches

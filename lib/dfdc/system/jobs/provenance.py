@@ -50,10 +50,19 @@ def syntax_hash(path: Path) -> str:
     return _parsed(path)[1]
 
 
+def hashed_lines(path: Path) -> int:
+    """The number of lines that a Python file's hash is about, written in the usual way."""
+    return sum(bool(line.strip()) for line in ast.unparse(_WithoutWords().visit(_tree(path))).splitlines())
+
+
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_bytes(), filename=str(path))
+
+
 @cache
 def _parsed(path: Path) -> tuple[frozenset[Path], str]:
     # Both at once, because parsing takes as long as either.
-    tree = ast.parse(path.read_bytes(), filename=str(path))
+    tree = _tree(path)
     imported = _imports(tree)
     code = repr(_structure(_WithoutWords().visit(tree)))
     return imported, hashlib.blake2b(code.encode(), digest_size=8).hexdigest()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dfdc.data.schemas.faces import Video
+from dfdc.data.schemas.videos import Video
 from dfdc.stages.faces.detection.resize import Resized
 from dfdc.stages.faces.detection.videos import Detector, SampledFrames, VideoFaces, unreadable
 from dfdc.system.pool import Kind, work_on

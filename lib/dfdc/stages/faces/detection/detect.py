@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dfdc.data.schemas.faces import Faces, TestVideo, TrainingVideo
+from dfdc.data.schemas.detections import Faces
+from dfdc.data.schemas.videos import TestVideo, TrainingVideo
 from dfdc.stages.faces.detection.batches import detect_in_batches
 from dfdc.stages.faces.detection.detectors import build_detector
 from dfdc.stages.faces.detection.settings import DetectionSettings

@@ -7,7 +7,8 @@ from typing import Protocol
 
 import numpy as np
 
-from dfdc.data.schemas.faces import Faces, TestVideo, Video
+from dfdc.data.schemas.detections import Faces
+from dfdc.data.schemas.videos import TestVideo, Video
 from dfdc.stages.faces.detection.resize import Resized
 from dfdc.system.errors import VideoError
 from dfdc.video.reading import open_video, read_frames

@@ -4,31 +4,14 @@ A hundred thousand clips as folders of PNG files would be ten million files. A s
 memory, and any picture of any clip can be read without reading the others.
 """
 
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
-from dfdc.data.png import decode_png
+from dfdc.data.pictures.decoding import decode_png
 from dfdc.system.errors import UserError
-from dfdc.system.files import atomic_path
-from dfdc.system.versions import versions
-
-SCHEMA = pa.schema([pa.field("png", pa.binary(), metadata={"description": "an RGB picture as a PNG file"})])
-
-
-def write_store(path: str | Path, clips: Iterable[Sequence[bytes]]) -> None:
-    """Write clips, each a sequence of PNG files, to a store, atomically; clip N becomes record batch N."""
-    schema = SCHEMA.with_metadata({"versions": json.dumps(versions())})
-    with (
-        atomic_path(path) as temporary,
-        pa.OSFile(str(temporary), "wb") as file,
-        pa.ipc.new_file(file, schema) as writer,
-    ):
-        for pictures in clips:
-            writer.write_batch(pa.record_batch([pa.array(pictures, pa.binary())], schema=schema))
 
 
 class StoredClip(Sequence[np.ndarray]):

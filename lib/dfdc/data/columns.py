@@ -15,3 +15,8 @@ def column(name: str, kind: pa.DataType, description: str) -> pa.Field:
 def table(name: str, columns: Sequence[pa.Field]) -> pa.Schema:
     """The schema of the table with a name, which is kept in the files too."""
     return pa.schema(columns, metadata={"table": name})
+
+
+def name_of(schema: pa.Schema) -> str:
+    """The name of the table that has a schema."""
+    return schema.metadata[b"table"].decode()

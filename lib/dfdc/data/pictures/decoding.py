@@ -1,0 +1,36 @@
+"""Reading PNG pictures."""
+
+import numpy as np
+import pyarrow as pa
+from isal import isal_zlib
+
+from dfdc.data.pictures.png import HEADER, LENGTH, PIXELS, PNG_SIGNATURE, RGB, UP
+
+
+def decode_png(data: pa.Buffer | bytes) -> np.ndarray:
+    """The RGB uint8 picture, height x width x 3, in a PNG file that ``encode_png`` made.
+
+    Raises ValueError if it is something else.
+    """
+    data = memoryview(data).cast("B")
+    if (
+        len(data) < PIXELS
+        or data[: len(PNG_SIGNATURE)] != PNG_SIGNATURE
+        or isal_zlib.crc32(data[12:29]) != _number(data, 29)
+    ):
+        raise ValueError("the data are not a PNG picture")
+    width, height, *kind = HEADER.unpack(data[16:29])
+    if tuple(kind) != RGB or data[37:PIXELS] != b"IDAT":
+        raise ValueError("the PNG picture is of another kind than those in stores")
+    try:
+        rows = isal_zlib.decompress(data[PIXELS : PIXELS + _number(data, 33)], bufsize=height * (1 + 3 * width))
+    except isal_zlib.error as error:
+        raise ValueError(f"the PNG picture is damaged ({error})") from error
+    rows = np.frombuffer(rows, np.uint8).reshape(height, 1 + 3 * width)
+    if (rows[:, 0] != UP).any():
+        raise ValueError("the PNG picture is of another kind than those in stores")
+    return np.add.accumulate(rows[:, 1:], axis=0, dtype=np.uint8).reshape(height, width, 3)
+
+
+def _number(data: memoryview, place: int) -> int:
+    return LENGTH.unpack_from(data, place)[0]
