@@ -18,13 +18,16 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pyarrow as pa
+from settings import published
 
 from dfdc.data.schemas.alignment import ALIGNED
 from dfdc.data.schemas.faces import DETECTIONS, VIDEOS
 from dfdc.data.schemas.tracks import TRACKS
 from dfdc.data.tables import read_table, write_table
-from dfdc.stages.faces.alignment import AlignmentSettings, align_tracks
-from dfdc.stages.faces.tracking import TrackerSettings, build_tracks
+from dfdc.stages.faces.alignment import align_tracks
+from dfdc.stages.faces.settings.alignment import AlignmentSettings
+from dfdc.stages.faces.settings.tracking import TrackerSettings
+from dfdc.stages.faces.tracking import build_tracks
 
 FAKES = 5  # of each real video
 SAMPLED = 50  # frames in which faces are looked for
@@ -100,14 +103,14 @@ def run(folder: Path) -> dict[str, float]:
         detections = read_table(folder / "detections.parquet", DETECTIONS)
         frames = {row["video"]: row["frames"] for row in read_table(folder / "videos.parquet", VIDEOS).to_pylist()}
     with timed("build_tracks"):
-        tracks = build_tracks(detections, frames, dict.fromkeys(frames, EVERY), TrackerSettings())
+        tracks = build_tracks(detections, frames, dict.fromkeys(frames, EVERY), published(TrackerSettings))
     with timed("write tracks"):
         write_table(folder / "tracks.parquet", TRACKS, tracks)
     with timed("read tracks"):
         table = read_table(folder / "tracks.parquet", TRACKS)
         videos = read_table(folder / "videos.parquet", VIDEOS)
     with timed("align_tracks"):
-        aligned = align_tracks(table, videos, AlignmentSettings())
+        aligned = align_tracks(table, videos, published(AlignmentSettings))
     with timed("write aligned"):
         write_table(folder / "aligned.parquet", ALIGNED, aligned)
     return timed.seconds

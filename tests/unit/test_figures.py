@@ -20,11 +20,12 @@ from dfdc.figures import validation as validation
 from dfdc.figures.pictures import Row, sheet
 from dfdc.figures.scores import Scores, draw_mistakes, draw_roc, draw_scores, draw_transform, worst
 from dfdc.figures.style import drawing
-from dfdc.stages.prediction.ensemble import EnsembleSettings
+from dfdc.stages.prediction.settings.ensemble import EnsembleSettings
+from published import published
 
 SCHEMAS = schemas()
 
-PLAIN = EnsembleSettings()
+PLAIN = published(EnsembleSettings)
 
 
 def table(name, rows):
@@ -266,7 +267,7 @@ def test_figures_of_scores(tmp_path):
         assert "ensemble: 4 videos" in words_in(path) if labels else "ensemble: 6 videos" in words_in(path)
     draw_transform(path, scored(), PLAIN)
     assert "exponent 0.65" in words_in(path)
-    draw_transform(path, scored(), EnsembleSettings(temperature=0.5))
+    draw_transform(path, scored(), published(EnsembleSettings, temperature=0.5))
     assert "temperature 0.5" in words_in(path)
     draw_roc(path, scored())
     assert "ensemble (0.000)" in words_in(path)

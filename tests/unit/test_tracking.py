@@ -6,8 +6,10 @@ from hypothesis import strategies as st
 
 from dfdc.data.schemas.faces import DETECTIONS
 from dfdc.data.schemas.tracks import TRACKS
-from dfdc.stages.faces.tracking import Track, TrackerSettings, build_tracks, interpolate, track_boxes, tracks_of
+from dfdc.stages.faces.settings.tracking import TrackerSettings
+from dfdc.stages.faces.tracking import Track, build_tracks, interpolate, track_boxes, tracks_of
 from dfdc.video.boxes import iou
+from published import published
 
 BOXES = st.tuples(st.integers(0, 6), st.integers(0, 6), st.integers(1, 6), st.integers(1, 6)).map(
     lambda box: (float(box[0]), float(box[1]), float(box[0] + box[2]), float(box[1] + box[3]))
@@ -121,7 +123,7 @@ def test_what_every_track_is(video, chosen):
 def test_the_published_limits(score, best, length, kept):
     video = [(6 * n, [(BOX, score if n else best)]) for n in range(length)]
     for t_min in (1, 7):
-        tracks = track_boxes(video, TrackerSettings(t_min=t_min))
+        tracks = track_boxes(video, published(TrackerSettings, t_min=t_min))
         whole = [track for track in tracks if len(track.frames) == length]
         assert bool(whole) == (kept and length >= t_min)
 
@@ -130,19 +132,22 @@ def test_the_overlap_may_be_just_enough():
     # 40 of 100 rows shared by two boxes of 70: 40 / 100 = 0.4.
     upper, lower = (0.0, 0.0, 10.0, 70.0), (0.0, 30.0, 10.0, 100.0)
     video = [(0, [(upper, 1.0)]), (6, [(lower, 1.0)])]
-    assert len(track_boxes(video, TrackerSettings(sigma_iou=0.4))) == 1
-    assert len(track_boxes(video, TrackerSettings(sigma_iou=0.41))) == 2
+    assert len(track_boxes(video, published(TrackerSettings, sigma_iou=0.4))) == 1
+    assert len(track_boxes(video, published(TrackerSettings, sigma_iou=0.41))) == 2
 
 
 def test_a_frame_without_a_face_ends_a_track():
     video = [(0, [(BOX, 1.0)]), (6, []), (12, [(BOX, 1.0)])]
-    assert [track.frames for track in track_boxes(video, TrackerSettings())] == [[0], [12]]
+    assert [track.frames for track in track_boxes(video, published(TrackerSettings))] == [
+        [0],
+        [12],
+    ]
 
 
 def test_older_tracks_choose_first():
     a, b = (0.0, 0.0, 10.0, 10.0), (2.0, 0.0, 12.0, 10.0)
     video = [(0, [(a, 1.0), (b, 1.0)]), (6, [(b, 0.95)])]
-    tracks = track_boxes(video, TrackerSettings())
+    tracks = track_boxes(video, published(TrackerSettings))
     assert [track.scores for track in tracks] == [[1.0], [1.0, 0.95]]
     assert tracks[1].boxes == [a, b]
 
@@ -171,7 +176,7 @@ def test_rows_of_all_videos():
         table,
         {"a": 18, "none": 18, "b": 18, "unreadable": 0},
         dict.fromkeys(("a", "b", "none", "unreadable"), 6),
-        TrackerSettings(),
+        published(TrackerSettings),
     )
     assert [(row["video"], row["track"], row["frame"]) for row in rows] == [
         ("a", 0, 0),
@@ -187,7 +192,7 @@ def test_rows_for_prediction_have_a_box_for_every_kept_frame():
     moved = tuple(side + 6 for side in BOX)
     table = detections([("a", 0, BOX, 0.95), ("a", 6, moved, 0.5)])
     videos = {"a": 30, "step 0": 0}
-    rows = build_tracks(table, videos, {"a": 6, "step 0": 0}, TrackerSettings(), {"a": 2, "step 0": 0})
+    rows = build_tracks(table, videos, {"a": 6, "step 0": 0}, published(TrackerSettings), {"a": 2, "step 0": 0})
     assert [row["frame"] for row in rows] == [0, 2, 4, 6]
     assert [row["score"] is None for row in rows] == [False, True, True, False]
     np.testing.assert_allclose(rows[1]["box"], np.array(BOX) + 2)

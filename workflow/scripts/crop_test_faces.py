@@ -7,7 +7,8 @@ from dfdc.data.schemas.faces import TEST_VIDEOS
 from dfdc.data.schemas.tracks import TRACKS
 from dfdc.data.tables import read_table, write_table
 from dfdc.stages.faces.tracking import tracks_of
-from dfdc.stages.prediction.crops import CropSettings, crop_test_faces
+from dfdc.stages.prediction.crops import crop_test_faces
+from dfdc.stages.prediction.settings.crops import CropSettings
 from dfdc.system.jobs.log import rule_log
 from dfdc.system.processes import worker_count
 

@@ -3,7 +3,8 @@
 from dfdc.data.schemas.faces import DETECTIONS, TEST_VIDEOS
 from dfdc.data.schemas.tracks import TRACKS
 from dfdc.data.tables import read_table, write_table
-from dfdc.stages.faces.tracking import TrackerSettings, build_tracks
+from dfdc.stages.faces.settings.tracking import TrackerSettings
+from dfdc.stages.faces.tracking import build_tracks
 from dfdc.system.jobs.log import rule_log
 
 

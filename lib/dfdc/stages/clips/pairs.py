@@ -2,23 +2,13 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from dfdc.seeding import generator
 from dfdc.stages.clips.differences import clip_key
+from dfdc.stages.clips.settings.pairs import ValidationSettings
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class ValidationSettings:
-    """What is kept out of training: all of some ``parts``, and of the source videos of the other parts a ``share``,
-    0 to 1, that is drawn with ``seed``."""
-
-    parts: Sequence[str] = ()
-    share: float = 0.0
-    seed: int = 0
 
 
 def pair_clips(

@@ -13,7 +13,8 @@ from torch.utils.data import DataLoader, Dataset
 from dfdc.data.store import Store
 from dfdc.seeding import generator
 from dfdc.system.processes import signals_held
-from dfdc.video.recompression import Recompression, RecompressionSettings, recompress
+from dfdc.video.recompression import Recompression, recompress
+from dfdc.video.settings import RecompressionSettings
 
 
 @dataclass(frozen=True)

@@ -2,22 +2,14 @@
 
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
 from dfdc.data.tables import boxes_of
+from dfdc.stages.faces.settings.alignment import AlignmentSettings
 from dfdc.stages.faces.tracking import Track
 from dfdc.video.boxes import iou
-
-
-@dataclass(frozen=True)
-class AlignmentSettings:
-    """``min_boxes``: shorter tracks are left out; ``min_iou``: the overlap must be more than this in every frame."""
-
-    min_boxes: int = 5
-    min_iou: float = 0.5
 
 
 def align_tracks(tracks: pa.Table, videos: pa.Table, settings: AlignmentSettings) -> list[dict[str, Any]]:

@@ -10,24 +10,12 @@ import numpy as np
 
 from dfdc.data.png import encode_png
 from dfdc.data.store import write_store
+from dfdc.stages.prediction.settings.crops import CropSettings
 from dfdc.system.errors import VideoError
 from dfdc.system.pool import map_in_order
 from dfdc.system.progress import progress
 from dfdc.video.boxes import Box, enlarged
 from dfdc.video.reading import check_readable, counted_frames, open_video, read_crops
-
-
-@dataclass(frozen=True)
-class CropSettings:
-    """The box is enlarged ``enlarge`` times. Of a track's kept frames every ``frame_every``-th is a face for the
-    frame models, and every ``sequence_every``-th starts a window of ``sequence_length`` for sequence models.
-    ``kinds``: which of frame and sequence are wanted."""
-
-    enlarge: float
-    frame_every: int
-    sequence_every: int
-    sequence_length: int
-    kinds: tuple[str, ...]
 
 
 @dataclass(frozen=True)

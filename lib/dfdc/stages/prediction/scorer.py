@@ -9,7 +9,8 @@ import torch
 
 from dfdc.data.store import Store
 from dfdc.networks.efficientnet import build_model
-from dfdc.networks.inputs import CropPolicy, center_transform, normalise
+from dfdc.networks.inputs import center_transform, normalise
+from dfdc.networks.settings import CropPolicy
 from dfdc.networks.weights.files import read_metadata
 from dfdc.networks.weights.load import load_weights
 from dfdc.system.errors import UserError
