@@ -10,7 +10,7 @@
 # make bench   how fast things are, each against another way of doing the same, in one run
 # make ablation   trainings of the demo without one ingredient each, three seeds
 # make scale   how the data half grows with the data: 119,154 tiny videos, in the folder scale
-# make lint    ruff, snakefmt, Snakemake's linter, the README's table of modules, and docs/tables.md
+# make lint    ruff, snakefmt, Snakemake's linter, the README's table of modules, docs/tables.md and settings.md
 # make clean   remove the demo, the environment and caches
 #
 # Packages are installed into .venv. On a machine without a GPU, PyTorch's wheels for the CPU are much smaller: give
@@ -86,6 +86,7 @@ lint: .venv/installed
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/python workflow/modules.py --check
 	$(BIN)/python workflow/tables.py --check
+	$(BIN)/python workflow/settings.py --check
 	$(ACTIVE) snakemake --lint --profile profiles/demo
 
 # requirements.txt pins every package, and pyproject.toml what builds this one.
