@@ -87,6 +87,7 @@ lint: .venv/installed
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python workflow/modules.py --check
 	$(BIN)/python workflow/tables.py --check
+	$(BIN)/python workflow/settings.py --check
 	$(ACTIVE) snakemake --lint --profile profiles/demo
 
 # requirements.txt pins every package, and pyproject.toml what builds this one.

@@ -15,7 +15,6 @@ sys.path.insert(0, str(HERE / "lib"))
 os.environ.update(PYTHONPATH=os.pathsep.join([str(HERE / "lib"), *filter(None, [os.environ.get("PYTHONPATH")])]))
 
 from dfdc.config.check import check_config, drop_removed_models
-from dfdc.config.reading import read_yaml
 from dfdc.preflight.inputs import check_inputs
 from dfdc.system.errors import UserError
 
@@ -25,7 +24,7 @@ configfile: str(HERE / "config.yaml")
 
 try:
     drop_removed_models(config)
-    check_config(config, read_yaml(HERE / "workflow/schemas/config.schema.yaml"))
+    check_config(config)
     if workflow.is_main_process and "demo" not in config:
         check_inputs(config)
 except UserError as error:

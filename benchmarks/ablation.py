@@ -50,6 +50,7 @@ from typing import Any, NoReturn
 import numpy as np
 import torch
 from safetensors.torch import load_file
+from settings import published
 from snakemake.utils import update_config
 
 from dfdc.config.canonical import digest
@@ -57,20 +58,21 @@ from dfdc.config.reading import read_yaml
 from dfdc.data.schemas.pairs import PAIRS, Pair
 from dfdc.data.tables import read_rows
 from dfdc.networks.efficientnet import build_model
-from dfdc.networks.inputs import CropPolicy
+from dfdc.networks.settings import CropPolicy
 from dfdc.networks.weights.pretrained import load_pretrained
 from dfdc.seeding import generator
 from dfdc.stages.training.augment.pair import draw_targets
 from dfdc.stages.training.augment.settings import AugmentSettings
 from dfdc.stages.training.checkpoint import checkpoints
 from dfdc.stages.training.samples import SampleSettings
-from dfdc.stages.training.trainer import RunSettings, TrainData, TrainSettings, train
+from dfdc.stages.training.settings import TrainSettings
+from dfdc.stages.training.trainer import RunSettings, TrainData, train
 from dfdc.stages.training.validation import ValidationSet, load_validation, measure_model
 from dfdc.system.errors import UserError
 from dfdc.system.files import write_text
 from dfdc.system.jobs.provenance import code_of
 from dfdc.system.pool import map_in_order
-from dfdc.video.recompression import RecompressionSettings
+from dfdc.video.settings import RecompressionSettings
 
 ROOT = Path(__file__).resolve().parents[1]
 MODEL = "large_crop"
@@ -126,7 +128,12 @@ class Trainings:
         self.folder = experiment.folder
         self.train_pairs, self.held_pairs, self.stores = read_pairs(experiment.demo, experiment.validation)
         self.samples = sample_settings(model, training)
-        self.settings = TrainSettings(model["architecture"], model["kind"], **{key: training[key] for key in STEPS})
+        self.settings = published(
+            TrainSettings,
+            architecture=model["architecture"],
+            kind=model["kind"],
+            **{key: training[key] for key in STEPS},
+        )
         self.every = max(experiment.iterations // MEASUREMENTS, 1)
         source = config["pretrained"][model["architecture"]]
         self.pretrained = load_pretrained(source.removeprefix("package:"), model["architecture"])
@@ -204,7 +211,7 @@ def sample_settings(model: Mapping[str, Any], training: Mapping[str, Any]) -> Sa
         frames=tuple(model["frames"]),
         whole_clip=recompression.pop("whole_clip"),
         crop=CropPolicy(**model["crop"]),
-        augment=AugmentSettings(training["flip"], training["autoaugment"], erasing=model["erasing"]),
+        augment=AugmentSettings(training["flip"], training["autoaugment"], model["erasing"]),
         recompression=RecompressionSettings(**recompression),
         mixup_alpha=training["mixup_alpha"],
         seed=0,

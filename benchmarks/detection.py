@@ -35,7 +35,7 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
-import yaml
+from settings import YUNET
 
 from dfdc.demo.encoding import draw_sound, write_video
 from dfdc.demo.people import load_background
@@ -43,7 +43,6 @@ from dfdc.demo.sources import fetch_sources
 from dfdc.seeding import generator
 from dfdc.stages.faces.detection.detect import detect_faces
 from dfdc.stages.faces.detection.detectors import build_detector
-from dfdc.stages.faces.detection.settings import DetectionSettings
 from dfdc.system.pool import map_in_order
 from dfdc.video.reading import open_video, read_frames
 
@@ -81,12 +80,6 @@ def make_part(folder: Path, videos: int, frames: int, side: int) -> None:
         write_video(path, pictures, FPS, draw_sound(frames / FPS, rng), crf=26)
 
 
-def demo_settings() -> DetectionSettings:
-    settings = yaml.safe_load((ROOT / "config.yaml").read_text())["detection"]["train"]
-    settings |= yaml.safe_load((ROOT / "profiles/demo/settings.yaml").read_text())["detection"]["train"]
-    return DetectionSettings(**settings)
-
-
 Found = list[tuple[str, int, list[float], float]]
 
 
@@ -98,7 +91,7 @@ def all_frames(path: Path, threads: int) -> list[np.ndarray]:
 
 
 def video_in_memory(folder: Path, threads: int) -> Found:
-    settings, found = demo_settings(), []
+    settings, found = YUNET, []
     detector = build_detector(settings, "cpu", 1)
     for path in sorted(folder.iterdir()):
         frames = all_frames(path, threads)
@@ -120,7 +113,7 @@ def default_threads(folder: Path, _: int) -> Found:
 
 def ours(folder: Path, workers: int) -> Found:
     metadata = {path.name: {"label": "REAL"} for path in folder.iterdir()}
-    found, _ = detect_faces(folder, metadata, demo_settings(), 0.0, workers=workers)
+    found, _ = detect_faces(folder, metadata, YUNET, 0.0, workers=workers)
     return [
         (faces.video, frame, box, score)
         for faces in found

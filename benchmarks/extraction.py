@@ -21,6 +21,7 @@ from tempfile import TemporaryDirectory
 import cv2
 import numpy as np
 from faces import TAKES
+from settings import published
 
 from dfdc.data.pictures.encoding import encode_png
 from dfdc.data.pictures.store import Store
@@ -32,13 +33,14 @@ from dfdc.demo.motion import Shot
 from dfdc.demo.people import load_footage, transform
 from dfdc.demo.sources import fetch_sources
 from dfdc.seeding import generator
-from dfdc.stages.clips.cutting import ClipSettings, choose_window, extract_clips
+from dfdc.stages.clips.cutting import choose_window, extract_clips
+from dfdc.stages.clips.settings.cutting import ClipSettings
 from dfdc.video.reading import open_video, read_frames
 
 WIDTH, HEIGHT, FRAMES, FPS, CRF = 1920, 1080, 300, 29.97, 23
 EVERY, FAKES = 6, 5
 FACE = 250  # height of a face in pixels
-SETTINGS = ClipSettings()
+SETTINGS = published(ClipSettings)
 
 
 def make_family(folder: Path, number: int) -> list[AlignedTrack]:

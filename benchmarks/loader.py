@@ -36,31 +36,26 @@ import numpy as np
 import torch
 from faces import FPS, FRAMES, Clip, make_pairs
 from PIL import Image
+from settings import published
 
 from dfdc.data.pictures.encoding import encode_png
 from dfdc.data.pictures.store import Store
 from dfdc.data.pictures.writing import write_store
 from dfdc.data.schemas.pairs import Pair
-from dfdc.networks.inputs import MEAN, STD, CropPolicy, normalise
+from dfdc.networks.inputs import MEAN, STD, normalise
+from dfdc.networks.settings import CropPolicy
 from dfdc.seeding import generator
 from dfdc.stages.training.augment.autoaugment import OPERATIONS
 from dfdc.stages.training.augment.pair import transform_pair
 from dfdc.stages.training.augment.settings import AugmentSettings
 from dfdc.stages.training.augment.transform import TransformDraw, draw_transform
 from dfdc.stages.training.samples import PairDataset, Place, SampleSettings
-from dfdc.video.recompression import (
-    BACKENDS,
-    Recompression,
-    RecompressionSettings,
-    draw_recompression,
-    frame_index,
-    kept_frames,
-    scaled_size,
-)
+from dfdc.video.recompression import BACKENDS, Recompression, draw_recompression, frame_index, kept_frames, scaled_size
+from dfdc.video.settings import RecompressionSettings
 
 TAKEN = (9, 13, 17, 21, 25, 29, 33, 37)
-POLICY = CropPolicy(192, pad=True, height=224, width=192)
-AUGMENT = AugmentSettings()
+POLICY = published(CropPolicy)
+AUGMENT = published(AugmentSettings)
 SEED = 30
 FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
 
@@ -210,7 +205,7 @@ def main() -> None:
     options = parser.parse_args()
     cv2.setNumThreads(1)  # as in a worker of a loader
     torch.set_num_threads(1)
-    recompression = RecompressionSettings(backend=options.backend)
+    recompression = published(RecompressionSettings, backend=options.backend)
 
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary)

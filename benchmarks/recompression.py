@@ -23,22 +23,23 @@ import cv2
 import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 from faces import FRAMES, Clip, make_pairs
+from settings import published
 
 from dfdc.seeding import generator
 from dfdc.video.recompression import (
     BACKENDS,
     Recompression,
-    RecompressionSettings,
     draw_recompression,
     encode_pyav,
     frame_index,
     kept_frames,
     scaled_size,
 )
+from dfdc.video.settings import RecompressionSettings
 
 TAKEN = {"frame models": (9, 13, 17, 21, 25, 29, 33, 37), "sequence model": (19, 21, 23, 25, 27, 29, 31)}
 MORE = (0, 4, 8)
-SETTINGS = RecompressionSettings(probability=1.0)
+SETTINGS = published(RecompressionSettings, probability=1.0)
 
 
 def core_seconds() -> float:

@@ -101,7 +101,9 @@ def snakemake(work: Path, data: Path, *arguments: str) -> tuple[str, float, floa
     """Run it in a folder of its own; what it printed, the seconds, and the peak memory of the process in MB."""
     work.mkdir(parents=True)
     own = work / "own.yaml"
-    own.write_text(yaml.safe_dump({"data": {"root": str(data.resolve())}}))
+    demo = yaml.safe_load((ROOT / "profiles" / "demo" / "settings.yaml").read_text())
+    changed = {section: demo[section] for section in ("detection", "tracking")}
+    own.write_text(yaml.safe_dump({"data": {"root": str(data.resolve())}, **changed}))
     files = [str(ROOT / "benchmarks" / "scale.yaml"), str(own.resolve())]
     command = [sys.executable, "-m", "snakemake", "--directory", str(work), *arguments, "--configfile", *files]
     start = time.monotonic()

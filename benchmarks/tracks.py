@@ -18,14 +18,17 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pyarrow as pa
+from settings import published
 
 from dfdc.data.schemas.alignment import ALIGNED
 from dfdc.data.schemas.detections import DETECTIONS, Faces, detected_faces, face_columns
 from dfdc.data.schemas.tracks import TRACKS, track_columns, tracks_of
 from dfdc.data.schemas.videos import VIDEOS, TrainingVideo
 from dfdc.data.tables import read_rows, read_table, write_table
-from dfdc.stages.faces.alignment import AlignmentSettings, align_tracks
-from dfdc.stages.faces.tracking import TrackerSettings, track_video
+from dfdc.stages.faces.alignment import align_tracks
+from dfdc.stages.faces.settings.alignment import AlignmentSettings
+from dfdc.stages.faces.settings.tracking import TrackerSettings
+from dfdc.stages.faces.tracking import track_video
 
 FAKES = 5  # of each real video
 SAMPLED = 50  # frames in which faces are looked for
@@ -101,7 +104,7 @@ def run(folder: Path) -> dict[str, float]:
         tracks = [
             track
             for video, faces in zip(videos, of_videos, strict=True)
-            for track in track_video(faces, video.frames, EVERY, TrackerSettings())
+            for track in track_video(faces, video.frames, EVERY, published(TrackerSettings))
         ]
     with timed("write tracks"):
         write_table(folder / "tracks.parquet", TRACKS, track_columns(tracks))
@@ -109,7 +112,7 @@ def run(folder: Path) -> dict[str, float]:
         tracks = tracks_of(read_table(folder / "tracks.parquet", TRACKS))
         videos = read_rows(folder / "videos.parquet", VIDEOS, TrainingVideo)
     with timed("align_tracks"):
-        aligned = align_tracks(tracks, videos, AlignmentSettings())
+        aligned = align_tracks(tracks, videos, published(AlignmentSettings))
     with timed("write aligned"):
         write_table(folder / "aligned.parquet", ALIGNED, aligned)
     return timed.seconds

@@ -24,19 +24,21 @@ from pathlib import Path
 import numpy as np
 import torch
 from faces import make_pairs
+from settings import published
 
 from dfdc.data.pictures.encoding import encode_png
 from dfdc.data.pictures.writing import write_store
 from dfdc.data.schemas.pairs import Pair
 from dfdc.networks.efficientnet import build_model
-from dfdc.networks.inputs import CropPolicy
 from dfdc.networks.precision import set_precision
+from dfdc.networks.settings import CropPolicy
 from dfdc.stages.training.augment.settings import AugmentSettings
 from dfdc.stages.training.checkpoint import TrainingState
 from dfdc.stages.training.distributed import Group
 from dfdc.stages.training.samples import Batch, SampleSettings
-from dfdc.stages.training.trainer import RunSettings, TrainData, Trainer, TrainSettings, train
-from dfdc.video.recompression import RecompressionSettings
+from dfdc.stages.training.settings import TrainSettings
+from dfdc.stages.training.trainer import RunSettings, TrainData, Trainer, train
+from dfdc.video.settings import RecompressionSettings
 
 FRAMES = {"frame": (9, 13, 17, 21, 25, 29, 33, 37), "sequence": (19, 21, 23, 25, 27, 29, 31)}
 SIZE = (224, 192)
@@ -55,7 +57,14 @@ CPU_VARIANTS = (Variant("fp32", "fp32"),)
 
 def settings_of(architecture: str, kind: str, pairs: int, iterations: int = 1000) -> TrainSettings:
     """The published ones, but for a warm-up."""
-    return TrainSettings(architecture, kind, iterations, pairs, 0, 0.005, 0.9, 1e-4)
+    return published(
+        TrainSettings,
+        architecture=architecture,
+        kind=kind,
+        iterations=iterations,
+        batch_pairs=pairs,
+        warmup_iterations=0,
+    )
 
 
 def random_batch(kind: str, pairs: int) -> Batch:
@@ -118,9 +127,9 @@ def compare(settings: TrainSettings, device: torch.device, steps: int, rounds: i
 
 def train_on_clips(settings: TrainSettings, device: torch.device, workers: int, iterations: int) -> None:
     """Train on clips of real faces, and print what the training itself says of its speed."""
-    crop = CropPolicy(192, pad=True, height=SIZE[0], width=SIZE[1])
+    crop, augment = published(CropPolicy), published(AugmentSettings)
     samples = SampleSettings(
-        settings.kind, FRAMES[settings.kind], False, crop, AugmentSettings(), RecompressionSettings(), 0.5, 30
+        settings.kind, FRAMES[settings.kind], False, crop, augment, published(RecompressionSettings), 0.5, 30
     )
     with tempfile.TemporaryDirectory() as folder:
         store, count = Path(folder, "part.arrow"), 2 * settings.batch_pairs

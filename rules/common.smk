@@ -4,7 +4,7 @@ from functools import cache
 
 from dfdc.config.canonical import canonical
 from dfdc.data import parts
-from dfdc.stages.faces.detection.detectors import DETECTORS
+from dfdc.stages.faces.detection.settings import DETECTORS
 from dfdc.system.jobs.attempts import unfinished_at_start
 from dfdc.system.jobs.provenance import code_of
 from dfdc.system.jobs.runs import RUN, begin_run

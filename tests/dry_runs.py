@@ -15,7 +15,7 @@ from importlib import import_module
 from pathlib import Path
 
 # What Snakemake imports only when it needs it, as every plan does.
-LATER = ("jsonschema", "requests", "smart_open", "snakemake.report", "snakemake_executor_plugin_slurm", "yte")
+LATER = ("requests", "smart_open", "snakemake.report", "snakemake_executor_plugin_slurm", "yte")
 
 _started: list[subprocess.Popen] = []
 

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "lib"))
 
 from dfdc.config.reading import read_yaml  # noqa: E402
-from dfdc.stages.faces.detection.detectors import DETECTORS  # noqa: E402
+from dfdc.stages.faces.detection.settings import DETECTORS  # noqa: E402
 from dfdc.system.jobs.provenance import LIBRARY, code_of, hashed_lines, module_name  # noqa: E402
 
 SCRIPTS = sorted((ROOT / "workflow" / "scripts").glob("*.py"))

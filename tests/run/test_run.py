@@ -12,7 +12,9 @@ from dfdc.data.schemas.pairs import PAIRS
 from dfdc.data.schemas.scores import SCORES
 from dfdc.data.schemas.validation_scores import VALIDATION_SCORES
 from dfdc.data.tables import read_table
-from dfdc.stages.prediction.ensemble import EnsembleSettings, video_scores
+from dfdc.stages.prediction.ensemble import video_scores
+from dfdc.stages.prediction.settings.ensemble import EnsembleSettings
+from published import published
 
 
 def contents(project, *patterns):
@@ -38,7 +40,7 @@ def test_the_submission_is_valid(finished_run):
 def test_the_evaluation(finished_run):
     evaluation = json.loads((finished_run.demo / "results/evaluation.json").read_text())
     numbers = {"log_loss_clip", "calibration_bins", "intervals"}
-    assert set(evaluation) == {"ensemble", "models", "pairs", "groups", "videos", "calibration", *numbers}
+    assert set(evaluation) == {"ensemble", "models", "pairs", "groups", "videos", "calibration", "versions", *numbers}
     assert set(evaluation["models"]) == {"large_crop", "re", "seq"}
     assert set(evaluation["pairs"]) == {"large_crop + re", "large_crop + seq", "re + seq"}
     assert set(evaluation["groups"]["method"]) == {"swap", "self-blend"}
@@ -85,7 +87,7 @@ def test_a_fitted_calibration_is_used(finished_run, tmp_path):
     tables = [read_table(path, SCORES) for path in sorted(folder.glob("test/scores/*/*"))]
     with (project.demo / "submission.csv").open(newline="") as file:
         submitted = {row["filename"]: float(row["label"]) for row in csv.DictReader(file)}
-    expected = video_scores(submitted, tables, EnsembleSettings(temperature=temperature))
+    expected = video_scores(submitted, tables, published(EnsembleSettings, temperature=temperature))
     assert submitted == pytest.approx(expected, abs=1e-8)
     assert project.plan("submission.csv", settings=settings) == []
 

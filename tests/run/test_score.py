@@ -13,7 +13,9 @@ from dfdc.data.schemas.scores import SCORES
 from dfdc.data.tables import read_table
 from dfdc.networks.weights.files import export_pth
 from dfdc.networks.weights.load import load_weights
-from dfdc.stages.prediction.ensemble import EnsembleSettings, video_scores
+from dfdc.stages.prediction.ensemble import video_scores
+from dfdc.stages.prediction.settings.ensemble import EnsembleSettings
+from published import published
 
 
 @pytest.fixture
@@ -34,13 +36,13 @@ def score(finished_run, tmp_path):
 
 
 @pytest.fixture
-def published(finished_run):
+def submitted(finished_run):
     """The workflow's submission."""
     with (finished_run.demo / "submission.csv").open(newline="") as file:
         return {row["filename"]: float(row["label"]) for row in csv.DictReader(file)}
 
 
-def test_the_scores_are_those_of_the_workflow(finished_run, published, score, tmp_path, capsys):
+def test_the_scores_are_those_of_the_workflow(finished_run, submitted, score, tmp_path, capsys):
     videos = tmp_path / "videos"
     shutil.copytree(finished_run.demo / "data/test_videos", videos)
     (videos / "empty.mp4").touch()
@@ -50,8 +52,8 @@ def test_the_scores_are_those_of_the_workflow(finished_run, published, score, tm
     status, rows = score([videos], [finished_run.demo], *outputs)
 
     assert status == 1
-    assert list(rows) == sorted([*published, "empty.mp4", "words.mp4"])
-    assert {name: float(rows[name]["probability"]) for name in published} == pytest.approx(published, abs=1e-6)
+    assert list(rows) == sorted([*submitted, "empty.mp4", "words.mp4"])
+    assert {name: float(rows[name]["probability"]) for name in submitted} == pytest.approx(submitted, abs=1e-6)
     for name in ("empty.mp4", "words.mp4"):
         assert (rows[name]["probability"], rows[name]["status"]) == ("0.50000000", "unreadable")
     assert rows["empty.mp4"]["reason"] == "the file is empty"
@@ -104,7 +106,7 @@ def expected(run, video, *models):
         for name in models
         for path in sorted((run.demo / f"results/test/scores/{name}").iterdir())
     ]
-    probability = video_scores([video.name], tables, EnsembleSettings())[video.name]
+    probability = video_scores([video.name], tables, published(EnsembleSettings))[video.name]
     assert probability != 0.5
     return pytest.approx(probability, abs=1e-6)
 

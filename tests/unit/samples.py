@@ -15,11 +15,13 @@ from dfdc.data.pictures.encoding import encode_png
 from dfdc.data.pictures.writing import write_store
 from dfdc.data.schemas.pairs import Pair
 from dfdc.networks.efficientnet import Classifier, build_model
-from dfdc.networks.inputs import MEAN, STD, CropPolicy
+from dfdc.networks.inputs import MEAN, STD
+from dfdc.networks.settings import CropPolicy
 from dfdc.networks.weights.files import save_weights
 from dfdc.stages.training.augment.settings import AugmentSettings
 from dfdc.stages.training.samples import SampleSettings
-from dfdc.video.recompression import RecompressionSettings
+from dfdc.video.settings import RecompressionSettings
+from published import published
 
 
 def moving(count: int, height: int = 96, width: int = 128, seed: int = 0) -> list[np.ndarray]:
@@ -116,9 +118,9 @@ def sample_settings(kind: str = "frame", frames: tuple[int, ...] = (1, 3), **cha
         "kind": kind,
         "frames": frames,
         "whole_clip": True,
-        "crop": CropPolicy(32, height=32, width=32),
-        "augment": AugmentSettings(erasing=0.5),
-        "recompression": RecompressionSettings(probability=0.5, preset="ultrafast"),
+        "crop": CropPolicy(32, False, 32, 32),
+        "augment": published(AugmentSettings, erasing=0.5),
+        "recompression": published(RecompressionSettings, probability=0.5, preset="ultrafast"),
         "mixup_alpha": 0.5,
         "seed": 3,
     }

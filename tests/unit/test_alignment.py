@@ -9,8 +9,10 @@ from dfdc.data.schemas.alignment import ALIGNED
 from dfdc.data.schemas.tracks import Track
 from dfdc.data.schemas.videos import TrainingVideo
 from dfdc.data.tables import write_table
-from dfdc.stages.faces.alignment import AlignmentSettings, align_tracks
+from dfdc.stages.faces.alignment import align_tracks
+from dfdc.stages.faces.settings.alignment import AlignmentSettings
 from dfdc.video.boxes import iou
+from published import published
 
 BOX = np.array([100.0, 100.0, 200.0, 220.0])
 
@@ -36,7 +38,7 @@ def tracks(*rows):
 
 
 def align(tracks, videos, **settings):
-    return align_tracks(tracks, videos, AlignmentSettings(**settings))
+    return align_tracks(tracks, videos, published(AlignmentSettings, **settings))
 
 
 def aligned(rows):

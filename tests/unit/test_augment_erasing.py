@@ -8,8 +8,9 @@ from dfdc.seeding import generator
 from dfdc.stages.training.augment.erasing import ErasingDraw, draw_erasing, erase_
 from dfdc.stages.training.augment.mixup import mix
 from dfdc.stages.training.augment.settings import AugmentSettings
+from published import published
 
-ALWAYS = AugmentSettings(erasing=1.0)
+ALWAYS = published(AugmentSettings, erasing=1.0)
 
 
 @given(seed=st.integers(0, 10**6), height=st.integers(20, 300), width=st.integers(20, 300))
@@ -30,9 +31,9 @@ def test_rectangles_keep_to_their_bounds(seed, height, width):
 
 
 def test_draws_follow_the_published_distribution():
-    published = AugmentSettings(erasing=0.2)
+    settings = published(AugmentSettings, erasing=0.2)
     assert np.mean(
-        [draw_erasing(generator(1, i), published, 224, 192) is not None for i in range(4000)]
+        [draw_erasing(generator(1, i), settings, 224, 192) is not None for i in range(4000)]
     ) == pytest.approx(0.2, abs=0.025)
     drawn = [draw_erasing(generator(2, i), ALWAYS, 224, 192) for i in range(3000)]
     assert all(drawn)
@@ -43,7 +44,7 @@ def test_draws_follow_the_published_distribution():
     logs = np.log([draw.height / draw.width for draw in drawn])
     assert logs.mean() == pytest.approx(0, abs=0.1)
     assert np.abs(logs).max() == pytest.approx(np.log(1 / 0.3), abs=0.1)
-    assert not any(draw_erasing(generator(3, i), AugmentSettings(), 224, 192) for i in range(50))
+    assert not any(draw_erasing(generator(3, i), published(AugmentSettings), 224, 192) for i in range(50))
 
 
 def test_only_the_rectangle_becomes_normal_noise():

@@ -3,12 +3,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dfdc.networks.inputs import CropPolicy
+from dfdc.networks.settings import CropPolicy
 from dfdc.stages.training.augment.pair import draw_erasings, draw_targets, transform_pair
 from dfdc.stages.training.augment.settings import AugmentSettings
+from published import published
 
 POLICY = CropPolicy(64, True, 72, 60)
-SETTINGS = AugmentSettings(erasing=0.5)
+SETTINGS = published(AugmentSettings, erasing=0.5)
 
 
 def still(frames: int, seed: int = 0) -> list[np.ndarray]:
@@ -39,7 +40,7 @@ def test_a_sequence_is_transformed_as_one_and_frames_each_for_itself():
 
 
 def test_frames_stay_in_their_order():
-    plain = AugmentSettings(flip=0, autoaugment=0)
+    plain = published(AugmentSettings, flip=0, autoaugment=0)
     real = [np.full((72, 60, 3), 10 * i, np.uint8) for i in range(7)]
     fake = [frame + 5 for frame in real]
     for kind in ("frame", "sequence"):

@@ -6,15 +6,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dfdc.networks.inputs import CropPolicy, center_transform
+from dfdc.networks.inputs import center_transform
+from dfdc.networks.settings import CropPolicy
 from dfdc.seeding import generator
 from dfdc.stages.training.augment.settings import AugmentSettings
 from dfdc.stages.training.augment.transform import TransformDraw, apply_transform, draw_transform
 from dfdc.system.errors import UserError
+from published import published
 
-LARGE = CropPolicy(smaller_side=192, pad=True)
-CLOSE = CropPolicy(smaller_side=224)
-PLAIN = AugmentSettings(autoaugment=0.0)
+LARGE = published(CropPolicy)
+CLOSE = published(CropPolicy, smaller_side=224, pad=False)
+PLAIN = published(AugmentSettings, autoaugment=0.0)
 
 
 def coordinates(height: int, width: int) -> np.ndarray:
@@ -38,7 +40,7 @@ def test_any_image_gets_the_policy_s_size(height, width, seed, policy):
     image = texture(height, width)
     before = image.copy()
     for result in (
-        apply_transform(image, draw_transform(generator(seed, "t"), AugmentSettings()), policy),
+        apply_transform(image, draw_transform(generator(seed, "t"), published(AugmentSettings)), policy),
         center_transform(image, policy, flip=bool(seed % 2)),
     ):
         assert result.shape == (policy.height, policy.width, 3)
@@ -63,7 +65,7 @@ def test_the_crop_reaches_every_place_equally_often():
     policy = CropPolicy(32, False, 32, 29)
     places = Counter()
     for i in range(4000):
-        draw = draw_transform(generator(2, i), AugmentSettings(flip=0.0, autoaugment=0.0))
+        draw = draw_transform(generator(2, i), published(AugmentSettings, flip=0.0, autoaugment=0.0))
         places[tuple(apply_transform(image, draw, policy)[0, 0, :2].tolist())] += 1
     assert set(places) == {(row, column) for row in range(5) for column in range(4)}
     assert min(places.values()) > 130
@@ -104,7 +106,7 @@ def test_flips_are_mirror_images(policy):
 @settings(deadline=None, max_examples=30)
 def test_the_same_draw_moves_twins_alike(seed):
     """Two images that differ in one patch still differ in one patch only, whatever the geometry."""
-    draw = draw_transform(generator(seed, "twins"), AugmentSettings(autoaugment=0.0))
+    draw = draw_transform(generator(seed, "twins"), published(AugmentSettings, autoaugment=0.0))
     real = texture(260, 240)
     fake = real.copy()
     fake[100:140, 90:130] = 255 - fake[100:140, 90:130]
@@ -118,7 +120,7 @@ def test_the_same_draw_moves_twins_alike(seed):
 
 
 def test_draws_follow_their_probabilities():
-    drawn = [draw_transform(generator(4, i), AugmentSettings()) for i in range(3000)]
+    drawn = [draw_transform(generator(4, i), published(AugmentSettings)) for i in range(3000)]
     assert np.mean([draw.flip for draw in drawn]) == pytest.approx(0.5, abs=0.04)
     some = np.mean([bool(draw.operations) for draw in drawn])
     assert 0.35 < some < 0.5  # a chosen sub-policy may still do nothing
@@ -128,7 +130,7 @@ def test_draws_follow_their_probabilities():
 
 
 def test_a_crop_that_cannot_fit_is_a_user_error():
-    with pytest.raises(UserError, match="does not fit"):
-        CropPolicy(smaller_side=192)
+    with pytest.raises(UserError, match="must be at least 224"):
+        published(CropPolicy, pad=False)
     with pytest.raises(UserError, match="at least 1 pixel"):
-        CropPolicy(smaller_side=0, pad=True)
+        published(CropPolicy, smaller_side=0)

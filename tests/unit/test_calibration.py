@@ -5,10 +5,12 @@ import pytest
 
 from dfdc.stages.evaluation.calibration import LIMITS, calibrate, fit, with_value
 from dfdc.stages.evaluation.metrics import log_loss
-from dfdc.stages.prediction.ensemble import EnsembleSettings, combine_each, confident, ensemble_settings
+from dfdc.stages.prediction.ensemble import combine_each, confident, ensemble_settings
+from dfdc.stages.prediction.settings.ensemble import EnsembleSettings
 from dfdc.system.errors import UserError
+from published import published
 
-WIDE = EnsembleSettings(clip=(1e-6, 1 - 1e-6))
+WIDE = published(EnsembleSettings, clip=(1e-6, 1 - 1e-6))
 
 
 def made_up(kind, value, clips=20000):
@@ -40,21 +42,21 @@ def test_as_good_as_any_number_of_a_fine_grid(kind, seed):
     given = np.clip(rng.normal(0.4 + 0.2 * labels[numbers], 0.2), 0, 1)
 
     def loss(value):
-        return log_loss(labels, combine_each(given, numbers, 12, with_value(EnsembleSettings(), kind, value)))
+        return log_loss(labels, combine_each(given, numbers, 12, with_value(published(EnsembleSettings), kind, value)))
 
     best = min(map(loss, np.geomspace(*LIMITS[kind], 200)))
-    assert loss(fit(kind, given, numbers, labels, EnsembleSettings())) <= best + 1e-4
+    assert loss(fit(kind, given, numbers, labels, published(EnsembleSettings))) <= best + 1e-4
 
 
 def test_clips_that_are_told_apart_ask_for_all_confidence():
-    found = calibrate(np.array([0.4, 0.6]), np.arange(2), np.array([0, 1]), ["a", "b"], EnsembleSettings())
+    found = calibrate(np.array([0.4, 0.6]), np.arange(2), np.array([0, 1]), ["a", "b"], published(EnsembleSettings))
     assert found["exponent"]["exponent"] == pytest.approx(LIMITS["exponent"][0], rel=1e-3)
     assert found["exponent"]["at_limit"]
     assert found["clip"] == [0.01, 0.99]
 
 
 def test_without_clips_and_with_one_source():
-    nothing = calibrate(np.zeros(0), np.zeros(0, int), np.zeros(0, int), [], EnsembleSettings())
+    nothing = calibrate(np.zeros(0), np.zeros(0, int), np.zeros(0, int), [], published(EnsembleSettings))
     assert nothing["clips"] == 0
     assert nothing["published"] == {"exponent": 0.65, "log_loss": None}
     assert nothing["temperature"] == {
@@ -63,7 +65,7 @@ def test_without_clips_and_with_one_source():
         "log_loss_left_out": None,
         "at_limit": False,
     }
-    one = calibrate(np.array([0.4, 0.6]), np.arange(2), np.array([0, 1]), ["a", "a"], EnsembleSettings())
+    one = calibrate(np.array([0.4, 0.6]), np.arange(2), np.array([0, 1]), ["a", "a"], published(EnsembleSettings))
     assert one["exponent"]["log_loss_left_out"] is None
 
 

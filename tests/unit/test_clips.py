@@ -17,12 +17,15 @@ from dfdc.data.schemas.clips import CLIPS, Clip
 from dfdc.data.schemas.pairs import PAIRS
 from dfdc.data.schemas.videos import TrainingVideo
 from dfdc.data.tables import read_rows, write_table
-from dfdc.stages.clips.cutting import ClipSettings, Cut, choose_window, cut_clips, extract_clips, failed
+from dfdc.stages.clips.cutting import Cut, choose_window, cut_clips, extract_clips, failed
 from dfdc.stages.clips.differences import difference
-from dfdc.stages.clips.pairs import ValidationSettings, pair_clips
+from dfdc.stages.clips.pairs import pair_clips
+from dfdc.stages.clips.settings.cutting import ClipSettings
+from dfdc.stages.clips.settings.pairs import ValidationSettings
 from dfdc.system.errors import UserError
 from dfdc.video.boxes import enlarged
 from dfdc.video.reading import open_video, read_frames
+from published import published
 
 BOX = [30.0, 20.0, 70.0, 60.0]
 SIDES = st.floats(-3000, 6000, width=32)
@@ -75,7 +78,8 @@ def test_an_enlarged_box_by_hand():
 @pytest.mark.parametrize(("entries", "starts"), [(7, 0), (8, 1), (12, 5), (50, 43)])
 def test_the_window_starts_anywhere_it_fits(entries, starts):
     chosen = [
-        choose_window(track(fake=f"{n}.mp4", entries=entries, first=2), ClipSettings(), 6, 640, 360) for n in range(400)
+        choose_window(track(fake=f"{n}.mp4", entries=entries, first=2), published(ClipSettings), 6, 640, 360)
+        for n in range(400)
     ]
     if starts == 0:
         assert set(chosen) == {None}
@@ -93,13 +97,13 @@ def test_both_tracks_give_the_box_as_often():
     taken = []
     for n in range(600):
         one = track(real=f"{n}.mp4", entries=8, fake_boxes=[[300.0, 100.0, 400.0, 200.0]] * 8)
-        taken.append(choose_window(one, ClipSettings(), 6, 640, 360)[1][0] > 200)
+        taken.append(choose_window(one, published(ClipSettings), 6, 640, 360)[1][0] > 200)
     assert sum(taken) == pytest.approx(300, abs=50)
 
 
 def test_the_window_depends_on_seed_videos_and_tracks():
     def window(seed=0, **changes):
-        return choose_window(track(entries=200, **changes), ClipSettings(seed=seed), 6, 640, 360)
+        return choose_window(track(entries=200, **changes), published(ClipSettings, seed=seed), 6, 640, 360)
 
     assert window() == window()
     others = [window(1), window(real="x"), window(fake="x"), window(real_track=1), window(fake_track=1)]
@@ -120,7 +124,7 @@ def folder(tmp_path_factory):
     return folder
 
 
-SETTINGS = ClipSettings(frames=50, seed=5)
+SETTINGS = published(ClipSettings, frames=50, seed=5)
 NAMES = ("r", "f", "short", "none", "x", "damaged", "missing", "sound")
 SIZES = {f"{name}.mp4": TrainingVideo(f"{name}.mp4", width=128, height=96) for name in NAMES}
 
@@ -225,7 +229,7 @@ def test_twins_are_told_apart_by_their_tracks(folder, tmp_path):
     rows = extract_clips(folder, aligned, SIZES, tmp_path / "s.arrow", SETTINGS, 6, 1.0)
     assert len({(row.first_frame, row.box) for row in rows}) == 1
     assert [(row.label, row.difference is None) for row in rows] == [("REAL", True)] * 2 + [("FAKE", False)] * 2
-    pairs = pair_clips(rows, 0, ValidationSettings())
+    pairs = pair_clips(rows, 0, published(ValidationSettings))
     assert [(pair.real_clip, pair.fake_clip) for pair in pairs] == [(0, 2), (1, 3)]
 
 
@@ -325,7 +329,7 @@ def test_pairs(folder, tmp_path):
     write_table(tmp_path / "clips.parquet", CLIPS, rows)
     clips = read_rows(tmp_path / "clips.parquet", CLIPS, Clip)
     elsewhere = [replace(clip, part="dfdc_train_part_4", sha256="0") for clip in clips]
-    pairs = pair_clips([*clips, *elsewhere], 0, ValidationSettings(parts=["dfdc_train_part_4"]))
+    pairs = pair_clips([*clips, *elsewhere], 0, published(ValidationSettings, parts=["dfdc_train_part_4"]))
     write_table(tmp_path / "pairs.parquet", PAIRS, pairs)
     assert [(pair.part[-1], pair.real, pair.fake) for pair in pairs] == [
         (part, real, fake)
@@ -352,7 +356,7 @@ def test_pairs_that_differ_too_little_are_left_out(folder, tmp_path, caplog):
 
     def fakes(min_difference):
         caplog.clear()
-        return [pair.fake for pair in pair_clips(clips, min_difference, ValidationSettings(share=0.5))]
+        return [pair.fake for pair in pair_clips(clips, min_difference, published(ValidationSettings, share=0.5))]
 
     every = ["f.mp4", "short.mp4", "damaged.mp4", "sound.mp4"]
     of_all = "4 pairs, of which 1 show the same frames in both clips (only the sound is faked)"
@@ -385,7 +389,7 @@ def test_clips_of_another_place_make_no_pair():
     fake = Clip(label="FAKE", clip=1, video="f", difference=3.0, **common)
 
     def pairs(*clips):
-        return pair_clips(clips, 0, ValidationSettings())
+        return pair_clips(clips, 0, published(ValidationSettings))
 
     assert len(pairs(real, fake)) == 1
     changes = ({"first_frame": 12}, {"box": [1, 2, 3, 5]}, {"part": "q"}, {"frames": 0}, {"real": "x"})

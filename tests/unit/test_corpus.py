@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -18,10 +19,10 @@ from dfdc.data.tables import write_table
 from dfdc.seeding import generator
 from dfdc.stages.faces.detection.detect import detect_faces, detect_test_faces
 from dfdc.stages.faces.detection.detectors import build_detector
-from dfdc.stages.faces.detection.settings import DetectionSettings
 from dfdc.stages.faces.detection.videos import detect_video
+from published import YUNET
 
-SETTINGS = DetectionSettings("yunet", None, "longer_side", 160, 0.6, 4)
+SETTINGS = replace(YUNET, size=160, every=4)
 CODECS = {
     "h264.mkv": ("libx264", {"preset": "ultrafast", "g": "5", "bf": "2"}),
     "h264.ts": ("libx264", {"preset": "ultrafast", "g": "5"}),

@@ -9,7 +9,8 @@ from dfdc.data.schemas.crops import CROPS
 from dfdc.data.schemas.tracks import Track
 from dfdc.data.schemas.videos import TestVideo as Video
 from dfdc.data.tables import write_table
-from dfdc.stages.prediction.crops import CropSettings, crop_test_faces, crop_video, cut_crops, plan_crops, plan_video
+from dfdc.stages.prediction.crops import crop_test_faces, crop_video, cut_crops, plan_crops, plan_video
+from dfdc.stages.prediction.settings.crops import CropSettings
 from dfdc.video.boxes import enlarged
 from dfdc.video.reading import open_video, read_frames
 

@@ -12,11 +12,13 @@ from dfdc.stages.training.augment.settings import AugmentSettings
 from dfdc.stages.training.loading import batches
 from dfdc.stages.training.samples import PairDataset, Place, Schedule
 from dfdc.system.errors import UserError
-from dfdc.video.recompression import RecompressionSettings, draw_recompression
+from dfdc.video.recompression import draw_recompression
+from dfdc.video.settings import RecompressionSettings
+from published import published
 
 PLAIN = {
-    "augment": AugmentSettings(flip=0, autoaugment=0, erasing=0),
-    "recompression": RecompressionSettings(probability=0),
+    "augment": published(AugmentSettings, flip=0, autoaugment=0, erasing=0),
+    "recompression": published(RecompressionSettings, probability=0),
 }
 
 
@@ -63,8 +65,14 @@ def test_of_a_short_pair_the_last_common_frame_is_repeated(plain_stores):
 @pytest.mark.parametrize("frames", [(1, 5), (5, 1)])
 @pytest.mark.parametrize("whole_clip", [True, False])
 def test_recompressed_frames_are_of_the_same_moment(plain_stores, whole_clip, frames):
-    always = RecompressionSettings(
-        probability=1, fps_probability=0, scale_probability=0, crf=(1, 2), tunes=("film",), preset="ultrafast"
+    always = published(
+        RecompressionSettings,
+        probability=1,
+        fps_probability=0,
+        scale_probability=0,
+        crf=(1, 2),
+        tunes=("film",),
+        preset="ultrafast",
     )
     chosen = sample_settings(frames=frames, whole_clip=whole_clip, **(PLAIN | {"recompression": always}))
     sample = PairDataset(pair_rows(2, 8), plain_stores, chosen)[Place(1, 0, 0)]
@@ -77,7 +85,7 @@ def test_recompressed_frames_are_of_the_same_moment(plain_stores, whole_clip, fr
 
 
 def test_half_of_the_pairs_are_recompressed_and_both_clips_alike(plain_stores):
-    always = RecompressionSettings(crf=(40, 50), fps_probability=0, preset="ultrafast")
+    always = published(RecompressionSettings, crf=(40, 50), fps_probability=0, preset="ultrafast")
     chosen = sample_settings(frames=(2,), **(PLAIN | {"recompression": always}))
     dataset = PairDataset(pair_rows(2, 8), plain_stores, chosen)
     changed = []

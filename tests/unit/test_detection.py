@@ -1,3 +1,4 @@
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 
@@ -11,14 +12,12 @@ from dfdc.data.schemas.videos import TEST_VIDEOS, VIDEOS
 from dfdc.data.tables import write_table
 from dfdc.stages.faces.detection.detect import detect_faces, detect_test_faces
 from dfdc.stages.faces.detection.detectors import build_detector
-from dfdc.stages.faces.detection.settings import DetectionSettings
 from dfdc.stages.faces.detection.videos import detect_video
 from dfdc.system.errors import UserError
 from dfdc.system.pool import LACK_OF_MEMORY
 from dfdc.video.boxes import iou
 from dfdc.video.reading import check_readable
-
-SETTINGS = DetectionSettings("yunet", None, "longer_side", 960, 0.6, 6)
+from published import YUNET
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +27,7 @@ def astronaut(astronaut):
 
 @pytest.fixture(scope="module")
 def detector():
-    return build_detector(SETTINGS, "cpu", 8)
+    return build_detector(YUNET, "cpu", 8)
 
 
 def walk(picture, count, height=None, width=None):
@@ -88,7 +87,7 @@ STATUS = {
 
 
 def test_every_video_has_a_row_and_a_reason(part, tmp_path, detector):
-    detections, videos = detect_faces(part, metadata_of(part), SETTINGS, 0.5)
+    detections, videos = detect_faces(part, metadata_of(part), YUNET, 0.5)
     write_table(tmp_path / "d", DETECTIONS, face_columns(detections))
     write_table(tmp_path / "v", VIDEOS, videos)
     assert {row.video: row.status for row in videos} == STATUS
@@ -118,9 +117,7 @@ def test_every_video_has_a_row_and_a_reason(part, tmp_path, detector):
 
 def test_two_processes_make_no_difference(part):
     chosen = {name: entry for name, entry in metadata_of(part).items() if name < "noface"}
-    (faces, videos), (same, same_videos) = (
-        detect_faces(part, chosen, SETTINGS, 0.6, workers=count) for count in (1, 2)
-    )
+    (faces, videos), (same, same_videos) = (detect_faces(part, chosen, YUNET, 0.6, workers=count) for count in (1, 2))
     assert [(one.video, as_lists(one)) for one in faces] == [(one.video, as_lists(one)) for one in same]
     assert videos == same_videos
 
@@ -128,7 +125,7 @@ def test_two_processes_make_no_difference(part):
 @pytest.mark.parametrize("workers", [1, 2])
 def test_wrong_weights_are_told_whatever_the_number_of_processes(part, tmp_path, workers):
     (tmp_path / "w.onnx").write_bytes(b"no network")
-    settings = DetectionSettings("yunet", str(tmp_path / "w.onnx"), "longer_side", 960, 0.6, 6)
+    settings = replace(YUNET, weights=str(tmp_path / "w.onnx"))
     with pytest.raises(UserError, match=r"w\.onnx cannot be used as YuNet weights"):
         detect_faces(part, metadata_of(part), settings, 1.0, workers=workers)
 
@@ -161,14 +158,14 @@ def test_a_rate_that_keeps_nothing(tmp_path, detector):
 
 def test_unreadable_test_videos_stop_nothing(part, tmp_path):
     paths = [part / name for name in ("good.mp4", "empty.mp4", "missing.mp4", "text.mp4")]
-    detections, videos = detect_test_faces(paths, SETTINGS, 15)
+    detections, videos = detect_test_faces(paths, YUNET, 15)
     write_table(tmp_path / "v", TEST_VIDEOS, videos)
     assert [(row.status, row.step) for row in videos] == [("ok", 2)] + [("unreadable", 0)] * 3
     assert [(faces.video, faces.frames.tolist()) for faces in detections] == [
         ("good.mp4", [0, 12]),
         *((path.name, []) for path in paths[1:]),
     ]
-    assert detect_test_faces([], SETTINGS, 15) == ([], [])
+    assert detect_test_faces([], YUNET, 15) == ([], [])
 
 
 def test_too_many_unreadable_videos(part):
@@ -180,7 +177,7 @@ def test_too_many_unreadable_videos(part):
     for words in ("3 of 10 videos", str(part), "data.max_unreadable (29%)", "0.mp4: it is gone"):
         assert words in str(error.value)
     with pytest.raises(UserError, match=r"6 of 14 videos"):
-        detect_faces(part, metadata_of(part), SETTINGS, 0.05)
+        detect_faces(part, metadata_of(part), YUNET, 0.05)
 
 
 def test_unreadable_for_lack_of_memory(part):

@@ -16,6 +16,7 @@ from dfdc.stages.faces.detection.resize import Resize, resize_to_area
 from dfdc.stages.faces.detection.videos import detect_video
 from dfdc.stages.faces.detection.yunet import YuNetDetector
 from dfdc.system.errors import UserError
+from published import YUNET
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,7 @@ def videos(tmp_path_factory, astronaut):
 
 @pytest.fixture(scope="module")
 def yunet():
-    return YuNetDetector(longer_side=160)
+    return YuNetDetector(None, 160, YUNET.threshold)
 
 
 @pytest.fixture(scope="module")

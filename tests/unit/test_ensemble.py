@@ -8,17 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dfdc.data.schemas.scores import SCORES
-from dfdc.stages.prediction.ensemble import (
-    EnsembleSettings,
-    combine,
-    confident,
-    ensemble_settings,
-    submission_csv,
-    video_scores,
-)
+from dfdc.stages.prediction.ensemble import combine, confident, ensemble_settings, submission_csv, video_scores
+from dfdc.stages.prediction.settings.ensemble import EnsembleSettings
 from dfdc.system.errors import UserError
+from published import published
 
-PUBLISHED = EnsembleSettings()
+PUBLISHED = published(EnsembleSettings)
 PROBABILITIES = st.lists(st.floats(0, 1), min_size=1, max_size=20)
 
 
@@ -38,10 +33,10 @@ def test_the_published_curve():
 
 def test_a_temperature_divides_the_log_odds():
     # Odds of 3 to 1 become 9 to 1 with half the temperature; of 1 they stay.
-    sharper = EnsembleSettings(temperature=0.5)
+    sharper = published(EnsembleSettings, temperature=0.5)
     np.testing.assert_allclose(confident([0.75, 0.5, 0.25, 1.0, 0.0], sharper), [0.9, 0.5, 0.1, 0.99, 0.01])
     given = np.array([0.3, 0.7])
-    np.testing.assert_allclose(confident(given, EnsembleSettings(temperature=1.0)), given)
+    np.testing.assert_allclose(confident(given, published(EnsembleSettings, temperature=1.0)), given)
     # Faces weigh as much as they do without.
     assert combine([0.75, 0.4], sharper) == pytest.approx((0.9 * 0.2501 + 4 / 13 * 0.1001) / 0.3502)
 
@@ -52,7 +47,7 @@ def test_a_score_by_hand():
     assert combine(np.array([0.75, 0.4]), PUBLISHED) == pytest.approx(expected, abs=1e-6)
     assert combine(np.array([0.5, 0.5]), PUBLISHED) == 0.5
     assert combine(np.array([]), PUBLISHED) == 0.5
-    assert combine([], EnsembleSettings(unknown=0.4)) == 0.4
+    assert combine([], published(EnsembleSettings, unknown=0.4)) == 0.4
 
 
 @given(PROBABILITIES)

@@ -15,9 +15,11 @@ from dfdc.stages.evaluation.intervals import MEASURES
 from dfdc.stages.evaluation.metrics import log_loss
 from dfdc.stages.evaluation.report import between, evaluate, report
 from dfdc.stages.evaluation.validation_report import evaluate_validation
-from dfdc.stages.prediction.ensemble import EnsembleSettings, video_scores
+from dfdc.stages.prediction.ensemble import video_scores
+from dfdc.stages.prediction.settings.ensemble import EnsembleSettings
+from published import published
 
-PUBLISHED = EnsembleSettings()
+PUBLISHED = published(EnsembleSettings)
 
 
 def scores(*rows):

@@ -21,11 +21,12 @@ from dfdc.figures import validation as validation
 from dfdc.figures.pictures import Row, sheet
 from dfdc.figures.scores import Scores, plot_mistakes, plot_roc, plot_scores, plot_transform, worst
 from dfdc.figures.style import drawing
-from dfdc.stages.prediction.ensemble import EnsembleSettings
+from dfdc.stages.prediction.settings.ensemble import EnsembleSettings
+from published import published
 
 SCHEMAS = schemas()
 
-PLAIN = EnsembleSettings()
+PLAIN = published(EnsembleSettings)
 
 
 def table(name, rows):
@@ -265,7 +266,7 @@ def test_figures_of_scores(tmp_path):
         assert "ensemble: 4 videos" in words_in(path) if labels else "ensemble: 6 videos" in words_in(path)
     plot_transform(path, scored(), PLAIN)
     assert "exponent 0.65" in words_in(path)
-    plot_transform(path, scored(), EnsembleSettings(temperature=0.5))
+    plot_transform(path, scored(), published(EnsembleSettings, temperature=0.5))
     assert "temperature 0.5" in words_in(path)
     plot_roc(path, scored())
     assert "ensemble (0.000)" in words_in(path)

@@ -13,16 +13,19 @@ from dfdc.data.schemas.videos import TestVideo as Video
 from dfdc.networks.inputs import MEAN, STD
 from dfdc.networks.weights.files import save_weights
 from dfdc.stages.faces.tracking import interpolate
-from dfdc.stages.prediction.crops import CropSettings, crop_test_faces
-from dfdc.stages.prediction.ensemble import EnsembleSettings, combine, confident
+from dfdc.stages.prediction.crops import crop_test_faces
+from dfdc.stages.prediction.ensemble import combine, confident
 from dfdc.stages.prediction.scorer import Scorer, score
+from dfdc.stages.prediction.settings.crops import CropSettings
+from dfdc.stages.prediction.settings.ensemble import EnsembleSettings
+from published import published
 
 
 def test_the_curve_that_makes_predictions_confident():
     given = [0.0, 0.1, 0.3, 0.45, 0.5, 0.55, 0.7, 0.9, 1.0]
     # 0.5 ± |p - 0.5| ** 0.65, then between 0.01 and 0.99
     expected = [0.01, 0.01, 0.148707, 0.357331, 0.5, 0.642669, 0.851293, 0.99, 0.99]
-    np.testing.assert_allclose(confident(np.array(given), EnsembleSettings()), expected, atol=1e-6)
+    np.testing.assert_allclose(confident(np.array(given), published(EnsembleSettings)), expected, atol=1e-6)
 
 
 @pytest.fixture
@@ -63,7 +66,7 @@ def test_the_score_of_a_video(video, tmp_path):
 
     assert [len(found) for found in probabilities] == [13, 14]  # 25 kept frames: 13 faces, 2 windows of 7
     assert [np.mean(found) for found in probabilities] == pytest.approx(GOLDEN_MEANS, abs=2e-5)
-    assert combine(np.concatenate(probabilities), EnsembleSettings()) == pytest.approx(GOLDEN_SCORE, abs=2e-4)
+    assert combine(np.concatenate(probabilities), published(EnsembleSettings)) == pytest.approx(GOLDEN_SCORE, abs=2e-4)
 
 
 GOLDEN_MEANS = [0.478299, 0.50709]

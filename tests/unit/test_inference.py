@@ -13,8 +13,9 @@ from dfdc.data.schemas.videos import TestVideo as Video
 from dfdc.data.tables import write_table
 from dfdc.networks.inputs import center_transform, normalise
 from dfdc.networks.weights.files import save_weights
-from dfdc.stages.prediction.crops import CropSettings, crop_test_faces
+from dfdc.stages.prediction.crops import crop_test_faces
 from dfdc.stages.prediction.scorer import BATCH, Scorer, score
+from dfdc.stages.prediction.settings.crops import CropSettings
 from dfdc.system.errors import UserError
 
 CPU = torch.device("cpu")

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dfdc.data.schemas.pairs import Pair
-from dfdc.stages.clips.pairs import ValidationSettings, split_pairs
+from dfdc.stages.clips.pairs import split_pairs
+from dfdc.stages.clips.settings.pairs import ValidationSettings
 
 # Parts, source videos of each, and how many pairs each of these has.
 DATA = st.dictionaries(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dfdc.stages.faces.detection.detectors import DETECTORS
+from dfdc.stages.faces.detection.settings import DETECTORS
 from dfdc.system.jobs.provenance import LIBRARY, NOT_HASHED, code_of, imports, syntax_hash
 
 ROOT = Path(__file__).parents[2]
@@ -231,8 +231,15 @@ CONCERNS = {
     "stages.faces.detection.dsfd": set(),
     "stages.faces.detection.yunet": set(),
     "stages.faces.tracking": {"build_tracks", "track_test_faces"},
+    "stages.faces.settings.tracking": {"build_tracks", "track_test_faces"},
+    "stages.faces.settings.alignment": {"align_tracks"},
     "stages.clips.cutting": {"extract_clips"},
+    "stages.clips.settings.cutting": {"extract_clips"},
     "stages.clips.pairs": {"pair_clips"},
+    "stages.clips.settings.pairs": {"pair_clips"},
+    "stages.prediction.settings.crops": {"crop_test_faces"},
+    "stages.evaluation.settings": set(),
+    "stages.training.settings": {"train"},
     "networks.weights.tensorflow": {"convert_pretrained"},
     "data.schemas.evaluation": {"evaluate", "evaluate_validation", "draw_validation_figures"},
     "demo": {"make_demo_data"},
@@ -269,6 +276,18 @@ def test_words_for_people_are_no_code(tmp_path, text, other, same):
         path.write_text(f"def f(x):\n    g(x)\n    {line}\n")
     first, second = map(syntax_hash, paths)
     assert (first == second) is same
+
+
+def test_what_settings_refuse_is_no_code(hashed):
+    text = "class A:\n    x: int\n"
+    method = "    def {}(self):\n        yield 'x', 'must be less'\n"
+    assert hashed(text + method.format("contradictions")) == hashed(text)
+    assert hashed(text + method.format("others")) != hashed(text)
+
+
+def test_no_script_reaches_the_settings_of_all_stages():
+    for script in SCRIPTS:
+        assert not {"dfdc.config.settings", "dfdc.config.check", "dfdc.config.words"} & set(code_of(script)), script
 
 
 def test_what_really_is_imported_is_in_the_hashes():

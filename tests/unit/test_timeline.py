@@ -16,10 +16,12 @@ from dfdc.data.schemas.tracks import Track
 from dfdc.data.schemas.videos import TestVideo as Video
 from dfdc.figures.annotation import FAKE, REAL, annotate_video
 from dfdc.figures.timeline import FACE, MOST_TRACKS, plot_timeline, thumbnail
-from dfdc.stages.prediction.ensemble import EnsembleSettings, combine
+from dfdc.stages.prediction.ensemble import combine
+from dfdc.stages.prediction.settings.ensemble import EnsembleSettings
 from dfdc.stages.prediction.videos import TrackScores, VideoScore
+from published import published
 
-SETTINGS = EnsembleSettings()
+SETTINGS = published(EnsembleSettings)
 
 
 def track(number, first, count, probability, box=(20, 10, 60, 50)):

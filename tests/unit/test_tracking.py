@@ -7,8 +7,10 @@ from hypothesis import strategies as st
 from dfdc.data.schemas.detections import DETECTIONS, detected_faces
 from dfdc.data.schemas.tracks import TRACKS, Track, track_columns, tracks_of
 from dfdc.data.tables import read_table, write_table
-from dfdc.stages.faces.tracking import TrackerSettings, interpolate, track_boxes, track_video
+from dfdc.stages.faces.settings.tracking import TrackerSettings
+from dfdc.stages.faces.tracking import interpolate, track_boxes, track_video
 from dfdc.video.boxes import iou
+from published import published
 
 BOXES = st.tuples(st.integers(0, 6), st.integers(0, 6), st.integers(1, 6), st.integers(1, 6)).map(
     lambda box: (float(box[0]), float(box[1]), float(box[0] + box[2]), float(box[1] + box[3]))
@@ -122,7 +124,7 @@ def test_what_every_track_is(video, chosen):
 def test_the_published_limits(score, best, length, kept):
     video = [(6 * n, [(BOX, score if n else best)]) for n in range(length)]
     for t_min in (1, 7):
-        tracks = track_boxes("v.mp4", video, TrackerSettings(t_min=t_min))
+        tracks = track_boxes("v.mp4", video, published(TrackerSettings, t_min=t_min))
         whole = [track for track in tracks if len(track.frames) == length]
         assert bool(whole) == (kept and length >= t_min)
 
@@ -131,19 +133,19 @@ def test_the_overlap_may_be_just_enough():
     # 40 of 100 rows shared by two boxes of 70: 40 / 100 = 0.4.
     upper, lower = (0.0, 0.0, 10.0, 70.0), (0.0, 30.0, 10.0, 100.0)
     video = [(0, [(upper, 1.0)]), (6, [(lower, 1.0)])]
-    assert len(track_boxes("v.mp4", video, TrackerSettings(sigma_iou=0.4))) == 1
-    assert len(track_boxes("v.mp4", video, TrackerSettings(sigma_iou=0.41))) == 2
+    assert len(track_boxes("v.mp4", video, published(TrackerSettings, sigma_iou=0.4))) == 1
+    assert len(track_boxes("v.mp4", video, published(TrackerSettings, sigma_iou=0.41))) == 2
 
 
 def test_a_frame_without_a_face_ends_a_track():
     video = [(0, [(BOX, 1.0)]), (6, []), (12, [(BOX, 1.0)])]
-    assert [track.frames for track in track_boxes("v.mp4", video, TrackerSettings())] == [[0], [12]]
+    assert [track.frames for track in track_boxes("v.mp4", video, published(TrackerSettings))] == [[0], [12]]
 
 
 def test_older_tracks_choose_first():
     a, b = (0.0, 0.0, 10.0, 10.0), (2.0, 0.0, 12.0, 10.0)
     video = [(0, [(a, 1.0), (b, 1.0)]), (6, [(b, 0.95)])]
-    tracks = track_boxes("v.mp4", video, TrackerSettings())
+    tracks = track_boxes("v.mp4", video, published(TrackerSettings))
     assert [track.scores for track in tracks] == [[1.0], [1.0, 0.95]]
     np.testing.assert_array_equal(tracks[1].boxes, [a, b])
 
@@ -172,7 +174,7 @@ def test_rows_of_all_videos():
     tracks = [
         track
         for faces, end in zip(detected_faces(table, list(frames)), frames.values(), strict=True)
-        for track in track_video(faces, end, 6, TrackerSettings())
+        for track in track_video(faces, end, 6, published(TrackerSettings))
     ]
     assert [(track.video, track.number, track.frames) for track in tracks] == [
         ("a", 0, [0, 6]),
@@ -186,11 +188,11 @@ def test_rows_of_all_videos():
 def test_rows_for_prediction_have_a_box_for_every_kept_frame():
     moved = tuple(side + 6 for side in BOX)
     found, nothing = detected_faces(detections([("a", 0, BOX, 0.95), ("a", 6, moved, 0.5)]), ["a", "step 0"])
-    (track,) = track_video(found, 30, 6, TrackerSettings(), 2)
+    (track,) = track_video(found, 30, 6, published(TrackerSettings), 2)
     assert track.frames == [0, 2, 4, 6]
     assert [score is None for score in track.scores] == [False, True, True, False]
     np.testing.assert_allclose(track.boxes[1], np.array(BOX) + 2)
-    assert track_video(nothing, 0, 0, TrackerSettings(), 0) == []
+    assert track_video(nothing, 0, 0, published(TrackerSettings), 0) == []
 
 
 def test_tracks_of_a_table():

@@ -28,12 +28,21 @@ from dfdc.stages.training.checkpoint import TrainingState, checkpoints, exclusiv
 from dfdc.stages.training.distributed import Group, run_on_all
 from dfdc.stages.training.loading import batches
 from dfdc.stages.training.samples import PairDataset, Schedule
-from dfdc.stages.training.trainer import RunSettings, TrainData, Trained, Trainer, TrainSettings, learning_rate, train
+from dfdc.stages.training.settings import TrainSettings
+from dfdc.stages.training.trainer import RunSettings, TrainData, Trained, Trainer, learning_rate, train
 from dfdc.system.errors import UserError
 from dfdc.system.jobs.provenance import LIBRARY
+from published import published
 
-PUBLISHED = TrainSettings("efficientnet-b7", "frame", 100_000, 8, 100, 0.005, 0.9, 1e-4)
-TINY = TrainSettings("efficientnet-lite0", "frame", 6, 2, 2, 0.02, 0.9, 1e-4)
+PUBLISHED = published(TrainSettings)
+TINY = published(
+    TrainSettings,
+    architecture="efficientnet-lite0",
+    iterations=6,
+    batch_pairs=2,
+    warmup_iterations=2,
+    learning_rate=0.02,
+)
 CPU = torch.device("cpu")
 
 
@@ -130,7 +139,7 @@ def by_hand(stores, settings, samples, backbone):
 
 @pytest.mark.parametrize(("kind", "frames"), [("frame", (1, 3)), ("sequence", (1, 2, 3))])
 def test_a_training_against_one_written_out(tmp_path, stores, backbone, kind, frames):
-    settings = TrainSettings("efficientnet-lite0", kind, 4, 2, 2, 0.0005, 0.9, 1e-2)
+    settings = replace(TINY, kind=kind, iterations=4, learning_rate=0.0005, weight_decay=1e-2)
     trained = run(tmp_path, stores, settings, backbone, frames=frames)
     state = trained.state
     expected, losses = by_hand(stores, settings, sample_settings(kind, frames), backbone)
@@ -144,10 +153,10 @@ def test_a_training_against_one_written_out(tmp_path, stores, backbone, kind, fr
 
 
 def test_the_warm_up_trains_the_last_layer_alone(tmp_path, stores, backbone):
-    warm = TrainSettings("efficientnet-lite0", "frame", 2, 2, 2, 0.02, 0.9, 1e-4)
+    warm = replace(TINY, iterations=2)
     state = run(tmp_path / "warm", stores, warm, backbone).state
     assert all(torch.equal(value, state[name]) for name, value in backbone.items())  # running means too
-    more = TrainSettings("efficientnet-lite0", "frame", 3, 2, 2, 0.02, 0.9, 1e-4)
+    more = replace(TINY, iterations=3)
     state = run(tmp_path / "more", stores, more, backbone).state
     assert not any(torch.equal(value, state[name]) for name, value in backbone.items())
 
@@ -210,7 +219,7 @@ except UserError as error:
 def start(how, moment, folder, stores):
     return subprocess.Popen(
         [sys.executable, "-c", PROGRAM, how, str(moment), str(folder), str(stores["part"])],
-        env={"PYTHONPATH": os.pathsep.join([str(LIBRARY.parent), str(Path(__file__).parent)])},
+        env={"PYTHONPATH": os.pathsep.join(map(str, (LIBRARY.parent, *Path(__file__).parents[:2])))},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -326,7 +335,7 @@ def steps(stores, settings, group, iterations=3):
 
 ALONE = Group(0, 1, CPU, threading.Event())
 # The gradients of so small a network are so large that larger steps would be wild.
-WHOLE = TrainSettings("efficientnet-b0", "frame", 6, 5, 0, 1e-8, 0.9, 1e-4)
+WHOLE = replace(TINY, architecture="efficientnet-b0", batch_pairs=5, warmup_iterations=0, learning_rate=1e-8)
 
 
 def assert_close(one, other):

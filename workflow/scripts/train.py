@@ -1,5 +1,6 @@
 """Train a model: pairs, clips and pretrained weights → weights, metrics, and how it did on validation pairs."""
 
+from dataclasses import fields
 from pathlib import Path
 
 import torch
@@ -14,26 +15,13 @@ from dfdc.networks.weights.load import read_backbone
 from dfdc.stages.clips.reading import choose_pairs
 from dfdc.stages.training.checkpoint import keep_newest
 from dfdc.stages.training.samples import SampleSettings
-from dfdc.stages.training.trainer import RunSettings, TrainData, TrainSettings, train
+from dfdc.stages.training.settings import StepSettings, TrainSettings
+from dfdc.stages.training.trainer import RunSettings, TrainData, train
 from dfdc.system.files import sha256
 from dfdc.system.jobs.devices import job_devices
 from dfdc.system.jobs.log import logger, rule_log
 from dfdc.system.processes import worker_count
 from dfdc.system.versions import versions
-
-# Of the section `training` of the config, what is not about samples.
-STEPS = (
-    "iterations",
-    "batch_pairs",
-    "warmup_iterations",
-    "learning_rate",
-    "momentum",
-    "weight_decay",
-    "precision",
-    "ema",
-    "clip_gradient",
-    "accumulate",
-)
 
 
 def main(devices: list[torch.device]) -> None:
@@ -43,10 +31,10 @@ def main(devices: list[torch.device]) -> None:
 
     samples = SampleSettings.of(model, training)
     settings = TrainSettings(
-        model["architecture"],
-        model["kind"],
+        architecture=model["architecture"],
+        kind=model["kind"],
         validate_every=validation["every"],
-        **{key: training[key] for key in STEPS},
+        **{field.name: training[field.name] for field in fields(StepSettings)},
     )
     pretrained = snakemake.input.get("pretrained")
     pairs = read_rows(snakemake.input.pairs[0], PAIRS, Pair)

@@ -32,7 +32,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from dfdc.config.reading import find_checkout, read_config
+from dfdc.config.reading import find_checkout, read_config, read_yaml
 from dfdc.data.parts import VIDEO_SUFFIXES, test_videos
 from dfdc.figures.annotation import annotate_video
 from dfdc.figures.timeline import plot_timeline
@@ -45,12 +45,8 @@ from dfdc.system.jobs.devices import job_device
 from dfdc.system.processes import worker_count
 from dfdc.system.words import duration
 
-# What finds faces where the weights of DSFD are not at hand. YuNet's scores are lower than DSFD's: its best of a video
-# lies between 0.90 and 0.95.
-YUNET = {
-    "detection": {"detector": "yunet", "weights": None, "resize": "longer_side", "size": 960, "threshold": 0.6},
-    "tracking": {"sigma_l": 0.6, "sigma_h": 0.85},
-}
+# The settings with which YuNet finds faces where the weights of DSFD are not at hand: the demo's.
+YUNET = "profiles/demo/settings.yaml"
 DSFD_FILES = "WIDERFace_DSFD_RES152*.pth"
 WORDS = {"ok": "ok", "no face": "no face was found", "no track": "no face was followed for long enough"}
 CSV_HEAD = ("video", "probability", "status", "reason", "tracks", "frames")
@@ -180,10 +176,12 @@ def _targets(place: Path | None, option: str, suffix: str, videos: Mapping[Path,
 
 def _settings(options: argparse.Namespace) -> dict[str, Any]:
     """The settings of the files with those of the command line over them."""
-    config = read_config(find_checkout(Path.cwd()), options.config)
+    checkout = find_checkout(Path.cwd())
+    config = read_config(checkout, options.config)
     if options.detector:
-        config["detection"]["test"] |= YUNET["detection"]
-        config["tracking"]["test"] |= YUNET["tracking"]
+        yunet = read_yaml(checkout / YUNET)
+        for section in ("detection", "tracking"):
+            config[section]["test"] |= yunet[section]["test"]
     config["speed"]["device"] = options.device or config["speed"]["device"]
     config["data"]["video_timeout"] = options.timeout or config["data"]["video_timeout"]
     detection = config["detection"]["test"]

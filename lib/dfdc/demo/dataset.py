@@ -5,13 +5,13 @@ import logging
 import math
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from dfdc.config.demo import DemoSettings
 from dfdc.demo.encoding import draw_sound, write_video
 from dfdc.demo.fakes import KINDS, draw_recipe, fake_frames
 from dfdc.demo.motion import Shot, film
@@ -39,38 +39,6 @@ DEGRADED_EVERY = 3  # one test video in three
 ODD_FROM_PART_SIZE = 20  # videos; in a smaller part one unreadable file would be more than 5 %
 ODD_FROM_TEST_SIZE = 6  # videos of a label
 RECORD = ".dfdc-demo.json"
-
-
-@dataclass(frozen=True)
-class DemoSettings:
-    """What the demo's data set holds. Raises UserError for numbers that make no data set.
-
-    ``test_real`` and ``test_fake`` count all labelled test videos. ``seconds`` is the range of the videos'
-    length; videos of a low frame rate are longer where a clip of 50 frames needs it.
-    """
-
-    seed: int = 0
-    parts: int = 4
-    real_per_part: int = 5
-    fakes_per_real: int = 3
-    test_real: int = 13
-    test_fake: int = 13
-    seconds: tuple[float, float] = (2.0, 2.6)
-
-    def __post_init__(self) -> None:
-        """Check the numbers."""
-        for key in ("parts", "real_per_part", "fakes_per_real", "test_real", "test_fake"):
-            if not isinstance(getattr(self, key), int) or getattr(self, key) < 1:
-                raise UserError(
-                    f"demo.{key} is {getattr(self, key)!r}, but must be a whole number of at least 1: "
-                    "each part needs a pair, and the test set needs both labels. Correct the config."
-                )
-        low, high = self.seconds
-        if not 0 < low <= high:
-            raise UserError(
-                f"demo.seconds is {list(self.seconds)}, but must be the shortest and the longest length of a "
-                "video in seconds, both above 0. Correct the config."
-            )
 
 
 def make_demo_data(root: Path, settings: DemoSettings, cache: Path | None = None, workers: int = 2) -> None:

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from dfdc.data.schemas.tracks import Track
-from dfdc.stages.prediction.ensemble import EnsembleSettings
+from dfdc.stages.prediction.settings.ensemble import EnsembleSettings
 from dfdc.stages.prediction.videos import BIN, VideoScore
 from dfdc.system.errors import VideoError
 from dfdc.system.files import atomic_path

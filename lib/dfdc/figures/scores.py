@@ -14,7 +14,8 @@ from dfdc.figures.pictures import Row, write_sheet
 from dfdc.figures.style import BLACK, GREEN, LABELS, NAMES, drawing, say_nothing, series, thousands
 from dfdc.stages.evaluation.intervals import roc_curve
 from dfdc.stages.evaluation.metrics import auc
-from dfdc.stages.prediction.ensemble import EnsembleSettings, confident, video_scores
+from dfdc.stages.prediction.ensemble import confident, video_scores
+from dfdc.stages.prediction.settings.ensemble import EnsembleSettings
 
 BINS = 20  # of scores, from 0 to 1
 MISTAKES, FACES = 8, 6  # videos in a picture, and faces of a video

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 
 from dfdc.data.schemas.tracks import Track
-from dfdc.stages.prediction.ensemble import EnsembleSettings
+from dfdc.stages.prediction.settings.ensemble import EnsembleSettings
 from dfdc.stages.prediction.videos import BIN, TrackScores, VideoScore
 from dfdc.system.files import atomic_path
 

@@ -13,7 +13,7 @@ and a small shift, which fine-tuning takes in its stride, and one preprocessing 
 
 import functools
 from collections.abc import Mapping
-from typing import Literal
+from typing import get_args
 
 import torch
 from efficientnet_pytorch import EfficientNet
@@ -21,13 +21,12 @@ from efficientnet_pytorch.utils import BlockArgs, GlobalParams, get_model_params
 from torch import Tensor, nn
 from torch.nn import functional
 
+from dfdc.networks.settings import Architecture, ModelKind
 from dfdc.system.errors import UserError
 
-ModelKind = Literal["frame", "sequence"]
-
-KINDS = ("frame", "sequence")
+KINDS = get_args(ModelKind)
 LITE0 = "efficientnet-lite0"
-ARCHITECTURES = (*(f"efficientnet-b{size}" for size in range(8)), LITE0)
+ARCHITECTURES = get_args(Architecture)
 
 HEAD = "_fc."
 """What the names of the last layer's parameters start with."""

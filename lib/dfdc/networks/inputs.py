@@ -1,12 +1,10 @@
 """From a picture of a face to what a network takes: resizing, the centre crop, normalising."""
 
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
 import torch
 
-from dfdc.system.errors import UserError
+from dfdc.networks.settings import CropPolicy
 
 # Mean and standard deviation of ImageNet's red, green and blue, in units of the full range.
 MEAN = (0.485, 0.456, 0.406)
@@ -28,31 +26,6 @@ def denormalise(images: torch.Tensor) -> np.ndarray:
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD))
     pixels = (images.detach().float().cpu() * std + mean) * 255
     return pixels.round().clamp(0, 255).byte().permute(0, 2, 3, 1).numpy()
-
-
-@dataclass(frozen=True)
-class CropPolicy:
-    """How an image of any size becomes one of ``height`` x ``width`` pixels.
-
-    It is resized so that its smaller side has ``smaller_side`` pixels and, with ``pad``, padded by reflection
-    where it is still smaller than the crop. Raises UserError if the crop cannot fit.
-    """
-
-    smaller_side: int
-    pad: bool = False
-    height: int = 224
-    width: int = 192
-
-    def __post_init__(self) -> None:
-        """Check that the crop fits into the resized image whatever its shape."""
-        if min(self.smaller_side, self.height, self.width) < 1:
-            raise UserError(f"{self} has a side without pixels. Give sides of at least 1 pixel.")
-        if not self.pad and self.smaller_side < max(self.height, self.width):
-            raise UserError(
-                f"a crop of {self.height} x {self.width} pixels does not fit into images whose smaller side "
-                f"is {self.smaller_side}. Make smaller_side at least {max(self.height, self.width)}, "
-                f"or set pad."
-            )
 
 
 def center_transform(image: np.ndarray, policy: CropPolicy, flip: bool = False) -> np.ndarray:

@@ -83,7 +83,7 @@ def _detector(settings: Mapping[str, Any]) -> str:
     if settings["detector"] == "yunet":
         from dfdc.stages.faces.detection.yunet import YuNetDetector
 
-        YuNetDetector(settings["weights"])
+        YuNetDetector(settings["weights"], settings["size"], settings["threshold"])
         return "yunet, " + (settings["weights"] or "as it comes with the packages")
     from dfdc.stages.faces.detection.dsfd.weights import load_dsfd
 

@@ -20,46 +20,11 @@ import imageio_ffmpeg
 import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 
-from dfdc.system.errors import UserError
+from dfdc.video.settings import EncoderSettings, RecompressionSettings
 
 FRAME_RATE = 30  # of the clips that come in, frames a second
 
 Frames = Sequence[np.ndarray] | np.ndarray
-
-
-@dataclass(frozen=True)
-class RecompressionSettings:
-    """How often clips are re-encoded, and from what ranges. The defaults are the published values.
-
-    - ``probability``: of re-encoding a pair at all.
-    - ``fps``: whole frames a second, from the first up to but without the second, drawn with
-      ``fps_probability``; otherwise the rate stays 30.
-    - ``scale``: factor on both sides, uniform in this range, drawn with ``scale_probability``; otherwise 1.
-    - ``crf``: libx264's constant rate factor, a whole number from the first up to but without the second.
-    - ``tunes``: libx264 tunes, each as likely as the others.
-    - ``preset``, ``pixel_format``: of libx264. The published chain encodes without chroma subsampling.
-    - ``backend``: "pyav" or "ffmpeg".
-
-    Raises UserError if there is no such backend.
-    """
-
-    probability: float = 0.5
-    fps: Sequence[int] = (15, 30)
-    fps_probability: float = 0.5
-    scale: Sequence[float] = (0.25, 1.0)
-    scale_probability: float = 0.5
-    crf: Sequence[int] = (17, 40)
-    tunes: Sequence[str] = ("film", "animation", "grain", "stillimage", "fastdecode", "zerolatency")
-    preset: str = "medium"
-    pixel_format: str = "yuv444p"
-    backend: str = "pyav"
-
-    def __post_init__(self) -> None:
-        """Check the name of the backend."""
-        if self.backend not in BACKENDS:
-            raise UserError(
-                f"recompression.backend is {self.backend!r}, which does not exist. Use one of: {', '.join(BACKENDS)}."
-            )
 
 
 @dataclass(frozen=True)
@@ -87,7 +52,7 @@ def draw_recompression(rng: np.random.Generator, settings: RecompressionSettings
 
 
 def recompress(
-    frames: Frames, draw: Recompression, settings: RecompressionSettings, wanted: Sequence[int] | None = None
+    frames: Frames, draw: Recompression, settings: EncoderSettings, wanted: Sequence[int] | None = None
 ) -> np.ndarray:
     """Encode a clip of 30 frames a second as the draw says, and decode it again.
 
@@ -138,7 +103,7 @@ def frame_index(index: int, clip_length: int, decoded: int) -> int:
     return min(max(round(index / clip_length * decoded), 0), decoded - 1)
 
 
-def encode_pyav(frames: Frames, draw: Recompression, settings: RecompressionSettings) -> bytes:
+def encode_pyav(frames: Frames, draw: Recompression, settings: EncoderSettings) -> bytes:
     """The H.264 stream (Annex B) of frames at the draw's rate, made in this process. RuntimeError if FFmpeg fails."""
     width, height = scaled_size(frames[0], draw.scale)
     try:
@@ -186,7 +151,7 @@ def decode_pyav(stream: bytes, size: tuple[int, int], wanted: Sequence[int]) -> 
     raise RuntimeError(f"the recompressed clip ends before frame {min(places)}")
 
 
-def encode_ffmpeg(frames: Frames, draw: Recompression, settings: RecompressionSettings) -> bytes:
+def encode_ffmpeg(frames: Frames, draw: Recompression, settings: EncoderSettings) -> bytes:
     """The same stream, made by the ffmpeg program. RuntimeError carries its words."""
     width, height = scaled_size(frames[0], draw.scale)
     source_size = f"{frames[0].shape[1]}x{frames[0].shape[0]}"
@@ -216,14 +181,14 @@ def decode_ffmpeg(stream: bytes, size: tuple[int, int], wanted: Sequence[int]) -
 class Backend:
     """Two functions: RGB frames to an H.264 stream, and a stream of known size back to some of its frames."""
 
-    encode: Callable[[Frames, Recompression, RecompressionSettings], bytes]
+    encode: Callable[[Frames, Recompression, EncoderSettings], bytes]
     decode: Callable[[bytes, tuple[int, int], Sequence[int]], np.ndarray]
 
 
 BACKENDS = {"pyav": Backend(encode_pyav, decode_pyav), "ffmpeg": Backend(encode_ffmpeg, decode_ffmpeg)}
 
 
-def _encoder_options(draw: Recompression, settings: RecompressionSettings) -> dict[str, str]:
+def _encoder_options(draw: Recompression, settings: EncoderSettings) -> dict[str, str]:
     return {
         "preset": settings.preset,
         "crf": str(draw.crf),

@@ -6,7 +6,8 @@ from typing import Any
 
 from torch import Tensor
 
-from dfdc.networks.efficientnet import HEAD, ModelKind, state_shapes
+from dfdc.networks.efficientnet import HEAD, state_shapes
+from dfdc.networks.settings import ModelKind
 from dfdc.networks.weights.check import matched
 from dfdc.networks.weights.files import read_tensors
 from dfdc.networks.weights.timm import from_timm, is_timm

@@ -15,20 +15,12 @@ from dfdc.data.schemas.clips import Clip
 from dfdc.data.schemas.videos import TrainingVideo
 from dfdc.seeding import generator
 from dfdc.stages.clips.differences import SIGNATURE, Comparison, signature
+from dfdc.stages.clips.settings.cutting import ClipSettings
 from dfdc.system.errors import VideoError
 from dfdc.system.pool import map_in_order
 from dfdc.system.progress import progress
 from dfdc.video.boxes import Box, enlarged
 from dfdc.video.reading import check_readable, open_video, read_crops
-
-
-@dataclass(frozen=True)
-class ClipSettings:
-    """``frames`` in a clip; the face's box is enlarged ``enlarge`` times; ``seed`` of the choices."""
-
-    frames: int = 50
-    enlarge: float = 1.5
-    seed: int = 0
 
 
 def choose_window(

@@ -2,24 +2,15 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from dfdc.data.schemas.clips import Clip
 from dfdc.data.schemas.pairs import Pair
 from dfdc.seeding import generator
 from dfdc.stages.clips.differences import clip_key
+from dfdc.stages.clips.settings.pairs import ValidationSettings
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class ValidationSettings:
-    """What is kept out of training: all of some ``parts``, and of the source videos of the other parts a ``share``,
-    0 to 1, that is drawn with ``seed``."""
-
-    parts: Sequence[str] = ()
-    share: float = 0.0
-    seed: int = 0
 
 
 def pair_clips(clips: Sequence[Clip], min_difference: float, validation: ValidationSettings) -> list[Pair]:

@@ -14,7 +14,8 @@ from dfdc.data.pictures.store import Store
 from dfdc.data.schemas.pairs import Pair
 from dfdc.seeding import generator
 from dfdc.system.processes import signals_held
-from dfdc.video.recompression import Recompression, RecompressionSettings, recompress
+from dfdc.video.recompression import Recompression, recompress
+from dfdc.video.settings import RecompressionSettings
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ import numpy as np
 
 from dfdc.seeding import generator
 from dfdc.stages.evaluation.metrics import log_loss
-from dfdc.stages.prediction.ensemble import EnsembleSettings, combine_each
+from dfdc.stages.prediction.ensemble import combine_each
+from dfdc.stages.prediction.settings.ensemble import EnsembleSettings
 
 # What can be fitted, and within which limits.
 LIMITS = {"exponent": (0.1, 2.0), "temperature": (0.1, 10.0)}

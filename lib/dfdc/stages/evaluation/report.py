@@ -16,7 +16,8 @@ from dfdc.data.schemas.evaluation import Evaluated
 from dfdc.data.schemas.videos import TestVideo
 from dfdc.stages.evaluation.intervals import BINS, LEVEL, MEASURES, REPLICATES, intervals, measure
 from dfdc.stages.evaluation.metrics import LOG_LOSS_CLIP
-from dfdc.stages.prediction.ensemble import EnsembleSettings, combine_each, faces_of
+from dfdc.stages.prediction.ensemble import combine_each, faces_of
+from dfdc.stages.prediction.settings.ensemble import EnsembleSettings
 
 # Where groups begin: faces by their height in pixels, videos by frames a second and by their shorter side in pixels.
 FACE_HEIGHTS = (64, 128, 256)

@@ -14,11 +14,12 @@ from dfdc.stages.clips.reading import load_in_order
 from dfdc.stages.prediction.scorer import Scorer
 from dfdc.system.errors import UserError
 from dfdc.system.progress import progress
-from dfdc.video.recompression import Recompression, RecompressionSettings, recompress
+from dfdc.video.recompression import Recompression, recompress
+from dfdc.video.settings import EncoderSettings
 
 PLAIN = "plain"
 # As most videos are made that people send to each other, and not as in training.
-ENCODING = RecompressionSettings(probability=1.0, pixel_format="yuv420p")
+ENCODING = EncoderSettings(preset="medium", pixel_format="yuv420p", backend="pyav")
 TUNE = "film"
 
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 from dfdc.data.schemas.evaluation import Evaluated
 from dfdc.stages.evaluation.calibration import LIMITS, calibrate, with_value
 from dfdc.stages.evaluation.report import ABOUT, FACE_HEIGHTS, Answers, between, compare, groups
-from dfdc.stages.prediction.ensemble import EnsembleSettings
+from dfdc.stages.prediction.settings.ensemble import EnsembleSettings
 
 PLAIN = "plain"
 

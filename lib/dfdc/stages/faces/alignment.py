@@ -6,15 +6,8 @@ from dataclasses import dataclass
 from dfdc.data.schemas.alignment import AlignedTrack
 from dfdc.data.schemas.tracks import Track
 from dfdc.data.schemas.videos import TrainingVideo
+from dfdc.stages.faces.settings.alignment import AlignmentSettings
 from dfdc.video.boxes import iou
-
-
-@dataclass(frozen=True)
-class AlignmentSettings:
-    """``min_boxes``: shorter tracks are left out; ``min_iou``: the overlap must be more than this in every frame."""
-
-    min_boxes: int = 5
-    min_iou: float = 0.5
 
 
 def align_tracks(

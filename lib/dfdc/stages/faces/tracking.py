@@ -7,18 +7,8 @@ import numpy as np
 
 from dfdc.data.schemas.detections import Faces
 from dfdc.data.schemas.tracks import Track
+from dfdc.stages.faces.settings.tracking import TrackerSettings
 from dfdc.video.boxes import iou
-
-
-@dataclass(frozen=True)
-class TrackerSettings:
-    """``sigma_l``: detections below are dropped; ``sigma_h``: a track's best score must reach it;
-    ``sigma_iou``: least overlap from frame to frame; ``t_min``: least length in sampled frames."""
-
-    sigma_l: float = 0.3
-    sigma_h: float = 0.9
-    sigma_iou: float = 0.3
-    t_min: int = 1
 
 
 @dataclass

@@ -11,24 +11,12 @@ from dfdc.data.pictures.writing import write_store
 from dfdc.data.schemas.crops import Crop
 from dfdc.data.schemas.tracks import Track
 from dfdc.data.schemas.videos import TestVideo
+from dfdc.stages.prediction.settings.crops import CropSettings
 from dfdc.system.errors import VideoError
 from dfdc.system.pool import map_in_order
 from dfdc.system.progress import progress
 from dfdc.video.boxes import Box, enlarged
 from dfdc.video.reading import check_readable, open_video, read_crops
-
-
-@dataclass(frozen=True)
-class CropSettings:
-    """The box is enlarged ``enlarge`` times. Of a track's kept frames every ``frame_every``-th is a face for the
-    frame models, and every ``sequence_every``-th starts a window of ``sequence_length`` for sequence models.
-    ``kinds``: which of frame and sequence are wanted."""
-
-    enlarge: float
-    frame_every: int
-    sequence_every: int
-    sequence_length: int
-    kinds: tuple[str, ...]
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +11,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from dfdc.stages.prediction.settings.ensemble import EnsembleSettings
 from dfdc.system.errors import UserError
-
-
-@dataclass(frozen=True)
-class EnsembleSettings:
-    """See ``confident`` and ``combine``; ``unknown`` is the score of a video without faces. With a ``temperature``
-    the exponent is not used."""
-
-    exponent: float = 0.65
-    clip: tuple[float, float] = (0.01, 0.99)
-    weight_offset: float = 1e-4
-    unknown: float = 0.5
-    temperature: float | None = None
 
 
 def ensemble_settings(section: Mapping[str, Any], calibration: str | Path) -> EnsembleSettings:

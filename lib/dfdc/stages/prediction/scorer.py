@@ -10,7 +10,8 @@ from dfdc.data.pictures.store import Store
 from dfdc.data.schemas.crops import Crop
 from dfdc.data.schemas.scores import FrameScore
 from dfdc.networks.efficientnet import build_model
-from dfdc.networks.inputs import CropPolicy, center_transform, normalise
+from dfdc.networks.inputs import center_transform, normalise
+from dfdc.networks.settings import CropPolicy
 from dfdc.networks.weights.files import read_weights_metadata
 from dfdc.networks.weights.load import load_weights
 from dfdc.system.errors import UserError

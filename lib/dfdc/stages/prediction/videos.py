@@ -26,10 +26,13 @@ from dfdc.stages.faces.detection.batches import detect_in_batches
 from dfdc.stages.faces.detection.detectors import build_detector
 from dfdc.stages.faces.detection.settings import DetectionSettings
 from dfdc.stages.faces.detection.videos import Detector, VideoFaces, detect_video, unreadable
-from dfdc.stages.faces.tracking import TrackerSettings, track_video
-from dfdc.stages.prediction.crops import CropSettings, crop_video
-from dfdc.stages.prediction.ensemble import EnsembleSettings, combine, ensemble_settings
+from dfdc.stages.faces.settings.tracking import TrackerSettings
+from dfdc.stages.faces.tracking import track_video
+from dfdc.stages.prediction.crops import crop_video
+from dfdc.stages.prediction.ensemble import combine, ensemble_settings
 from dfdc.stages.prediction.scorer import Scorer, score
+from dfdc.stages.prediction.settings.crops import CropSettings
+from dfdc.stages.prediction.settings.ensemble import EnsembleSettings
 from dfdc.system.pool import Kind, work_on
 
 BIN = 1.0  # seconds of a track whose scores are combined where the score is told over time

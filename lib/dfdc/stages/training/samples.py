@@ -14,13 +14,14 @@ import torch
 from torch.utils.data import Dataset, Sampler
 
 from dfdc.data.schemas.pairs import Pair
-from dfdc.networks.inputs import CropPolicy
+from dfdc.networks.settings import CropPolicy
 from dfdc.seeding import generator
 from dfdc.stages.clips.reading import PairReader, ReadSettings
 from dfdc.stages.training.augment.erasing import ErasingDraw
 from dfdc.stages.training.augment.pair import draw_erasings, draw_targets, transform_pair
 from dfdc.stages.training.augment.settings import AugmentSettings
-from dfdc.video.recompression import RecompressionSettings, draw_recompression
+from dfdc.video.recompression import draw_recompression
+from dfdc.video.settings import RecompressionSettings
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class SampleSettings:
             frames=tuple(model["frames"]),
             whole_clip=whole_clip,
             crop=CropPolicy(**model["crop"]),
-            augment=AugmentSettings(training["flip"], training["autoaugment"], erasing=model["erasing"]),
+            augment=AugmentSettings(training["flip"], training["autoaugment"], model["erasing"]),
             recompression=RecompressionSettings(**recompression),
             mixup_alpha=training["mixup_alpha"],
             seed=model["seed"],

@@ -28,37 +28,12 @@ from dfdc.stages.training.curves import Curves, as_rows
 from dfdc.stages.training.distributed import Group, run_on_all
 from dfdc.stages.training.loading import batches
 from dfdc.stages.training.samples import Batch, PairDataset, SampleSettings, Schedule
+from dfdc.stages.training.settings import TrainSettings
 from dfdc.stages.training.tensorboard import Records
 from dfdc.stages.training.validation import load_validation, measure_model
 from dfdc.system.errors import UserError
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class TrainSettings:
-    """What the result of a training depends on, besides its samples and its code.
-
-    The last four are off as they stand: ``precision`` of a GPU is bf16 or fp32 (a CPU always computes in fp32);
-    ``ema`` is the decay of a running average of the weights, which then is what comes out; gradients longer than
-    ``clip_gradient`` are shortened to it; a batch goes through the network in ``accumulate`` pieces, one after the
-    other, which takes less memory (batch norm then sees a piece at a time). ``validate_every``: so many iterations
-    lie between measurements on the validation pairs, 0 for none.
-    """
-
-    architecture: str
-    kind: str
-    iterations: int
-    batch_pairs: int
-    warmup_iterations: int
-    learning_rate: float
-    momentum: float
-    weight_decay: float
-    validate_every: int = 0
-    precision: str = "bf16"
-    ema: float | None = None
-    clip_gradient: float | None = None
-    accumulate: int = 1
 
 
 @dataclass(frozen=True)

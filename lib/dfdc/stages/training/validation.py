@@ -11,8 +11,9 @@ from torch.utils.data import Dataset
 
 from dfdc.data.schemas.pairs import Pair
 from dfdc.data.schemas.training import Measurement
-from dfdc.networks.inputs import CropPolicy, center_transform, normalise
+from dfdc.networks.inputs import center_transform, normalise
 from dfdc.networks.precision import autocast
+from dfdc.networks.settings import CropPolicy
 from dfdc.seeding import generator
 from dfdc.stages.clips.reading import PairReader, load_in_order, pair_name
 from dfdc.stages.evaluation.metrics import auc, log_loss

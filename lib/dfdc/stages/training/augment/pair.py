@@ -9,7 +9,7 @@ from typing import Literal, TypeVar
 
 import numpy as np
 
-from dfdc.networks.inputs import CropPolicy
+from dfdc.networks.settings import CropPolicy
 from dfdc.seeding import generator
 from dfdc.stages.training.augment.erasing import ErasingDraw, draw_erasing
 from dfdc.stages.training.augment.settings import AugmentSettings

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dfdc.networks.inputs import CropPolicy, cut_out, resize_and_pad
+from dfdc.networks.inputs import cut_out, resize_and_pad
+from dfdc.networks.settings import CropPolicy
 from dfdc.stages.training.augment.autoaugment import Operation, apply_operations, draw_operations
 from dfdc.stages.training.augment.settings import AugmentSettings
 

@@ -1,0 +1,10 @@
+"""The published settings, as the tests have them."""
+
+import sys
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
+
+from published import YUNET, published
+
+__all__ = ["YUNET", "published"]

@@ -1,0 +1,1 @@
+"""The settings of tracking and of alignment, each by itself: what one stage is told concerns no other."""

@@ -1,0 +1,15 @@
+"""The settings of alignment."""
+
+from dataclasses import dataclass
+
+from dfdc.system.settings import Count, Settings, Share
+
+
+@dataclass(frozen=True)
+class AlignmentSettings(Settings):
+    """Which track of a fake belongs to which track of its original."""
+
+    min_boxes: Count
+    """Shorter tracks are left out."""
+    min_iou: Share
+    """The faces must overlap by more than this in every frame that both tracks have."""
