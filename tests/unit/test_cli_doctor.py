@@ -364,7 +364,7 @@ def test_settings_that_are_not_valid(place, capsys):
         assert main(["doctor", "--config", "bad.yaml"]) == 2
         assert words in capsys.readouterr().err
     assert main(["doctor", "--config", "none.yaml"]) == 2
-    assert "The settings none.yaml cannot be read: No such file" in capsys.readouterr().err
+    assert "The settings file none.yaml cannot be read: No such file" in capsys.readouterr().err
 
 
 def test_it_is_run_in_a_checkout(tmp_path, monkeypatch, capsys):

@@ -36,7 +36,7 @@ def given(tmp_path):
         ("videos/a.mp4 --timeline lines.jpg", r"--timeline writes .png files, and lines.jpg is none"),
         ("videos/a.mp4 --annotate videos/a.mp4", "would write over the video videos/a.mp4"),
         ("videos --annotate videos", "would write over the video videos/a.mp4"),
-        ("videos --config absent.yaml", "The settings absent.yaml cannot be read: No such file"),
+        ("videos --config absent.yaml", "The settings file absent.yaml cannot be read: No such file"),
     ],
 )
 def test_mistakes_of_the_user(given, monkeypatch, capsys, arguments, said):
