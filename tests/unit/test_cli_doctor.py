@@ -151,7 +151,7 @@ def test_what_a_run_can_do_without(place, fault, level, words):
         (lambda: Path("data/dfdc_train_part_0/metadata.json").write_text("{"), "is not valid JSON"),
         (lambda: shutil.rmtree("data/test_videos"), "does not exist"),
         (lambda: Path("data/labels.csv").write_text("filename,label\nq.mp4,1\n"), "has those of 0 of 2"),
-        (lambda: Path("data/labels.csv").unlink(), "do not exist"),
+        (lambda: Path("data/labels.csv").unlink(), "does not exist"),
     ],
 )
 def test_what_stops_a_run_before_it_begins(place, fault, words):
@@ -357,7 +357,7 @@ def test_locks(place):
 def test_settings_that_are_not_valid(place, capsys):
     for text, words in (
         ("trainig: {}", "did you mean 'training'"),
-        ("- 1", "must be keys"),
+        ("- 1", "must be a mapping"),
         ("a: [", "is not valid YAML"),
     ):
         Path("bad.yaml").write_text(text)
@@ -372,7 +372,7 @@ def test_it_is_run_in_a_checkout(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(config_of, "LIBRARY", tmp_path / "site-packages" / "dfdc")
     monkeypatch.chdir(tmp_path)
     assert main(["doctor"]) == 2
-    assert "Run this in a clone of the project" in capsys.readouterr().err
+    assert "Run this command in a clone of the project" in capsys.readouterr().err
 
 
 TREES = st.recursive(

@@ -228,7 +228,7 @@ def test_an_evaluation(tmp_path, capsys):
         (b"", "It is empty"),
         (b"\x00\x00\x00 ftypisom and so on", "is nothing that a stage writes"),
         (b"PAR1 and nothing more", "cannot be read as a table"),
-        (b"ARROW1 and nothing more", "is missing or broken"),
+        (b"ARROW1 and nothing more", "is missing or damaged"),
         (b"PK\3\4 and nothing more", "the weights cannot be read"),
         (b"\2\0\0\0\0\0\0\0{{ and nothing more", "the weights cannot be read"),
         (b'{"a.mp4": {"label": "REAL"}}', "is JSON, but not the evaluation"),
@@ -258,7 +258,7 @@ def test_files_of_others(tmp_path, capsys):
 def test_a_damaged_store(store, capsys):
     path, _ = store
     os.truncate(path, path.stat().st_size - 40)
-    assert f"The store {path} is missing or broken" in refused(capsys, path)
+    assert f"The store {path} is missing or damaged" in refused(capsys, path)
 
 
 def test_torch_is_not_imported_for_tables(clips):
