@@ -1,20 +1,20 @@
-# make install the packages, into .venv
-# make demo    the whole workflow at small size, from nothing to demo/submission.csv
-# make report  its report, demo/report.html: one page with all figures
+# make install install the packages into .venv
+# make demo    the whole workflow on a small generated data set, up to demo/submission.csv
+# make report  the demo's report, demo/report.html: one page with all figures
 # make test    all tests
-# make smoke   the demo at its smallest, in demo-smallest
-# make test-convert   the conversion of TensorFlow's checkpoints, with TensorFlow
-# make test-slurm     the demo on a SLURM cluster of one pretended node, which it installs and starts (needs root)
-# make test-kills     runs that are killed, at more moments than in make test, and one in as many pieces as stages
-# make why     what would run and why, in words; make why ARGS="--profile profiles/demo" for the demo
-# make bench   how fast things are, each against another way of doing the same, in one run
-# make ablation   trainings of the demo without one ingredient each, three seeds
-# make scale   how the data half grows with the data: 119,154 tiny videos, in the folder scale
+# make smoke   the smallest possible demo, in demo-smallest
+# make test-convert   tests of the conversion of TensorFlow checkpoints, with TensorFlow
+# make test-slurm     the demo on a SLURM cluster with one simulated node, which is installed and started (needs root)
+# make test-kills     tests with killed runs, killed at more points than in make test
+# make why     explain which jobs would run and why; make why ARGS="--profile profiles/demo" for the demo
+# make bench   benchmarks of each component against an alternative
+# make ablation   ablation study: trainings of the demo without one component each, three seeds
+# make scale   scaling test of the data stages: 119,154 tiny videos, in the folder scale
 # make lint    ruff, snakefmt, import-linter, Snakemake's linter, and the generated parts of docs
 # make clean   remove the demo, the environment and caches
 #
-# Packages are installed into .venv. On a machine without a GPU, PyTorch's wheels for the CPU are much smaller: give
-# pip their index with PIP_EXTRA_INDEX_URL (see https://pytorch.org/get-started/locally).
+# On a machine without a GPU, PyTorch's CPU wheels are much smaller: set PIP_EXTRA_INDEX_URL to their index
+# (see https://pytorch.org/get-started/locally).
 
 PYTHON ?= python3
 CORES ?= all
@@ -26,13 +26,13 @@ ACTIVE := . $(BIN)/activate &&
 
 install: .venv/installed
 
-# The longest training first: the others then fill the cores beside it.
+# The longest training starts first, so that the others fill the remaining cores.
 demo: .venv/installed
 	$(ACTIVE) snakemake --cores $(CORES) all --profile profiles/demo \
 		--prioritize results/models/seq/weights.safetensors
 	@$(BIN)/python -m dfdc.demo.summary demo
 
-# The page needs no network, neither to be made nor to be looked at.
+# Neither generating nor viewing the page needs a network.
 report: .venv/installed
 	$(ACTIVE) snakemake --report report.html --profile profiles/demo
 
@@ -44,7 +44,7 @@ smoke: .venv/installed
 test: .venv/installed
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-# In an environment of its own: TensorFlow is large, and only the conversion of its checkpoints needs it.
+# In a separate environment, because TensorFlow is large and only needed to convert its checkpoints.
 test-convert: .venv-convert/installed
 	PYTHONPATH=lib .venv-convert/bin/python -m pytest tests/convert
 
@@ -54,7 +54,7 @@ test-convert: .venv-convert/installed
 		"$$(sed -n 's/^convert = \["\(.*\)"\]/\1/p' pyproject.toml)"
 	@touch $@
 
-# In Debian and what is made of it; elsewhere, and without root, it says why not and skips the tests.
+# On Debian and its derivatives; elsewhere, or without root, the tests are skipped with a reason.
 test-slurm: .venv/installed
 	$(BIN)/python -m pytest tests/slurm -rs
 
@@ -90,7 +90,7 @@ lint: .venv/installed
 	$(BIN)/python workflow/settings.py --check
 	$(ACTIVE) snakemake --lint --profile profiles/demo
 
-# requirements.txt pins every package, and pyproject.toml what builds this one.
+# requirements.txt pins all packages, pyproject.toml the build requirements.
 .venv/installed: pyproject.toml requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed; this is $$($(PYTHON) --version). Name another with make PYTHON=python3.12"; exit 1; }

@@ -10,7 +10,7 @@ from snakemake.utils import min_version
 min_version("9.0")
 
 HERE = Path(workflow.basedir)
-# The library is used from the checkout, by this file and by the scripts, installed or not.
+# This file and the scripts use the library of the checkout, whether or not it is installed.
 sys.path.insert(0, str(HERE / "lib"))
 os.environ.update(PYTHONPATH=os.pathsep.join([str(HERE / "lib"), *filter(None, [os.environ.get("PYTHONPATH")])]))
 
@@ -28,7 +28,7 @@ try:
     if workflow.is_main_process and "demo" not in config:
         check_inputs(config)
 except UserError as error:
-    # Not a WorkflowError: the user's own mistake is not a place in this file.
+    # Not a WorkflowError, which would point to a line of this file instead of the user's mistake.
     logger.error(str(error))
     sys.exit(1)
 

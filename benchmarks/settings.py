@@ -1,4 +1,4 @@
-"""The published settings, as the tests have them."""
+"""The published settings, imported from the tests."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the rules share: the names of parts, shards and models, and the parameters that make results stale."""
+"""Definitions for all rules: names of parts, shards and models, and parameters whose changes make results stale."""
 
 from functools import cache
 
@@ -21,9 +21,9 @@ TEST_LABELS = config["data"]["test_labels"] and str(DATA / config["data"]["test_
 MODELS = sorted(config["models"])
 SHARDS = range(config["prediction"]["shards"])
 TRAINED = [name for name in MODELS if not config["models"][name]["weights"]]
-# The kinds of models, which want different faces of the test videos.
+# The kinds of models in use, which need different crops of the test videos.
 KINDS = sorted({model["kind"] for model in config["models"].values()})
-# What defines a model and its training.
+# The keys that define a model and its training.
 MODEL_KEYS = ("architecture", "kind", "frames", "crop", "erasing", "seed")
 
 if config["data"]["parts"] == "auto":
@@ -32,15 +32,15 @@ else:
     PARTS = config["data"]["parts"]
 
 
-# Where jobs run with --software-deployment-method apptainer: an image made from the Dockerfile.
+# The image for --software-deployment-method apptainer, built from the Dockerfile.
 container: str(HERE / "dfdc.sif")
 
 
 UNFINISHED = unfinished_at_start(workflow.is_main_process)
 
-# Where the answers are known, how good the scores are belongs to what is made.
+# If the labels of the test videos are known, the scores are evaluated.
 EVALUATION = ["results/evaluation.json"] if TEST_LABELS else []
-# Where trainings leave pairs out, how good the models are on these is worth knowing, too.
+# If pairs are set aside for validation, the models are evaluated on them.
 VALIDATED = TRAINED and (config["validation"]["parts"] or config["validation"]["share"] > 0)
 VALIDATION = ["results/validation/evaluation.json"] if VALIDATED else []
 CALIBRATION = "results/validation/calibration.json" if config["ensemble"]["calibration"] != "published" else []
@@ -56,21 +56,21 @@ wildcard_constraints:
 
 @cache
 def code(rule_name, *modules):
-    """The code of a rule, as a parameter: if it changes, the rule runs again. ``modules`` are those of its settings."""
+    """Hashes of a rule's code, as a parameter: if they change, the rule runs again. ``modules`` are further modules."""
     return code_of(HERE / "workflow" / "scripts" / f"{rule_name}.py", *modules)
 
 
 def unfinished(rule_name, wildcards):
-    """How often a job did not come to its end, as a parameter: if it failed, it runs again.
+    """The number of unfinished attempts of a job, as a parameter: a job that failed runs again.
 
-    Snakemake deletes the output of a job that failed, but keeps its new parameters as if it had succeeded. Where what
-    was made of the old output is still there, it would hold that for up to date, and never run the job again.
+    Snakemake deletes the output of a failed job, but records its new parameters as if it had succeeded. If results
+    derived from the old output still exist, it would consider them up to date and never run the job again.
     """
     return f"{UNFINISHED.get('/'.join([rule_name, *wildcards]), 0)} unfinished attempts"
 
 
 def shared(rule_name, *modules):
-    """The parameters of every rule, ``code`` and ``unfinished``, as functions: they are asked for only where needed."""
+    """The parameters of every rule, ``code`` and ``unfinished``, as functions, which are only evaluated when needed."""
     return {
         "code": lambda wildcards: code(rule_name, *modules),
         "unfinished": lambda wildcards: unfinished(rule_name, wildcards),
@@ -78,10 +78,10 @@ def shared(rule_name, *modules):
 
 
 def growing(mem_mb=4000, runtime=30):
-    """Memory in MB and minutes of a job, as resources: so much more each time that it is tried again (``--retries``).
+    """A job's memory in MB and run time in minutes, as resources: multiplied by the attempt (``--retries``).
 
-    Not among ``default-resources`` in profiles/default: that key would replace the one of a site's own profile, and
-    with it the partition and account that jobs are submitted to.
+    Not in ``default-resources`` of profiles/default, which would override that key of a site's own profile, and with it
+    the partition and account of jobs.
     """
     return {
         "mem_mb": lambda wildcards, attempt: mem_mb * attempt,
@@ -90,12 +90,12 @@ def growing(mem_mb=4000, runtime=30):
 
 
 def gpus(used=True):
-    """The GPUs of a job that can make use of one, as a resource; ``--set-resources`` gives it more."""
+    """The number of GPUs of a job, 0 or 1, as a resource; ``--set-resources`` can assign more."""
     return int(used and config["speed"]["device"] != "cpu")
 
 
 def settings(*path):
-    """The settings at a place in the config, as a parameter: if they change, the rule runs again."""
+    """The settings at a path in the config, as a parameter: if they change, the rule runs again."""
     value = config
     for key in path:
         value = value[key]
@@ -108,12 +108,12 @@ def model_settings(name, *keys):
 
 
 def existing(path):
-    """A file that the user provides, as an input; nothing for null and for packages."""
+    """A file that the user provides, as an input; empty for null and for packages."""
     return [path] if path and not path.startswith("package:") else []
 
 
 def pretrained_of(wildcards):
-    """The converted weights that a model starts from, if it starts from any."""
+    """The converted pretrained weights of a model, if there are any."""
     architecture = config["models"][wildcards.model]["architecture"]
     if not config["pretrained"].get(architecture):
         return []
@@ -121,24 +121,24 @@ def pretrained_of(wildcards):
 
 
 def weights_of(wildcards):
-    """Finished weights: those that the config names, or those of our own training."""
+    """Finished weights: those named in the config, or those from training."""
     return config["models"][wildcards.model]["weights"] or f"results/models/{wildcards.model}/weights.safetensors"
 
 
 def videos_of_part(wildcards):
-    """A hash over the names and sizes of a part's videos, as a parameter: other videos make its faces stale."""
+    """A hash of the names and sizes of a part's videos, as a parameter: changed videos make detections stale."""
     return parts.listing(f"{DATA}/{wildcards.part}/metadata.json")
 
 
 def videos_of_shard(wildcards):
-    """A hash over a shard's videos, as a parameter: new or other videos make its faces stale.
+    """A hash of a shard's videos, as a parameter: new or changed videos make detections stale.
 
-    It takes no input: Snakemake does not compare parameters that are functions of the input.
+    It does not take ``input``, because Snakemake does not compare parameters that depend on it.
     """
     return parts.fingerprint(parts.shard_videos(str(TEST_VIDEOS), int(wildcards.shard), len(SHARDS)))
 
 
-def figure(path, category, what):
-    """A figure of the report; its caption has the same name."""
+def figure(path, category, title):
+    """A figure of the report; the file of its caption has the same name."""
     caption = f"../workflow/report/{path.rpartition('.')[0]}.rst"
-    return report(f"results/figures/{path}", caption=caption, category=category, labels={"figure": what})
+    return report(f"results/figures/{path}", caption=caption, category=category, labels={"figure": title})

@@ -1,4 +1,4 @@
-"""The demo's data set, made from the faces in a few Python packages."""
+"""The demo's data set, generated from face images in a few Python packages."""
 
 
 rule make_demo_data:

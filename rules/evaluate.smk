@@ -1,4 +1,4 @@
-"""How good the scores of the test videos are, where their labels are known."""
+"""Evaluation of the scores of test videos, if their labels are known."""
 
 
 rule evaluate:

@@ -1,4 +1,4 @@
-"""Pairs of clips, over all parts."""
+"""Pairs of clips from all parts."""
 
 
 rule pair_clips:
@@ -17,7 +17,7 @@ rule pair_clips:
     params:
         **shared("pair_clips"),
         settings=settings("pairs"),
-        # The rest of the section is the trainings'.
+        # The other keys of the section are used in training.
         validation={key: config["validation"][key] for key in ("parts", "share", "seed")},
     script:
         "../workflow/scripts/pair_clips.py"

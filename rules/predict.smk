@@ -4,7 +4,7 @@
 rule detect_test_faces:
     input:
         videos=ancient(TEST_VIDEOS),
-        # The demo's videos are made by a rule, and no job follows on another through ancient files alone.
+        # The demo's videos are made by a rule, and ancient inputs alone do not make this job run after it.
         made=TEST_LABELS if "demo" in config else [],
         weights=existing(config["detection"]["test"]["weights"]),
     output:
@@ -84,7 +84,7 @@ rule crop_test_faces:
 rule score:
     input:
         crops=rules.crop_test_faces.output.crops,
-        # The index above has a hash of every crop: the store itself need not be compared.
+        # The index above contains a hash of every crop, so the store itself need not be compared.
         store=ancient(rules.crop_test_faces.output.store),
         weights=rules.export_weights.output,
     output:
@@ -111,8 +111,8 @@ rule submission:
     input:
         videos=expand(rules.detect_test_faces.output.videos, shard=SHARDS),
         scores=expand(rules.score.output, model=MODELS, shard=SHARDS),
-        # A run whose answers are known says how good it is, also when it is asked for the submission alone.
-        # (Were it ancient, new settings would not be noticed here when they make that run, too.)
+        # If labels are known, scores are also evaluated when only the submission is requested.
+        # (Not ancient, or new settings that make the evaluation run would not be noticed here.)
         evaluation=EVALUATION,
         calibration=CALIBRATION,
     output:

@@ -1,4 +1,4 @@
-"""How good the scores are, figures, and the page that shows them: snakemake --report."""
+"""Evaluation, figures, and the report (snakemake --report)."""
 
 
 report: "../workflow/report/workflow.rst"
@@ -9,9 +9,9 @@ if TEST_LABELS:
     include: "evaluate.smk"
 
 
-# Of models with finished weights it is not known how they were trained.
+# Only models that are trained here: the training of finished weights is unknown.
 TRAINED_KINDS = {config["models"][name]["kind"] for name in TRAINED}
-# What of a model makes its samples.
+# The keys of a model that determine its samples.
 SAMPLE_KEYS = ("kind", "frames", "crop", "erasing", "seed")
 
 
@@ -46,7 +46,7 @@ rule draw_score_figures:
         videos=expand(rules.detect_test_faces.output.videos, shard=SHARDS),
         scores=expand(rules.score.output, model=MODELS, shard=SHARDS),
         crops=expand(rules.crop_test_faces.output.crops, shard=SHARDS),
-        # As a name alone: it has been flagged as ancient for the rule above that reads it, and expand takes no flags.
+        # As a string, because the output is already flagged as ancient for another rule, and expand rejects flags.
         stores=ancient(expand(str(rules.crop_test_faces.output.store), shard=SHARDS)),
         calibration=CALIBRATION,
     output:
@@ -86,6 +86,6 @@ if VALIDATED:
     include: "report_validation.smk"
 
 
-# Their names alone: it is the jobs that draw them whose settings the report is to show.
+# As strings, so that the report shows the settings of the jobs that draw them.
 FIGURES = [str(path) for rule in workflow.rules if rule.name.endswith("_figures") for path in rule.output]
 EVERYTHING = [*ALL, *FIGURES]

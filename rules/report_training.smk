@@ -1,4 +1,4 @@
-"""Figures of the training half, which is not there where all weights are finished."""
+"""Figures of the training stages, included only if models are trained."""
 
 
 rule draw_data_figures:
@@ -33,7 +33,7 @@ rule draw_data_figures:
 rule draw_sample_figures:
     input:
         pairs=rules.pair_clips.output,
-        # The index above has a hash of every clip: the stores themselves need not be compared.
+        # The index above contains a hash of every clip, so the stores themselves need not be compared.
         stores=ancient(expand(rules.extract_clips.output.store, part=PARTS)),
     output:
         **(

@@ -1,4 +1,4 @@
-"""Figures of validation clips, which are there where some are."""
+"""Figures of validation clips, included only if there are some."""
 
 
 rule draw_validation_figures:

@@ -1,4 +1,4 @@
-"""Weights: where trainings start, the trainings, and what they give to prediction."""
+"""Weights: conversion of pretrained weights, training, and export for prediction."""
 
 
 rule convert_pretrained:
@@ -24,7 +24,7 @@ rule convert_pretrained:
 rule train:
     input:
         pairs=rules.pair_clips.output,
-        # The index above has a hash of every clip: the stores themselves need not be compared.
+        # The index above contains a hash of every clip, so the stores themselves need not be compared.
         stores=ancient(expand(rules.extract_clips.output.store, part=PARTS)),
         pretrained=pretrained_of,
     output:

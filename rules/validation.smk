@@ -1,10 +1,10 @@
-"""How good the models are on validation clips, and the calibration that these ask for."""
+"""Evaluation of the models on validation clips, and calibration."""
 
 
 rule score_validation_clips:
     input:
         pairs=rules.pair_clips.output,
-        # The index above has a hash of every clip: the stores themselves need not be compared.
+        # The index above contains a hash of every clip, so the stores themselves need not be compared.
         stores=ancient(expand(rules.extract_clips.output.store, part=PARTS)),
         weights=rules.export_weights.output,
     output:
@@ -46,7 +46,7 @@ rule evaluate_validation:
         **growing(),
     params:
         **shared("evaluate_validation"),
-        # Not `calibration`, which says what the submission makes of what is found here.
+        # Not `calibration`, which only determines how the submission uses the result.
         settings={key: config["ensemble"][key] for key in ("exponent", "clip", "weight_offset", "unknown")},
         enlarge=settings("clips", "enlarge"),
     script:

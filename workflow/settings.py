@@ -47,7 +47,7 @@ def leaves(kind: Any = Config, place: Place = (), about: str = "") -> Iterator[t
         words = descriptions(kind)
         for key, inner in types_of(kind).items():
             yield from leaves(inner, (*place, key), words.get(key, ""))
-    elif in_words(kind).startswith("keys with values"):
+    elif in_words(kind).startswith("a mapping"):
         yield from leaves(inner_type(kind, "name"), (*place, "{name}"), about)
     else:
         yield place, kind, about

@@ -138,13 +138,13 @@ def test_faults_are_told_in_words(tmp_path):
     network.features(tf.zeros((1, 64, 64, 3)))
     folder = tmp_path / "noisy-student-efficientnet-b0"
     network.save(folder)
-    with pytest.raises(UserError, match="it holds weights of efficientnet-b0"):
+    with pytest.raises(UserError, match="it contains weights of efficientnet-b0"):
         load_pretrained(folder, "efficientnet-b7")
 
     whole = archived(folder)
     cut = tmp_path / "cut.tar.gz"
     cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
-    with pytest.raises(UserError, match=r"cut\.tar\.gz.*(cannot be unpacked|one TensorFlow checkpoint)"):
+    with pytest.raises(UserError, match=r"cut\.tar\.gz.*(cannot be extracted|one TensorFlow checkpoint)"):
         load_pretrained(cut, "efficientnet-b0")
 
     data = next(folder.glob("*.data-*"))
@@ -155,5 +155,5 @@ def test_faults_are_told_in_words(tmp_path):
     with pytest.raises(UserError, match="cannot read the checkpoint"):
         load_pretrained(folder, "efficientnet-b0")
     (folder / "model.ckpt.index").unlink()
-    with pytest.raises(UserError, match="one TensorFlow checkpoint was expected"):
+    with pytest.raises(UserError, match="expected one TensorFlow checkpoint"):
         load_pretrained(folder, "efficientnet-b0")

@@ -94,7 +94,7 @@ def test_fake_without_original(program, data, original):
     said = refused(program, settings_for(data))
     assert "fake.mp4" in said
     assert "original" in said
-    assert (original or "names no original") in said
+    assert (original or "has no original") in said
 
 
 def test_no_test_videos(program, data):

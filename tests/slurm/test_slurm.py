@@ -27,7 +27,7 @@ WANTED = {
 
 
 def gpus_of(text):
-    return re.findall(r"GPUs as SLURM chose them: (.*)", text)[-1].split(", ")
+    return re.findall(r"GPUs assigned by SLURM: (.*)", text)[-1].split(", ")
 
 
 def test_every_job_was_submitted_and_ended_well(finished):

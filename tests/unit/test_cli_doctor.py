@@ -81,7 +81,7 @@ def findings(**changes):
 def told(level, words, **changes):
     """The only finding of a level that holds some words."""
     found = findings(**changes)
-    (one,) = [finding for finding in found if finding.level == level and words in finding.what]
+    (one,) = [finding for finding in found if finding.level == level and words in finding.message]
     if level != "stops":
         assert not [finding for finding in found if finding.level == "stops"]
     return one
@@ -98,7 +98,7 @@ def test_a_run_that_can_work_is_told_in_one_page(place, capsys):
     assert all(len(line) <= 100 for line in lines if "/" not in line)
     said = " ".join(said.split())
     assert f"2 in {place}/data, with 6 videos, of which 4 are fakes" in said
-    assert "has those of 2 of 2 videos" in said
+    assert "has labels of 2 of 2 videos" in said
     assert "libx264 in pyav" in said
     assert "snakemake 9." in said
     assert sorted(place.rglob("*")) == before
@@ -110,7 +110,7 @@ def test_a_run_that_cannot_work(place, capsys):
     assert main(["doctor", "--config", "my.yaml"]) == 1
     said = " ".join(capsys.readouterr().out.split())
     assert f"stops parts {place}/data (data.root in the config) is not a folder." in said
-    assert "> To see the whole workflow without the data set: make demo" in said
+    assert "> To try the whole workflow without the data set: make demo" in said
     assert "This run cannot work: " in said
 
 
@@ -118,7 +118,7 @@ def test_the_demo_makes_its_data_itself(place):
     shutil.rmtree("data")
     found = examine(read_config(ROOT, [ROOT / "profiles/demo/settings.yaml"]), ROOT)
     assert not [finding for finding in found if finding.level == "stops"]
-    assert found[0].what == "will be made by the workflow (the demo's)"
+    assert found[0].message == "will be made by the workflow (the demo's)"
 
 
 @pytest.mark.parametrize(
@@ -130,11 +130,11 @@ def test_the_demo_makes_its_data_itself(place):
             "note",
             "0 videos of metadata.json are missing, 1 are",
         ),
-        (lambda: Path("data/dfdc_train_part_1/a.mp4").unlink(), "note", "2 fakes make no pair"),
+        (lambda: Path("data/dfdc_train_part_1/a.mp4").unlink(), "note", "2 fakes have no pair"),
         (lambda: shutil.copy("data/test_videos/x.mp4", "data/dfdc_train_part_0"), "note", "1 videos are not in their"),
-        (lambda: None, "note", "Of DFDC's 50 parts these are not there: 2 to 49."),
-        (lambda: os.truncate("data/test_videos/x.mp4", 0), "note", "1 are empty or no files, and will score 0.5"),
-        (lambda: Path("data/labels.csv").write_text("filename,label\nx.mp4,1\n"), "note", "has those of 1 of 2"),
+        (lambda: None, "note", "Of DFDC's 50 parts these are missing: 2 to 49."),
+        (lambda: os.truncate("data/test_videos/x.mp4", 0), "note", "1 are empty or not files, and will score 0.5"),
+        (lambda: Path("data/labels.csv").write_text("filename,label\nx.mp4,1\n"), "note", "has labels of 1 of 2"),
     ],
 )
 def test_what_a_run_can_do_without(place, fault, level, words):
@@ -150,8 +150,8 @@ def test_what_a_run_can_do_without(place, fault, level, words):
         (lambda: Path("data/dfdc_train_part_0/metadata.json").unlink(), "has no metadata.json"),
         (lambda: Path("data/dfdc_train_part_0/metadata.json").write_text("{"), "is not valid JSON"),
         (lambda: shutil.rmtree("data/test_videos"), "does not exist"),
-        (lambda: Path("data/labels.csv").write_text("filename,label\nq.mp4,1\n"), "has those of 0 of 2"),
-        (lambda: Path("data/labels.csv").unlink(), "do not exist"),
+        (lambda: Path("data/labels.csv").write_text("filename,label\nq.mp4,1\n"), "has labels of 0 of 2"),
+        (lambda: Path("data/labels.csv").unlink(), "does not exist"),
     ],
 )
 def test_what_stops_a_run_before_it_begins(place, fault, words):
@@ -202,7 +202,7 @@ def test_too_many_videos_are_missing(place):
     for name in ("b.mp4", "c.mp4"):
         Path("data/dfdc_train_part_1", name).unlink()
     found = told("stops", "More than the share data.max_unreadable (0.4) of a part's videos is missing or empty")
-    assert "dfdc_train_part_1 2 of 3" in found.what
+    assert "dfdc_train_part_1 2 of 3" in found.message
     told("note", "2 videos of metadata.json are missing", data={"max_unreadable": 0.7})
 
 
@@ -234,7 +234,7 @@ def test_finished_weights_need_no_parts(place):
     shutil.rmtree("data/dfdc_train_part_1")
     settings = {name: {"weights": str(path)} for name in ("large_crop", "re")}
     found = told("ok", "finished weights of a frame model of efficientnet-lite0, trained here", models=settings)
-    assert found.what.startswith("models.large_crop.weights, models.re.weights: ")
+    assert found.message.startswith("models.large_crop.weights, models.re.weights: ")
 
 
 def test_packages(place, tmp_path):
@@ -246,11 +246,11 @@ def test_packages(place, tmp_path):
         assert old in text
         (checkout / "pyproject.toml").write_text(text.replace(old, new))
         found = examine(config(), checkout)
-        return [(finding.level, finding.what) for finding in found if finding.about == "packages"]
+        return [(finding.level, finding.message) for finding in found if finding.topic == "packages"]
 
     assert levels('"numpy==', '"no-such-package==1.0", "numpy==') == [("stops", "Not installed: no-such-package==1.0.")]
     ((level, what),) = levels('"filelock==', '"filelock<1",#')
-    assert (level, what.split(" ")[:6]) == ("note", ["Other", "versions", "than", "were", "tested:", "filelock"])
+    assert (level, what.split(" ")[:5]) == ("note", ["Not", "the", "tested", "versions:", "filelock"])
 
 
 def test_encoders(place, monkeypatch):
@@ -294,7 +294,7 @@ def test_limits_of_control_groups(place, monkeypatch):
     told("slow", "A quota allows 0.5 of the ")
     groups(place, monkeypatch, "0::/job/step\n", job__memory_dot_max="400000000\n")
     assert machine.usable_memory() == 400_000_000
-    assert told("stops", "400 MB, but workers on all cores hold about").remedy == "snakemake --cores 1"
+    assert told("stops", "400 MB, but workers on all cores need about").remedy == "snakemake --cores 1"
     shutil.rmtree("groups")
     limits = {"memory__memory_dot_limit_in_bytes": "5000", "cpu,cpuacct__cpu_dot_cfs_quota_us": "-1"}
     groups(place, monkeypatch, "4:memory:/not/seen/here\n", **limits)
@@ -305,7 +305,7 @@ def test_limits_of_control_groups(place, monkeypatch):
 
 
 def test_shared_memory(place):
-    told("stops", "through shared memory; /dev/shm has room for", training={"batch_pairs": 10**9})
+    told("stops", "of shared memory, but /dev/shm has only", training={"batch_pairs": 10**9})
 
 
 def test_the_disk(place, monkeypatch):
@@ -331,7 +331,7 @@ def test_a_path_stays_in_one_piece():
 
 def test_what_is_there_needs_no_more_room(place):
     def needed():
-        (disk,) = (finding.what for finding in findings() if finding.about == "disk")
+        (disk,) = (finding.message for finding in findings() if finding.topic == "disk")
         return disk.partition("results take about ")[2]
 
     assert needed().endswith("MB")
@@ -343,12 +343,12 @@ def test_what_is_there_needs_no_more_room(place):
 
 
 def test_locks(place):
-    told("ok", f"no other run is at work in {place}")
+    told("ok", f"no other run is active in {place}")
     Path(".snakemake/locks").mkdir(parents=True)
     Path(".snakemake/locks/0.input.lock").touch()
     Path(".snakemake/runs.alive").touch()
     told("note", "A run that was killed has left its locks")
-    for name, words in (("runs", "Another run is at work"), ("jobs", "A job of a run that was killed is at work")):
+    for name, words in (("runs", "Another run is active"), ("jobs", "A job of a run that was killed is active")):
         with Path(f".snakemake/{name}.alive").open("a") as file:
             fcntl.flock(file, fcntl.LOCK_SH)
             told("stops", words)
@@ -357,14 +357,14 @@ def test_locks(place):
 def test_settings_that_are_not_valid(place, capsys):
     for text, words in (
         ("trainig: {}", "did you mean 'training'"),
-        ("- 1", "must be keys"),
+        ("- 1", "must be a mapping"),
         ("a: [", "is not valid YAML"),
     ):
         Path("bad.yaml").write_text(text)
         assert main(["doctor", "--config", "bad.yaml"]) == 2
         assert words in capsys.readouterr().err
     assert main(["doctor", "--config", "none.yaml"]) == 2
-    assert "The settings none.yaml cannot be read: No such file" in capsys.readouterr().err
+    assert "The settings file none.yaml cannot be read: No such file" in capsys.readouterr().err
 
 
 def test_it_is_run_in_a_checkout(tmp_path, monkeypatch, capsys):
@@ -372,7 +372,7 @@ def test_it_is_run_in_a_checkout(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(config_of, "LIBRARY", tmp_path / "site-packages" / "dfdc")
     monkeypatch.chdir(tmp_path)
     assert main(["doctor"]) == 2
-    assert "Run this in a clone of the project" in capsys.readouterr().err
+    assert "Run this command in a clone of the project" in capsys.readouterr().err
 
 
 TREES = st.recursive(

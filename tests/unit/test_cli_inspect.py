@@ -200,7 +200,7 @@ def test_weights(tmp_path, capsys):
     export_pth(tmp_path / "w.pth", STATE)
     said = told(capsys, tmp_path / "w.pth")
     assert "weights, 3 tensors, 57 numbers" in said
-    assert "It says nothing about itself." in said
+    assert "It has no metadata." in said
 
 
 def test_a_submission(tmp_path, capsys):
@@ -226,13 +226,13 @@ def test_an_evaluation(tmp_path, capsys):
     ("content", "words"),
     [
         (b"", "It is empty"),
-        (b"\x00\x00\x00 ftypisom and so on", "is nothing that a stage writes"),
+        (b"\x00\x00\x00 ftypisom and so on", "was not written by a stage"),
         (b"PAR1 and nothing more", "cannot be read as a table"),
-        (b"ARROW1 and nothing more", "is missing or broken"),
+        (b"ARROW1 and nothing more", "is missing or damaged"),
         (b"PK\3\4 and nothing more", "the weights cannot be read"),
         (b"\2\0\0\0\0\0\0\0{{ and nothing more", "the weights cannot be read"),
         (b'{"a.mp4": {"label": "REAL"}}', "is JSON, but not the evaluation"),
-        (b"{]", "begins like JSON and is not"),
+        (b"{]", "is not valid JSON"),
     ],
 )
 def test_what_no_stage_writes(content, words, tmp_path, capsys):
@@ -244,13 +244,13 @@ def test_what_no_stage_writes(content, words, tmp_path, capsys):
 def test_files_of_others(tmp_path, capsys):
     path = tmp_path / "file"
     pq.write_table(pa.table({"a": [1]}), path)
-    assert "does not say which" in refused(capsys, path)
+    assert "its metadata name no table" in refused(capsys, path)
     table = pa.table({"a": [1]})
     with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
         writer.write_table(table)
     assert "not a store: its columns are a." in refused(capsys, path)
     write_store(path, [[b"no picture"]])
-    assert "a picture in it is no PNG file" in refused(capsys, path)
+    assert "an image in it is not a PNG file" in refused(capsys, path)
     assert "is a folder" in refused(capsys, tmp_path)
     assert "does not exist" in refused(capsys, tmp_path / "none")
 
@@ -258,7 +258,7 @@ def test_files_of_others(tmp_path, capsys):
 def test_a_damaged_store(store, capsys):
     path, _ = store
     os.truncate(path, path.stat().st_size - 40)
-    assert f"The store {path} is missing or broken" in refused(capsys, path)
+    assert f"The store {path} is missing or damaged" in refused(capsys, path)
 
 
 def test_torch_is_not_imported_for_tables(clips):

@@ -30,13 +30,13 @@ def given(tmp_path):
         ("absent.mp4", "There is no file or folder absent.mp4"),
         ("empty", "There is no video in the folder empty"),
         ("videos --weights absent", "The weights absent are neither a file nor a folder"),
-        ("videos --weights empty", "No weights of a model in empty: there is no .safetensors or .pth file"),
+        ("videos --weights empty", "No weights of a model in empty (found: no .safetensors or .pth file"),
         ("videos --csv - --json -", "Only one of --csv and --json"),
         ("videos --timeline lines.png", "--timeline lines.png is one file, but there are 2 videos"),
-        ("videos/a.mp4 --timeline lines.jpg", r"--timeline writes .png files, and lines.jpg is none"),
-        ("videos/a.mp4 --annotate videos/a.mp4", "would write over the video videos/a.mp4"),
-        ("videos --annotate videos", "would write over the video videos/a.mp4"),
-        ("videos --config absent.yaml", "The settings absent.yaml cannot be read: No such file"),
+        ("videos/a.mp4 --timeline lines.jpg", r"--timeline writes .png files, but lines.jpg is not one"),
+        ("videos/a.mp4 --annotate videos/a.mp4", "would overwrite the video videos/a.mp4"),
+        ("videos --annotate videos", "would overwrite the video videos/a.mp4"),
+        ("videos --config absent.yaml", "The settings file absent.yaml cannot be read: No such file"),
     ],
 )
 def test_mistakes_of_the_user(given, monkeypatch, capsys, arguments, said):

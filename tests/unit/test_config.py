@@ -29,7 +29,7 @@ GIVEN = {f"models__{name}__weights": "weights" for name in CONFIG["models"]}
 
 def known_keys(kind=Config, config=CONFIG, place=()):
     """The places of all keys that are declared; where names are free, those of the config."""
-    free = config if in_words(kind).startswith("keys with values") else ()
+    free = config if in_words(kind).startswith("a mapping") else ()
     for key in types_of(kind) if is_dataclass(kind) else free:
         yield (*place, key)
         yield from known_keys(
@@ -228,60 +228,60 @@ def test_the_published_constants():
         (changed(models__re__sed=3), "models.re: unknown key 'sed'; did you mean 'seed'?"),
         (
             changed(clips__frames="fifty"),
-            "clips.frames: must be a whole number of at least 1, and not 'fifty'",
+            "clips.frames: must be a whole number of at least 1, not 'fifty'",
         ),
-        (changed(clips__frames=50.0), "clips.frames: must be a whole number of at least 1, and not 50.0"),
-        (changed(clips__frames=True), "clips.frames: must be a whole number of at least 1, and not True"),
-        (changed(clips__frames=0), "clips.frames: must be a whole number of at least 1, and not 0"),
-        (changed(clips__frames=None), "clips.frames: must be a whole number of at least 1, and not None"),
+        (changed(clips__frames=50.0), "clips.frames: must be a whole number of at least 1, not 50.0"),
+        (changed(clips__frames=True), "clips.frames: must be a whole number of at least 1, not True"),
+        (changed(clips__frames=0), "clips.frames: must be a whole number of at least 1, not 0"),
+        (changed(clips__frames=None), "clips.frames: must be a whole number of at least 1, not None"),
         (
             changed(training__learning_rate="1e-3"),
-            "training.learning_rate: must be a number above 0, and not '1e-3' (YAML takes 1e-3 for a word: write 0.001",
+            "training.learning_rate: must be a number above 0, not '1e-3' (YAML reads 1e-3 as a string: write 0.001",
         ),
         (
             changed(training__learning_rate=float("nan")),
-            "training.learning_rate: must be a number above 0, and not nan",
+            "training.learning_rate: must be a number above 0, not nan",
         ),
         (
             changed(training__learning_rate=float("inf")),
-            "training.learning_rate: must be a number above 0, and not inf",
+            "training.learning_rate: must be a number above 0, not inf",
         ),
         (
             changed(training__recompression__whole_clip="yes"),
-            "training.recompression.whole_clip: must be true or false, and not 'yes'",
+            "training.recompression.whole_clip: must be true or false, not 'yes'",
         ),
-        (changed(alignment__min_iou=1.5), "alignment.min_iou: must be a number from 0 to 1, and not 1.5"),
+        (changed(alignment__min_iou=1.5), "alignment.min_iou: must be a number from 0 to 1, not 1.5"),
         (
             changed(detection__train__detector="yunett"),
-            "detection.train.detector: must be dsfd or yunet, and not 'yunett'",
+            "detection.train.detector: must be dsfd or yunet, not 'yunett'",
         ),
-        (changed(speed__workers=0), "speed.workers: must be auto, or a whole number of at least 1, and not 0"),
-        (changed(data__parts="all"), "data.parts: must be auto, or a list of different entries"),
+        (changed(speed__workers=0), "speed.workers: must be auto, or a whole number of at least 1, not 0"),
+        (changed(data__parts="all"), "data.parts: must be auto, or a non-empty list of distinct entries"),
         (
             changed(data__parts=["../x"]),
-            "data.parts: must be auto, or a list of different entries, at least one, each the name of a folder",
+            "data.parts: must be auto, or a non-empty list of distinct entries, each the name of a folder",
         ),
-        (changed(data=None), "data: must be keys with values, and not None"),
+        (changed(data=None), "data: must be a mapping, not None"),
         (
             changed(**{"models__a b": CONFIG["models"]["re"]}),
-            "models: a name must be a word of the letters A to Z, digits, _ and -, and not 'a b'",
+            "models: a name must be a word of letters (A to Z), digits, _ and -, not 'a b'",
         ),
-        (changed(models={}), "models: must be keys with values, at least one, and not {}"),
-        (changed(alignment__min_iou=True), "alignment.min_iou: must be a number from 0 to 1, and not True"),
-        (changed(clips__frames="3"), "clips.frames: must be a whole number of at least 1, and not '3'"),
+        (changed(models={}), "models: must be a mapping with at least one key, not {}"),
+        (changed(alignment__min_iou=True), "alignment.min_iou: must be a number from 0 to 1, not True"),
+        (changed(clips__frames="3"), "clips.frames: must be a whole number of at least 1, not '3'"),
         (changed(training__recompression__whole_clip=1), "training.recompression.whole_clip: must be true or false"),
-        (changed(training__ema=1.0), "training.ema: must be a number between 0 and 1, or null, and not 1.0"),
+        (changed(training__ema=1.0), "training.ema: must be a number between 0 and 1, or null, not 1.0"),
         (changed(training__recompression__fps=[15, 200]), "training.recompression.fps.1: must be a whole number from"),
         (changed(training__recompression__fps=[15]), "training.recompression.fps: must be [low, high], each a whole"),
-        (changed(data__parts=["a", "a"]), "data.parts: must be auto, or a list of different entries"),
-        (changed(data__root=""), "data.root: must be the path of a folder, and not ''"),
-        (changed(validation__parts="one"), "validation.parts: must be a list of different entries"),
-        (changed(demo=None), "demo: must be keys with values, and not None"),
+        (changed(data__parts=["a", "a"]), "data.parts: must be auto, or a non-empty list of distinct entries"),
+        (changed(data__root=""), "data.root: must be the path of a folder, not ''"),
+        (changed(validation__parts="one"), "validation.parts: must be a list of distinct entries"),
+        (changed(demo=None), "demo: must be a mapping, not None"),
         (
             changed(evaluation__recompression=[{"fps": 30, "scale": 1.0, "crf": 60}]),
-            "evaluation.recompression.0.crf: must be a whole number from 0 to 51, and not 60",
+            "evaluation.recompression.0.crf: must be a whole number from 0 to 51, not 60",
         ),
-        (changed(models={7: CONFIG["models"]["re"]}), "models: the key 7 is not a word; put it into quotes"),
+        (changed(models={7: CONFIG["models"]["re"]}), "models: the key 7 is not a string; put it in quotes"),
     ],
 )
 def test_one_fault_one_line(config, message):
@@ -299,7 +299,7 @@ def test_all_faults_are_told_at_once():
         "the top level: the key 'clips' is missing",
         "ensemble: the key 'clip' is missing",
         "ensemble: the key 'exponent' is missing",
-        "the top level: the key 3 is not a word; put it into quotes",
+        "the top level: the key 3 is not a string; put it in quotes",
     ):
         assert line in told
 
@@ -315,16 +315,16 @@ def test_all_faults_are_told_at_once():
         ),
         (changed(models__re__crop__smaller_side=200), "models.re.crop.smaller_side: must be at least 224"),
         (changed(models__large_crop__crop__pad=False), "models.large_crop.crop.smaller_side: must be at least 224"),
-        (changed(detection__test__weights=None), "detection.test.weights: dsfd needs the file of its weights"),
-        (changed(detection__train__detector="yunet"), "detection.train.resize: yunet takes longer_side only"),
+        (changed(detection__test__weights=None), "detection.test.weights: dsfd needs a weights file"),
+        (changed(detection__train__detector="yunet"), "detection.train.resize: yunet supports longer_side only"),
         (changed(detection__train__every=51), "detection.train.every: must be at most clips.frames"),
         (changed(training__warmup_iterations=100_000), "training.warmup_iterations: must be less than"),
-        (changed(training__recompression__fps=[30, 15]), "training.recompression.fps: [30, 15] holds no number"),
-        (changed(training__recompression__crf=[20, 20]), "training.recompression.crf: [20, 20] holds no number"),
+        (changed(training__recompression__fps=[30, 15]), "training.recompression.fps: [30, 15] is empty"),
+        (changed(training__recompression__crf=[20, 20]), "training.recompression.crf: [20, 20] is empty"),
         (changed(training__recompression__scale=[0.9, 0.5]), "training.recompression.scale: the first number (0.9)"),
         (
             changed(data__parts=["one", "two"], validation__parts=["one", "twoo"]),
-            "validation.parts: 'twoo' is none of the training parts (data.parts); did you mean 'two'?",
+            "validation.parts: 'twoo' is not a training part (data.parts); did you mean 'two'?",
         ),
         (
             changed(data__parts=["one", "two"], validation__parts=["two", "one"]),
@@ -333,12 +333,12 @@ def test_all_faults_are_told_at_once():
         (
             changed(ensemble__calibration="exponent", validation__share=0),
             "ensemble.calibration: exponent is fitted on validation pairs, but validation.parts and "
-            "validation.share keep nothing out; set published",
+            "validation.share set no pairs aside; set it to published",
         ),
         (
             changed(ensemble__calibration="temperature", **GIVEN),
-            "ensemble.calibration: temperature is fitted on validation pairs, but with weights for all "
-            "models nothing is trained; set published",
+            "ensemble.calibration: temperature is fitted on validation pairs, but no model is trained "
+            "(all have weights); set it to published",
         ),
         (changed(ensemble__clip=[0.9, 0.1]), "ensemble.clip: the first number (0.9) must not be more than"),
     ],
@@ -357,7 +357,7 @@ def test_parts_for_validation_that_are_found(tmp_path):
         (tmp_path / f"dfdc_train_part_{number}").mkdir()
     check_config(config("dfdc_train_part_3"))
     (fault,) = faults(config("dfdc_train_part_4", "dfdc_train_part_33"))
-    assert fault.startswith("validation.parts: 'dfdc_train_part_33' is none of the training parts")
+    assert fault.startswith("validation.parts: 'dfdc_train_part_33' is not a training part")
     (fault,) = faults(config("dfdc_train_part_4", "dfdc_train_part_3"))
     assert fault.startswith("validation.parts: names all training parts")
 
@@ -398,7 +398,7 @@ def test_settings_are_merged_as_snakemake_merges_them(tmp_path):
     ("text", "said"),
     [
         (None, "cannot be read: No such file"),
-        ("- a", "must be keys with values"),
+        ("- a", "must be a mapping"),
         ("a: [", "not valid YAML"),
         ("dta: {}", "did you mean 'data'"),
     ],

@@ -169,12 +169,12 @@ def test_some_names_as_published():
 
 def test_a_checkpoint_of_another_architecture_or_without_averages_is_refused():
     variables = set(checkpoint("efficientnet-b0", numbered_state("efficientnet-b0")))
-    with pytest.raises(UserError, match=r"variables of efficientnet-b7.*it holds weights of efficientnet-b0\."):
+    with pytest.raises(UserError, match=r"variables of efficientnet-b7.*it contains weights of efficientnet-b0\."):
         convert(None, variables, "efficientnet-b7", "here")
     raw = {name for name in variables if not name.endswith("Average")}
     with pytest.raises(UserError, match="stem/conv2d/kernel/ExponentialMovingAverage"):
         convert(None, raw, "efficientnet-b0", "here")
-    with pytest.raises(UserError, match="it holds no EfficientNet"):
+    with pytest.raises(UserError, match="it contains no EfficientNet"):
         convert(None, {"resnet/conv"}, "efficientnet-b0", "here")
 
 
@@ -188,5 +188,5 @@ def test_without_tensorflow_the_remedy_is_named(tmp_path, monkeypatch, form):
         with tarfile.open(tmp_path / "weights.tar.gz", "w:gz") as archive:
             archive.add(source, source.name)
         source = tmp_path / "weights.tar.gz"
-    with pytest.raises(UserError, match=r"not installed here.*pip install tensorflow-cpu.*model\.safetensors"):
+    with pytest.raises(UserError, match=r"not installed.*pip install tensorflow-cpu.*model\.safetensors"):
         load_pretrained(source, "efficientnet-b7")

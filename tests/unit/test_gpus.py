@@ -211,7 +211,7 @@ def test_any_choice_of_numbers_is_what_is_visible(numbers, comma):
 def test_a_folder_that_cannot_be_used_is_named(monkeypatch, tmp_path):
     (tmp_path / "file").touch()
     monkeypatch.setenv("DFDC_GPU_LOCKS", str(tmp_path / "file"))
-    with pytest.raises(UserError, match=r"locks in .*file.*DFDC_GPU_LOCKS"), lease(1):
+    with pytest.raises(UserError, match=r"lock files in .*file.*DFDC_GPU_LOCKS"), lease(1):
         pass
 
 
@@ -248,7 +248,7 @@ def test_devices_of_jobs_without_a_gpu(tmp_path):
 
 def test_devices_are_not_chosen_after_cuda_is_in_use(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
-    with pytest.raises(RuntimeError, match="in use already"), job_devices("auto", 1):
+    with pytest.raises(RuntimeError, match="already initialised"), job_devices("auto", 1):
         pass
 
 

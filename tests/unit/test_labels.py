@@ -22,7 +22,7 @@ def test_a_metadata_json(tmp_path):
 
 
 def test_what_is_no_file_of_labels(tmp_path):
-    with pytest.raises(UserError, match="do not exist"):
+    with pytest.raises(UserError, match="does not exist"):
         read_details(tmp_path / "nowhere.csv")
     (tmp_path / "labels.csv").write_text("video;fake\n")
     with pytest.raises(UserError):

@@ -67,18 +67,18 @@ def test_metadata_is_given_as_it_is(root):
 @pytest.mark.parametrize(
     ("entries", "fault"),
     [
-        ({"b.mp4": {"label": "FAKE"}}, r"b\.mp4 is FAKE and names no original"),
-        ({"b.mp4": {"label": "FAKE", "original": None}}, "names no original"),
-        ({"b.mp4": {"label": "FAKE", "original": "x.mp4"}}, r"names x\.mp4 as its original, which is no REAL video"),
-        ({"b.mp4": {"label": "FAKE", "original": "b.mp4"}}, "no REAL video of this part"),
-        ({"b.mp4": {"label": "FAKE", "original": ["a.mp4"]}, "a.mp4": REAL}, "no REAL video of this part"),
+        ({"b.mp4": {"label": "FAKE"}}, r"b\.mp4 is FAKE but has no original"),
+        ({"b.mp4": {"label": "FAKE", "original": None}}, "has no original"),
+        ({"b.mp4": {"label": "FAKE", "original": "x.mp4"}}, r"has the original x\.mp4, which is not a REAL video"),
+        ({"b.mp4": {"label": "FAKE", "original": "b.mp4"}}, "not a REAL video of this part"),
+        ({"b.mp4": {"label": "FAKE", "original": ["a.mp4"]}, "a.mp4": REAL}, "not a REAL video of this part"),
         ({"a.mp4": {"label": "real"}}, r"a\.mp4 needs a label of REAL or FAKE"),
         ({"a.mp4": {}}, "needs a label"),
         ({"a.mp4": "REAL"}, "needs a label"),
         ({"a.mp4": {"label": ["REAL"]}}, "needs a label"),
         ({}, "at least one video"),
-        (["a.mp4"], "must hold an object"),
-        (None, "must hold an object"),
+        (["a.mp4"], "must be an object"),
+        (None, "must be an object"),
     ],
 )
 def test_wrong_metadata(tmp_path, entries, fault):
@@ -181,7 +181,7 @@ def test_wrong_labels(tmp_path, name, content):
 
 def test_missing_labels(tmp_path):
     for path in (tmp_path / "absent.csv", tmp_path):
-        with pytest.raises(UserError, match=r"data\.test_labels in the config\) do not exist"):
+        with pytest.raises(UserError, match=r"data\.test_labels in the config\) does not exist"):
             read_labels(path)
 
 

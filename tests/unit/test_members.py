@@ -64,13 +64,13 @@ def test_a_name_is_a_word(tmp_path):
 def test_a_model_twice_or_unknown_or_none(tmp_path):
     one = write_weights(tmp_path / "re.safetensors")
     other = exported(tmp_path / "b" / EXPORTED, "re")
-    with pytest.raises(UserError, match=r"weights of the model re\. Name the one that is meant"):
+    with pytest.raises(UserError, match=r"weights of the model re\. Pass only one of them"):
         found(one, other)
-    with pytest.raises(UserError, match=r"the model 'mine', but the settings know only large_crop.*--config"):
+    with pytest.raises(UserError, match=r"the model 'mine', but the settings have only large_crop.*--config"):
         found(exported(tmp_path / "mine.safetensors", "mine"))
     (tmp_path / "c").mkdir()
     (tmp_path / "c" / "resnet.pth").write_bytes(b"x")
-    with pytest.raises(UserError, match=r"there is .*resnet.pth. Expected is"):
+    with pytest.raises(UserError, match=r"found: .*resnet\.pth\)\. Expected the folder"):
         found(tmp_path / "c")
 
 

@@ -110,9 +110,9 @@ def test_padding_is_same_padding_at_any_size(size):
 
 def test_images_of_another_size_or_half_clips_are_refused():
     model = build_model("efficientnet-lite0", "sequence", (64, 32), sequence_length=4)
-    with pytest.raises(ValueError, match=r"\(32, 64\), the network is for \(64, 32\)"):
+    with pytest.raises(ValueError, match=r"\(32, 64\), but the network is for \(64, 32\)"):
         model(torch.zeros(4, 3, 32, 64))
-    with pytest.raises(ValueError, match="6 frames are not whole clips of 4"):
+    with pytest.raises(ValueError, match="6 frames is not a multiple of 4"):
         model(torch.zeros(6, 3, 64, 32))
 
 

@@ -73,9 +73,9 @@ def test_a_row_has_the_columns_of_its_table(tmp_path, kind, schema):
 
 def test_rows_of_another_table_are_refused(tmp_path):
     write_table(tmp_path / "t", TRACKS, columns(TRACKS, [row("tracks")]))
-    with pytest.raises(TypeError, match="FrameScore is no row of a table with the columns"):
+    with pytest.raises(TypeError, match="the fields of FrameScore are not the table"):
         read_rows(tmp_path / "t", TRACKS, FrameScore)
-    with pytest.raises(ValueError, match="table tracks: these columns are missing or unknown"):
+    with pytest.raises(ValueError, match="table tracks: missing or unknown columns"):
         write_table(tmp_path / "u", TRACKS, [FrameScore("a", 0, 0, 0.5)])
 
 

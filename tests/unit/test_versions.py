@@ -45,7 +45,7 @@ def test_other_versions_are_told_with_the_way_to_renew(results):
     (results / "d.json").write_text(json.dumps({"versions": {"torch": "1.0"}}))
     (finding,) = look_at_versions(results)
     assert finding.level == "note"
-    assert f"Made with torch 1.0 (now {versions()['torch']}): {results / 'd.json'}." in finding.what
+    assert f"Made with torch 1.0 (now {versions()['torch']}): {results / 'd.json'}." in finding.message
     assert f"--forcerun {results / 'd.json'}" in finding.remedy
 
 

@@ -249,7 +249,7 @@ def test_the_wrong_architecture_is_recognised(tmp_path):
         lambda: load_weights(path, "efficientnet-b2", "frame"),
         r"b1\.safetensors: these are not weights of a frame model of efficientnet-b2",
         "look like weights of a frame model of efficientnet-b1:",
-        r"of another shape: .*_bn2\.weight \(40,\) instead of \(48,\).* and \d+ more",
+        r"with another shape: .*_bn2\.weight \(40,\) instead of \(48,\).* and \d+ more",
     )
     refused(lambda: load_pretrained(path, "efficientnet-b0"), "not pretrained weights", "not expected: .*more")
 
@@ -279,7 +279,7 @@ def test_missing_and_extra_tensors_are_named_the_first_few(tmp_path):
     save_weights(path, {**state, "extra": torch.ones(1)}, {})
     refused(
         lambda: load_weights(path, LITE, "frame"),
-        "look like no network known here",
+        "do not match any supported network",
         r"missing: _blocks\.2\._expand_conv\.weight, .* and 12 more; not expected: extra\.",
     )
 
@@ -291,7 +291,7 @@ def test_a_file_cut_short_is_refused(tmp_path, write, share):
     write(path, random_state(LITE))
     whole = path.read_bytes()
     path.write_bytes(whole[: int(len(whole) * share)])
-    refused(lambda: load_weights(path, LITE, "frame"), "cannot be read", "was not copied completely")
+    refused(lambda: load_weights(path, LITE, "frame"), "cannot be read", "is damaged or incomplete")
     refused(lambda: load_pretrained(path, LITE), "cannot be read")
 
 
@@ -310,7 +310,7 @@ def test_code_in_a_file_is_not_run(tmp_path):
             return (print, ("it ran",))
 
     torch.save({"_conv_stem.weight": torch.zeros(1), "code": Code()}, tmp_path / "code.pth")
-    refused(lambda: load_weights(tmp_path / "code.pth", LITE, "frame"), "PyTorch file of tensors only")
+    refused(lambda: load_weights(tmp_path / "code.pth", LITE, "frame"), "PyTorch file with tensors only")
 
 
 def test_missing_files_folders_and_other_content_are_refused(tmp_path):
@@ -319,7 +319,7 @@ def test_missing_files_folders_and_other_content_are_refused(tmp_path):
     refused(lambda: load_weights(tmp_path, LITE, "frame"), "this is a folder")
     for number, content in enumerate([[torch.ones(1)], torch.ones(1), {"epoch": 3}, {"model": {"a": 1}}]):
         torch.save(content, tmp_path / f"{number}.pth")
-        refused(lambda n=number: load_weights(tmp_path / f"{n}.pth", LITE, "frame"), "holds no state dict")
+        refused(lambda n=number: load_weights(tmp_path / f"{n}.pth", LITE, "frame"), "has no state dict")
 
 
 def test_weights_with_values_that_are_not_numbers_are_refused(tmp_path):

@@ -1,1 +1,1 @@
-"""The command ``dfdc``, which needs no Snakemake: it scores videos, and examines the machine and result files."""
+"""The command ``dfdc``, which works without Snakemake: it scores videos, and inspects the machine and result files."""

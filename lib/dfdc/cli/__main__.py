@@ -1,4 +1,4 @@
-"""``python -m dfdc.cli``: the command ``dfdc`` where it is not installed."""
+"""``python -m dfdc.cli``: the command ``dfdc`` without installation."""
 
 import sys
 

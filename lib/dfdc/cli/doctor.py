@@ -1,12 +1,12 @@
-"""Say what would stop or slow a run on this machine, before it is started.
+"""Check for problems that would stop or slow a run on this machine.
 
-Looks at the settings, the data, the weights, the programs and the machine, in the folder where Snakemake would be
-started; nothing is written. Give with --config the files that snakemake would be given with --configfile:
+Checks settings, data, weights, programs and the machine, in the folder where you would run Snakemake; nothing is
+written. Pass the files for snakemake's --configfile with --config:
 
     dfdc doctor --config my.yaml
 
-Each line says whether something is ok, a note (the run goes, with less to go on), slow, or stops the run. Exit status:
-1 if anything stops it, else 0; 2 if the settings themselves are not valid.
+Each line is ok, a note (the run works, but not with all of its input), slow, or stops the run. Exit status: 1 if
+anything stops the run, else 0; 2 if the settings are not valid.
 """
 
 import argparse
@@ -22,18 +22,18 @@ from dfdc.preflight.findings import Finding
 
 WIDEST = 100  # columns of the terminal that are used
 WHOLE_WORDS = {"break_long_words": False, "break_on_hyphens": False}
-HEAD = 6 + 13  # columns of the level and of what it is about
+HEAD = 6 + 13  # columns of the level and the topic
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What the command takes."""
+    """Add the arguments of the command."""
     parser.add_argument(
         "--config",
         nargs="+",
         action="extend",
         default=[],
         metavar="FILE",
-        help="settings that differ from config.yaml; of several files the last counts most",
+        help="settings that override config.yaml; the last file takes precedence",
     )
 
 
@@ -47,16 +47,16 @@ def run(options: argparse.Namespace) -> int:
 
 
 def page(findings: Sequence[Finding]) -> Iterator[str]:
-    """The findings, a line or a few for each, and how many there are of which kind."""
+    """The findings as wrapped lines, and a summary."""
     width = min(shutil.get_terminal_size((WIDEST, 0)).columns, WIDEST)
     indent = " " * HEAD
 
     def lines(text: str, head: str, below: str) -> list[str]:
-        # A path stays in one piece, to be copied.
+        # Paths are not broken, so that they can be copied.
         return textwrap.wrap(text, width, initial_indent=head, subsequent_indent=below, **WHOLE_WORDS)
 
     for finding in findings:
-        yield from lines(finding.what, f"{finding.level:6}{finding.about:13}", indent)
+        yield from lines(finding.message, f"{finding.level:6}{finding.topic:13}", indent)
         for line in finding.remedy.splitlines():
             yield from lines(line, f"{indent}> ", f"{indent}  ")
     counts = Counter(finding.level for finding in findings)

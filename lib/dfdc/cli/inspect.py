@@ -1,8 +1,8 @@
-"""Say what is in a file that a stage has written.
+"""Show what is in a file that a stage has written.
 
-Takes a table (.parquet), a store of clips or faces (.arrow), weights (.safetensors, .pth), submission.csv or
-evaluation.json; what a file is shows its content, not its name. With --clip the pictures of one clip are taken out of
-a store, byte for byte as they are in it:
+The file is a table (.parquet), a store of clips or faces (.arrow), weights (.safetensors, .pth), submission.csv or
+evaluation.json; its type is determined from its content, not its name. --clip extracts the images of a clip from a
+store, byte for byte:
 
     dfdc inspect results/clips/dfdc_train_part_0.arrow --clip 12 --out clip-12
 """
@@ -32,21 +32,21 @@ from dfdc.system.errors import UserError
 from dfdc.system.files import atomic_path
 
 WIDEST = 100  # columns of the terminal that are used
-LISTED = 6  # different words that are still counted one by one
+LISTED = 6  # maximum number of distinct strings that are counted individually
 CELL = 24  # characters of a value in a row
 STEPS = ("B", "kB", "MB", "GB", "TB")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What the command takes."""
-    parser.add_argument("file", type=Path, help="the file to look at")
-    parser.add_argument("--rows", type=int, default=5, metavar="N", help="so many rows of a table are shown (5)")
-    parser.add_argument("--clip", type=int, metavar="ID", help="the number of a clip in a store; needs --out")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="write the pictures of the clip to this folder")
+    """Add the arguments of the command."""
+    parser.add_argument("file", type=Path, help="the file to inspect")
+    parser.add_argument("--rows", type=int, default=5, metavar="N", help="number of rows of a table to show (5)")
+    parser.add_argument("--clip", type=int, metavar="ID", help="the number of a clip in a store; requires --out")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="write the images of the clip to this folder")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print what is in the file, or take a clip out of it."""
+    """Print what is in the file, or extract a clip from it."""
     if (options.clip is None) != (options.out is None):
         raise UserError("--clip and --out belong together: the number of a clip, and the folder for its pictures.")
     if options.rows < 0:
@@ -70,7 +70,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def kind_of(path: Path) -> str:
-    """Which kind of file this is, by its first bytes. Raises UserError if it is none that a stage writes."""
+    """The type of a file, from its first bytes. Raises UserError if it is not one that a stage writes."""
     if not path.is_file():
         fault = "is a folder; name a file in it" if path.is_dir() else "does not exist"
         raise UserError(f"{path} {fault}.")
@@ -86,13 +86,13 @@ def kind_of(path: Path) -> str:
         return "evaluation"
     look = f"begins with {start[:12]!r}" if start else "is empty"
     raise UserError(
-        f"{path} is nothing that a stage writes: neither a table (.parquet), a store (.arrow), weights (.safetensors, "
+        f"{path} was not written by a stage: neither a table (.parquet), a store (.arrow), weights (.safetensors, "
         f".pth), submission.csv nor evaluation.json. It {look}."
     )
 
 
 def describe_table(path: Path, rows: int) -> Iterator[str]:
-    """Name, size, columns and what is in them, and the first rows. Raises UserError if it is no table of a stage."""
+    """Name, size, columns with summaries, and the first rows. Raises UserError if it is not a table of a stage."""
     try:
         table = pq.read_table(path)
     except (pa.ArrowInvalid, OSError) as error:
@@ -101,7 +101,7 @@ def describe_table(path: Path, rows: int) -> Iterator[str]:
         ) from error
     name = (table.schema.metadata or {}).get(b"table")
     if name is None:
-        raise UserError(f"{path} is a Parquet file, but not a table that a stage has written: it does not say which.")
+        raise UserError(f"{path} is a Parquet file, but not a table written by a stage: its metadata name no table.")
     yield f"{path}: table {name.decode()}, {_count(table.num_rows, 'row')}, {_size(path.stat().st_size)}"
     yield ""
     names, kinds = table.schema.names, [type_in_words(column.type) for column in table.schema]
@@ -118,23 +118,23 @@ def describe_table(path: Path, rows: int) -> Iterator[str]:
 
 
 def summary(column: pa.ChunkedArray) -> str:
-    """What is in a column, in a line: the range of numbers, how often each of a few words occurs, the nulls."""
+    """A one-line summary of a column: the range of numbers, counts of up to ``LISTED`` strings, and of nulls."""
     nulls = column.null_count
     values = column.drop_null()
     if len(values) == 0:
         return "all null" if nulls else "nothing"
     if pa.types.is_string(values.type) or pa.types.is_boolean(values.type):
-        said = _words(values.cast(pa.string()))
+        text = _words(values.cast(pa.string()))
     elif pa.types.is_nested(values.type):
         inner, lengths = values.type.value_type, pc.list_value_length(values)
-        said = "" if pa.types.is_fixed_size_list(values.type) else f"lengths {_range(lengths)}"
+        text = "" if pa.types.is_fixed_size_list(values.type) else f"lengths {_range(lengths)}"
         while pa.types.is_nested(inner):
             values, inner = pc.list_flatten(values), inner.value_type
         numbers = pc.list_flatten(values)
-        said = "; ".join(filter(None, [said, f"values {_range(numbers)}" if len(numbers) else ""]))
+        text = "; ".join(filter(None, [text, f"values {_range(numbers)}" if len(numbers) else ""]))
     else:
-        said = _range(values)
-    return f"{said}; {nulls} null" if nulls else said
+        text = _range(values)
+    return f"{text}; {nulls} null" if nulls else text
 
 
 def _words(values: pa.ChunkedArray) -> str:
@@ -153,7 +153,7 @@ def _range(values: pa.ChunkedArray | pa.Array) -> str:
 
 
 def _rows_in_lines(table: pa.Table) -> Iterator[str]:
-    """Rows as columns that stand below each other, in several blocks where they are too wide for the terminal."""
+    """Rows as aligned columns, in several blocks if they are too wide for the terminal."""
     cells = {name: [_cell(value) for value in table[name].to_pylist()] for name in table.column_names}
     for line in pd.DataFrame(cells).to_string(line_width=_width()).splitlines():
         yield line.rstrip()
@@ -165,19 +165,19 @@ def _cell(value: Any) -> str:
     if isinstance(value, float):
         return _number(value)
     if isinstance(value, list):
-        inner = [_cell(one) for one in value[:4]]
+        inner = [_cell(entry) for entry in value[:4]]
         text = ", ".join(inner[:4] if len(value) <= 4 else inner[:2])
         return f"[{text}]" if len(value) <= 4 else f"[{text}, … {len(value)}]"
     return _short(str(value))
 
 
 def describe_store(path: Path) -> Iterator[str]:
-    """How many clips there are, and how large they and their pictures are."""
+    """The number of clips, and the sizes of clips and images."""
     lengths, sizes, pictures = [], [], Counter()
     for clip in _clips(path):
         lengths.append(len(clip))
         sizes.append(pc.sum(pc.binary_length(clip)).as_py() or 0)
-        if len(clip):  # all its pictures are as large as the first
+        if len(clip):  # all images of a clip have the same size
             pictures[_size_of_picture(clip[0].as_buffer()[:24].to_pybytes(), path)] += len(clip)
     yield f"{path}: store, {_count(len(lengths), 'clip')}, {sum(lengths)} pictures, {_size(path.stat().st_size)}"
     if not pictures:
@@ -193,7 +193,7 @@ def describe_store(path: Path) -> Iterator[str]:
 
 
 def take_out(path: Path, clip: int, folder: Path) -> str:
-    """Write the pictures of a clip to ``folder``, as they are in the store, and say so.
+    """Write the PNG files of a clip to ``folder``, unchanged, and return a message.
 
     Raises UserError if the store has no such clip.
     """
@@ -208,8 +208,8 @@ def take_out(path: Path, clip: int, folder: Path) -> str:
 
 
 def _clips(path: Path) -> list[pa.BinaryArray]:
-    """The PNG files of each clip of a store, mapped and not read. Raises UserError if it is damaged or no store."""
-    clips = len(Store(path))  # it says what is wrong with a file that cannot be opened
+    """The PNG files of each clip of a store, memory-mapped. Raises UserError if it is damaged or not a store."""
+    clips = len(Store(path))  # raises UserError if the file cannot be opened
     try:
         reader = pa.ipc.open_file(pa.memory_map(str(path)))
         batches = [reader.get_batch(number) for number in range(clips)]
@@ -221,20 +221,20 @@ def _clips(path: Path) -> list[pa.BinaryArray]:
 
 
 def _size_of_picture(png: bytes, path: Path) -> tuple[int, int]:
-    """Width and height, which every PNG file says after its first 16 bytes."""
+    """Width and height, bytes 16 to 24 of a PNG file."""
     if not png.startswith(PNG_SIGNATURE) or len(png) < 24:
-        raise UserError(f"{path} is damaged: a picture in it is no PNG file. Delete it and run snakemake again.")
+        raise UserError(f"{path} is damaged: an image in it is not a PNG file. Delete it and run snakemake again.")
     return int.from_bytes(png[16:20], "big"), int.from_bytes(png[20:24], "big")
 
 
 def describe_weights(path: Path) -> Iterator[str]:
-    """What the weights say of themselves, and how many there are. Raises UserError if the file is damaged."""
-    from dfdc.networks.weights.files import (  # not above, because torch takes seconds to import
+    """The metadata of the weights, and the number of parameters. Raises UserError if the file is damaged."""
+    from dfdc.networks.weights.files import (  # imported late, because torch takes seconds to import
         read_tensors,
         read_weights_metadata,
     )
 
-    about, tensors = read_weights_metadata(path), read_tensors(path)
+    metadata, tensors = read_weights_metadata(path), read_tensors(path)
     numbers, bytes_of = Counter(), Counter()
     for tensor in tensors.values():
         kind = str(tensor.dtype).removeprefix("torch.")
@@ -250,12 +250,12 @@ def describe_weights(path: Path) -> Iterator[str]:
     ends = [names[0], "…", names[-1]] if len(names) > 2 else names
     shapes = [f"{name} {'x'.join(map(str, tensors[name].shape)) or '1'}" if name != "…" else name for name in ends]
     yield from _wrapped(" ".join(shapes), "tensors   ")
-    yield "" if about else "It says nothing about itself."
-    yield from _nested(dict(sorted(about.items())))
+    yield "" if metadata else "It has no metadata."
+    yield from _nested(dict(sorted(metadata.items())))
 
 
 def describe_submission(path: Path, rows: int) -> Iterator[str]:
-    """How many videos there are, and what their scores are. Raises UserError if a line is not as it should be."""
+    """The number of videos and the distribution of their scores. Raises UserError if a line is invalid."""
     try:
         lines = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
         scores = np.array([float(line["label"]) for line in lines])
@@ -276,16 +276,16 @@ def describe_submission(path: Path, rows: int) -> Iterator[str]:
 
 
 def describe_evaluation(path: Path) -> Iterator[str]:
-    """The figures of an evaluation. Raises UserError if it is none."""
+    """The metrics of an evaluation. Raises UserError if the file is not an evaluation."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        evaluation = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise UserError(f"{path} begins like JSON and is not ({error}).") from error
-    if "ensemble" not in found:
+        raise UserError(f"{path} is not valid JSON ({error}).") from error
+    if "ensemble" not in evaluation:
         raise UserError(f"{path} is JSON, but not the evaluation that the rule evaluate writes.")
     yield f"{path}: evaluation"
     yield ""
-    yield from _nested(found)
+    yield from _nested(evaluation)
 
 
 def _nested(values: Mapping[str, Any], depth: int = 0) -> Iterator[str]:
@@ -301,7 +301,7 @@ def _nested(values: Mapping[str, Any], depth: int = 0) -> Iterator[str]:
 
 
 def _wrapped(text: str, head: str) -> list[str]:
-    """A text behind a head, in lines that fit the terminal, the later ones indented as far as the first."""
+    """A text after a head, wrapped to the terminal's width with a hanging indent."""
     indent = " " * len(head)
     wrapped = textwrap.wrap(text, _width(), initial_indent=head, subsequent_indent=indent, break_on_hyphens=False)
     return wrapped or [head.rstrip()]
@@ -324,7 +324,7 @@ def _count(number: int, unit: str) -> str:
 
 
 def _size(size: float) -> str:
-    """Bytes as a person would say it."""
+    """A size in bytes with a suitable unit."""
     step = 0
     while size >= 1000 and step < len(STEPS) - 1:
         size, step = size / 1000, step + 1

@@ -1,18 +1,18 @@
-"""How probable it is that videos are fake.
+"""Score videos: the probability that each is fake.
 
     dfdc score video.mp4 --weights results/models
     dfdc score videos/ --weights external_data --csv scores.csv --timeline timelines/
 
-WEIGHTS is the folder of a run (demo, say), a folder of exported weights (results/models), or one with the published
-files; of a part of the ensemble, too. Settings are those of config.yaml; give those that the weights were trained with
-by --config, as to Snakemake by --configfile: the scores are then those of the workflow.
+WEIGHTS is the folder of a run (for example demo), a folder of exported weights (results/models), or a folder with the
+published files; a subset of the ensemble works, too. Settings are those of config.yaml; if the weights were trained
+with others, pass these with --config, as to Snakemake with --configfile: the scores are then those of the workflow.
 
-A row is printed when a video is done: its probability of being fake, tracks (faces that were followed), frames that
-the models looked at, the time that it took, and its state. A video that cannot be read, or in which no face could be
-followed, has the probability of ensemble.unknown (0.5). --csv and --json are written at the end, in the order of the
-command line, and hold nothing that differs from run to run; with - as FILE they go to stdout, and the table to stderr.
+A row is printed when a video is done: its probability of being fake, the number of tracks (tracked faces) and of scored
+frames, the time that it took, and its state. A video that cannot be read or has no track gets the probability
+ensemble.unknown (0.5). --csv and --json are written at the end, in the order of the command line, and are reproducible;
+with - as FILE they go to stdout, and the table to stderr.
 
-Exit status: 0, or 1 if a video could not be read, or 2 if the command cannot be run as it is given.
+Exit status: 0, or 1 if a video could not be read, or 2 if the arguments are not valid.
 """
 
 import argparse
@@ -45,7 +45,7 @@ from dfdc.system.jobs.devices import job_device
 from dfdc.system.processes import worker_count
 from dfdc.system.words import duration
 
-# The settings with which YuNet finds faces where the weights of DSFD are not at hand: the demo's.
+# The settings for YuNet, as an alternative if the weights of DSFD are not available: the demo's.
 YUNET = "profiles/demo/settings.yaml"
 DSFD_FILES = "WIDERFace_DSFD_RES152*.pth"
 WORDS = {"ok": "ok", "no face": "no face was found", "no track": "no face was followed for long enough"}
@@ -54,15 +54,17 @@ CSV_HEAD = ("video", "probability", "status", "reason", "tracks", "frames")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``dfdc score``."""
-    parser.add_argument("videos", nargs="+", type=Path, metavar="VIDEO_OR_FOLDER", help="of a folder all its videos")
+    parser.add_argument("videos", nargs="+", type=Path, metavar="VIDEO_OR_FOLDER", help="for a folder, all its videos")
     parser.add_argument(
         "--weights", action="append", required=True, type=Path, help="a folder or a file; may be given several times"
     )
-    parser.add_argument("--config", action="append", default=[], type=Path, metavar="YAML", help="settings that differ")
-    parser.add_argument("--detector", choices=["yunet"], help="find faces with YuNet, which needs no weights")
+    parser.add_argument(
+        "--config", action="append", default=[], type=Path, metavar="YAML", help="settings that override config.yaml"
+    )
+    parser.add_argument("--detector", choices=["yunet"], help="detect faces with YuNet, which is bundled")
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], help="default: speed.device of the settings")
-    parser.add_argument("--workers", type=_positive, metavar="N", help="processes that decode; default: one a core")
-    parser.add_argument("--timeout", type=_positive, metavar="SECONDS", help="for one video; data.video_timeout")
+    parser.add_argument("--workers", type=_positive, metavar="N", help="worker processes; default: one per core")
+    parser.add_argument("--timeout", type=_positive, metavar="SECONDS", help="per video; default: data.video_timeout")
     parser.add_argument("--csv", metavar="FILE", help="write the table to a file")
     parser.add_argument("--json", metavar="FILE", help="write the table and the scores of each track to a file")
     parser.add_argument(
@@ -75,14 +77,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, and not {text}")
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, not {text}")
     return int(text)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Score the videos, telling of each as soon as it is done."""
+    """Score the videos, and print each result as soon as it is available."""
     logging.basicConfig(format="%(message)s")
-    logging.getLogger("dfdc.system.jobs.leases").setLevel(logging.INFO)  # it says for whom it waits
+    logging.getLogger("dfdc.system.jobs.leases").setLevel(logging.INFO)  # logs which job it waits for
     if options.csv == options.json == "-":
         raise UserError("Only one of --csv and --json can go to stdout. Name a file for the other.")
     videos = find_videos(options.videos)
@@ -130,11 +132,11 @@ def run(options: argparse.Namespace) -> int:
 
 
 def find_videos(places: Sequence[Path]) -> dict[Path, str]:
-    """The videos that are meant, and what to call each: its path below the folder that they all lie in.
+    """The videos, and a name for each: its path relative to their common folder.
 
-    Raises UserError if a place does not exist or a folder holds no video.
+    Raises UserError if a place does not exist or a folder contains no video.
     """
-    found: dict[Path, Path] = {}
+    paths: dict[Path, Path] = {}
     for place in places:
         if place.is_dir():
             inside = test_videos(place)
@@ -147,20 +149,20 @@ def find_videos(places: Sequence[Path]) -> dict[Path, str]:
         else:
             raise UserError(f"There is no file or folder {place}. Correct the path.")
         for path in inside:
-            found.setdefault(path.absolute(), path)
-    common = Path(os.path.commonpath([path.parent for path in found]))
-    return {path: str(absolute.relative_to(common)) for absolute, path in found.items()}
+            paths.setdefault(path.absolute(), path)
+    common = Path(os.path.commonpath([path.parent for path in paths]))
+    return {path: str(absolute.relative_to(common)) for absolute, path in paths.items()}
 
 
 def _targets(place: Path | None, option: str, suffix: str, videos: Mapping[Path, str]) -> dict[Path, Path]:
-    """The file to write for each video, none if nothing is to be written: ``place`` itself or files below it."""
+    """The output file of each video: ``place`` itself or files below it; empty if ``place`` is None."""
     if place is None:
         return {}
     if place.suffix and not place.is_dir():
         if len(videos) > 1:
             raise UserError(f"{option} {place} is one file, but there are {len(videos)} videos. Name a folder.")
         if place.suffix.lower() != suffix:
-            raise UserError(f"{option} writes {suffix} files, and {place} is none. Name another file, or a folder.")
+            raise UserError(f"{option} writes {suffix} files, but {place} is not one. Name another file, or a folder.")
         targets = dict.fromkeys(videos, place)
     else:
         stems = Counter(Path(name).with_suffix("") for name in videos.values())
@@ -170,12 +172,12 @@ def _targets(place: Path | None, option: str, suffix: str, videos: Mapping[Path,
         }
     inputs = {path.resolve() for path in videos}
     if taken := [target for target in targets.values() if target.resolve() in inputs]:
-        raise UserError(f"{option} would write over the video {taken[0]}. Name another place.")
+        raise UserError(f"{option} would overwrite the video {taken[0]}. Name another file or folder.")
     return targets
 
 
 def _settings(options: argparse.Namespace) -> dict[str, Any]:
-    """The settings of the files with those of the command line over them."""
+    """The settings of the files, overridden by the command line."""
     checkout = find_checkout(Path.cwd())
     config = read_config(checkout, options.config)
     if options.detector:
@@ -190,15 +192,15 @@ def _settings(options: argparse.Namespace) -> dict[str, Any]:
         if not beside:
             raise UserError(
                 f"The weights of the face detector DSFD are missing: there is no {detection['weights']} "
-                f"(detection.test.weights in the settings) and no {DSFD_FILES} in the folder of the weights. With "
-                "--detector yunet another detector finds the faces, which comes along; the scores then differ a little."
+                f"(detection.test.weights in the settings) and no {DSFD_FILES} in the folder of the weights. "
+                "--detector yunet uses a bundled detector instead; the scores then differ slightly."
             )
         detection["weights"] = str(min(beside))
     return config
 
 
 class _Table:
-    """The table on the terminal, a row at a time, above a bar of progress on stderr if that is a terminal."""
+    """Prints the table row by row, above a progress bar on stderr if that is a terminal."""
 
     HEAD = ("fake", "tracks", "frames", "took")
 
@@ -227,7 +229,7 @@ class _Table:
         self._bar.update()
 
     def say(self, text: str) -> None:
-        """Print something else, to stderr."""
+        """Print a message to stderr."""
         self._bar.write(text, file=sys.stderr)
 
     def _print(self, name: str, fake: str, tracks: str, frames: str, took: str, state: str) -> None:
@@ -238,7 +240,7 @@ class _Table:
 
 @dataclass(frozen=True)
 class _Summary:
-    """What --json and --csv say of a video."""
+    """The result of a video for --json and --csv."""
 
     video: str
     probability: float

@@ -1,1 +1,1 @@
-"""Reading the settings, checking them, and comparing them."""
+"""Read, check and compare settings."""

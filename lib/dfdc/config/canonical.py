@@ -1,4 +1,4 @@
-"""Settings in a form that can be compared and hashed."""
+"""Settings in a canonical form, for comparing and hashing."""
 
 import hashlib
 import json
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def canonical(value: Any) -> Any:
-    """The same settings with the keys of all mappings sorted: the order of keys in a YAML file means nothing."""
+    """The same settings with all mappings sorted by key, because key order in YAML has no meaning."""
     if isinstance(value, Mapping):
         return {key: canonical(value[key]) for key in sorted(value)}
     if isinstance(value, list | tuple):
@@ -16,6 +16,6 @@ def canonical(value: Any) -> Any:
 
 
 def digest(*values: Any) -> str:
-    """A short hash, 16 hexadecimal digits, of values that JSON can hold."""
+    """A short hash (16 hexadecimal digits) of JSON-serialisable values."""
     text = json.dumps([canonical(value) for value in values], sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()

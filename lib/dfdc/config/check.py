@@ -1,4 +1,4 @@
-"""Checking a configuration against the declared settings, with messages that help."""
+"""Check a configuration against the declared settings, with helpful messages."""
 
 import difflib
 import math
@@ -16,26 +16,26 @@ from dfdc.system.settings import Settings
 
 
 def drop_removed_models(config: dict[str, Any]) -> None:
-    """Take the models out that a settings file of the user's sets to null."""
+    """Remove the models that a user's settings file sets to null."""
     if isinstance(config.get("models"), dict):
         config["models"] = {name: model for name, model in config["models"].items() if model is not None}
 
 
 def check_config(config: Mapping[str, Any]) -> None:
-    """Check a configuration: all keys that are declared and no others, their types and ranges, and contradictions.
+    """Check a configuration: exactly the declared keys, their types and ranges, and no contradictions.
 
-    Raises UserError with every fault, a line each: the key, what is wrong with it, what is expected; for an
-    unknown key the nearest known one.
+    Raises UserError that lists every fault on a line of its own: the key, what is wrong, and what is expected; for an
+    unknown key, the closest known one.
     """
-    faults = list(_wordless_keys(config))
+    faults = list(_keys_not_strings(config))
     try:
         settings = _adapter().validate_python(config)
     except ValidationError as error:
-        faults += [fault for one in error.errors(include_url=False) for fault in _faults(one, config)]
+        faults += [fault for detail in error.errors(include_url=False) for fault in _faults(detail, config)]
     else:
         faults = faults or list(_contradictions(settings))
     if faults:
-        # Of a value that may be one thing or another pydantic makes an error for each.
+        # For a value of a union type, pydantic reports one error per member, hence the duplicates.
         lines = "\n".join(f"  {fault}" for fault in dict.fromkeys(faults))
         raise UserError(f"The configuration is not valid:\n{lines}")
 
@@ -45,18 +45,18 @@ def _adapter() -> TypeAdapter[Config]:
     return TypeAdapter(Config)
 
 
-def _wordless_keys(config: Mapping[Any, Any], place: str = "") -> Iterable[str]:
-    """Keys that YAML takes for a number, a truth value or nothing."""
+def _keys_not_strings(config: Mapping[Any, Any], place: str = "") -> Iterable[str]:
+    """Faults of keys that YAML reads as a number, a boolean or null."""
     for key, value in config.items():
         if not isinstance(key, str):
-            yield f"{place or 'the top level'}: the key {key!r} is not a word; put it into quotes"
+            yield f"{place or 'the top level'}: the key {key!r} is not a string; put it in quotes"
         if isinstance(value, Mapping):
-            yield from _wordless_keys(value, _joined(place, key))
+            yield from _keys_not_strings(value, _joined(place, key))
 
 
 def _faults(error: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[str]:
-    """What an error of pydantic's is to the user."""
-    path, value = _found(error["loc"], config)
+    """Translate a pydantic error for the user."""
+    path, value = _located(error["loc"], config)
     last = error["loc"][-1] if error["loc"] else ""
     if error["type"] == "missing":
         yield f"{_place(path)}: the key {last!r} is missing"
@@ -65,14 +65,14 @@ def _faults(error: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[str
         yield f"{_place(path[:-1])}: unknown key {last!r}; did you mean {near[0]!r}?"
     elif last == "[key]" and isinstance(path[-1], str):
         expected = in_words(type_of_names(_type(path[:-1])))
-        yield f"{_place(path[:-1])}: a name must be {expected}, and not {path[-1]!r}"
-    elif last != "[key]" and error["type"] != "invalid_key":  # of which we know already
+        yield f"{_place(path[:-1])}: a name must be {expected}, not {path[-1]!r}"
+    elif last != "[key]" and error["type"] != "invalid_key":  # these are reported by _keys_not_strings
         expected = in_words(_type(path))
-        yield f"{_place(path)}: must be {expected}, and not {value!r}{_hint(value, expected)}"
+        yield f"{_place(path)}: must be {expected}, not {value!r}{_hint(value, expected)}"
 
 
-def _found(location: Sequence[str | int], config: Mapping[str, Any]) -> tuple[list[str | int], Any]:
-    """As much of an error's location as is in the config, and the value there: pydantic adds words of its own."""
+def _located(location: Sequence[str | int], config: Mapping[str, Any]) -> tuple[list[str | int], Any]:
+    """The part of an error's location that exists in the config, and the value there: pydantic appends type names."""
     path: list[str | int] = []
     value: Any = config
     for key in location:
@@ -83,7 +83,7 @@ def _found(location: Sequence[str | int], config: Mapping[str, Any]) -> tuple[li
 
 
 def _type(path: Sequence[str | int]) -> Any:
-    """The declared type of what is at a place."""
+    """The declared type of the value at a path."""
     return reduce(inner_type, path, Config)
 
 
@@ -92,26 +92,26 @@ def _place(path: Sequence[str | int]) -> str:
 
 
 def _hint(value: Any, expected: str) -> str:
-    """Why a word that looks like a number is none."""
+    """A hint for a string that looks like a number."""
     try:
         if "number" not in expected or not isinstance(value, str) or not math.isfinite(float(value)):
             return ""
     except ValueError:
         return ""
-    return " (YAML takes 1e-3 for a word: write 0.001; nested values of --config are words: use --configfile)"
+    return " (YAML reads 1e-3 as a string: write 0.001; nested values of --config are strings: use --configfile)"
 
 
 def _contradictions(value: Any, place: str = "") -> Iterator[str]:
-    """What the declared sections in a value say of themselves."""
+    """The contradictions of all sections within a value."""
     if isinstance(value, Settings):
         yield from (f"{_joined(place, key)}: {fault}" for key, fault in value.contradictions())
-        inside = {field.name: getattr(value, field.name) for field in fields(value)}
+        children = {field.name: getattr(value, field.name) for field in fields(value)}
     elif isinstance(value, dict):
-        inside = value
+        children = value
     else:
-        inside = dict(enumerate(value)) if isinstance(value, list) else {}
-    for key, one in inside.items():
-        yield from _contradictions(one, _joined(place, key))
+        children = dict(enumerate(value)) if isinstance(value, list) else {}
+    for key, child in children.items():
+        yield from _contradictions(child, _joined(place, key))
 
 
 def _joined(place: str, key: Any) -> str:

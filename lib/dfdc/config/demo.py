@@ -1,4 +1,4 @@
-"""The settings of the demo's data set: here, because the check of the settings may not reach up to ``dfdc.demo``."""
+"""Settings of the demo's data set. They are declared here because ``dfdc.config`` must not import ``dfdc.demo``."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,22 +11,22 @@ from dfdc.system.settings import Count, Positive, Settings, Whole
 
 @dataclass(frozen=True)
 class DemoSettings(Settings):
-    """What the demo's data set holds; only the demo has this section. Raises UserError for numbers that make none."""
+    """The contents of the demo's data set; only the demo has this section. Raises UserError if they contradict."""
 
     seed: Whole
-    """The seed of everything that is drawn."""
+    """The seed for everything random in the data set."""
     parts: Count
-    """Training parts."""
+    """The number of training parts."""
     real_per_part: Count
-    """Real videos in a part."""
+    """The number of real videos in a part."""
     fakes_per_real: Count
-    """Fakes of each of them."""
+    """The number of fakes of each real video."""
     test_real: Count
-    """Real test videos, all with labels."""
+    """The number of real test videos, all labelled."""
     test_fake: Count
-    """Fake test videos, all with labels."""
+    """The number of fake test videos, all labelled."""
     seconds: Annotated[Sequence[Positive], Len(2, 2)] = (2.0, 2.6)
-    """The shortest and the longest length of a video; those of a low frame rate are longer where a clip of 50 frames
+    """The shortest and the longest video, in seconds. Videos with a low frame rate are longer if a clip of 50 frames
     needs it."""
 
     def __post_init__(self) -> None:
@@ -34,7 +34,7 @@ class DemoSettings(Settings):
         self.refuse_contradictions("demo")
 
     def contradictions(self) -> Iterator[tuple[str, str]]:
-        """A range the wrong way round."""
+        """A range whose bounds are reversed."""
         low, high = self.seconds
         if low > high:
             yield "seconds", f"the shortest ({low}) must not be more than the longest ({high})"

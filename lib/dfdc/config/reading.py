@@ -1,4 +1,4 @@
-"""The settings of a run: config.yaml of the checkout with the user's own files on top."""
+"""The settings of a run: the checkout's config.yaml, overridden by the user's own files."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,12 +10,12 @@ from dfdc.config.check import check_config, drop_removed_models
 from dfdc.system.errors import UserError
 from dfdc.system.jobs.provenance import LIBRARY
 
-# What tells the folder of the workflow from others.
+# Files by which the folder of the workflow is recognised.
 CHECKOUT_HAS = ("Snakefile", "config.yaml", "pyproject.toml", "workflow/scripts/train.py")
 
 
 def read_yaml(path: str | Path) -> Any:
-    """The content of a YAML file. Raises UserError with the place of the fault if it is not valid."""
+    """The content of a YAML file. Raises UserError with the position of the error if it is not valid."""
     try:
         return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
@@ -23,21 +23,21 @@ def read_yaml(path: str | Path) -> Any:
 
 
 def find_checkout(start: Path) -> Path:
-    """The folder of the workflow: ``start``, one above it, or that of the library.
+    """The folder of the workflow: ``start``, one of its parents, or the checkout that holds the library.
 
-    Raises UserError if none of them is: an installed package holds the library alone.
+    Raises UserError if there is none: an installed package contains only the library.
     """
     for folder in (start, *start.parents, LIBRARY.parents[1]):
         if all((folder / name).is_file() for name in CHECKOUT_HAS):
             return folder
     raise UserError(
-        f"The workflow is not here: {start} and the folders above it hold no Snakefile with its config.yaml. "
-        "Run this in a clone of the project, where snakemake is run."
+        f"The workflow was not found: neither {start} nor a folder above it has the Snakefile and config.yaml. "
+        "Run this command in a clone of the project, where you would run snakemake."
     )
 
 
 def read_config(checkout: str | Path, files: Sequence[str | Path] = ()) -> dict[str, Any]:
-    """The settings of a run: config.yaml of the checkout, and what the user's files say otherwise, the last one first.
+    """The settings of a run: the checkout's config.yaml, overridden by ``files`` in order (the last one wins).
 
     Raises UserError if a file is missing or the settings are not valid.
     """
@@ -47,9 +47,9 @@ def read_config(checkout: str | Path, files: Sequence[str | Path] = ()) -> dict[
         try:
             changes = read_yaml(path)
         except OSError as error:
-            raise UserError(f"The settings {path} cannot be read: {error.strerror}. Correct the path.") from error
+            raise UserError(f"The settings file {path} cannot be read: {error.strerror}. Correct the path.") from error
         if not isinstance(changes, Mapping):
-            raise UserError(f"The settings {path} must be keys with values, as config.yaml is.")
+            raise UserError(f"The settings file {path} must be a mapping of keys to values, like config.yaml.")
         config = merged(config, changes)
     drop_removed_models(config)
     check_config(config)
@@ -57,7 +57,7 @@ def read_config(checkout: str | Path, files: Sequence[str | Path] = ()) -> dict[
 
 
 def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings with others written over them, key by key, as Snakemake does it with --configfile."""
+    """``base`` updated recursively with ``changes``, as Snakemake does with --configfile."""
     result = dict(base)
     for key, value in changes.items():
         both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)

@@ -1,6 +1,6 @@
-"""All settings: the sections that the stages declare, put together, and what must fit from one to another.
+"""All settings: the sections declared by the stages, and the constraints between sections.
 
-The values are those of config.yaml and of the user's files; there are no others here.
+There are no default values here: they are in config.yaml.
 """
 
 import difflib
@@ -28,17 +28,17 @@ from dfdc.system.settings import Count, File, Folder, Part, Positive, Settings, 
 
 
 def word(text: str) -> bool:
-    """Whether a text can name a model: files and rules are called by it."""
+    """Whether a string can be a model's name, which is used in file names and wildcards."""
     return bool(text) and all(char.isascii() and (char.isalnum() or char in "_-") for char in text)
 
 
-Name = Annotated[str, Predicate(word), Words("a word of the letters A to Z, digits, _ and -")]
+Name = Annotated[str, Predicate(word), Words("a word of letters (A to Z), digits, _ and -")]
 Source = Annotated[str, Words("a file, package:NAME")]
 
 
 @dataclass(frozen=True)
 class DataSettings(Settings):
-    """Where the videos are."""
+    """The location of the videos, and the tolerance for unreadable ones."""
 
     root: Folder
     """The folder that holds the training parts and the test videos. Relative paths start at the working directory."""
@@ -48,12 +48,13 @@ class DataSettings(Settings):
     test_videos: Folder
     """The folder of the videos to score, in the root (or an absolute path)."""
     test_labels: File | None
-    """Their labels, if they are known: a CSV with the columns filename and label (1 = fake) or a metadata.json, in the
-    root. null if they are not known."""
+    """Their labels, if they are known, for results/evaluation.json: a CSV with the columns filename and label
+    (1 = fake) or a metadata.json, in the root. null if they are not known."""
     max_unreadable: Share
-    """The share of a part's videos that may be unreadable before that is taken for a broken disk."""
+    """The share of a part's videos that may be unreadable; more are taken for a broken disk, and stop the run."""
     video_timeout: Annotated[float, Gt(0), Words("a number above 0 (seconds)")]
-    """A video that takes longer than so many seconds in one stage counts as unreadable."""
+    """A video that takes longer than this many seconds in one stage counts as unreadable. On a CPU, raise it for long
+    videos with dsfd, which takes about a second per sampled frame."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class DetectionOfHalves(Settings):
 
 @dataclass(frozen=True)
 class TrackingOfHalves(Settings):
-    """The tracker, for the training parts and for the test videos."""
+    """The IOU tracker, for the training parts and for the test videos."""
 
     train: TrackerSettings
     test: TrackerSettings
@@ -74,7 +75,7 @@ class TrackingOfHalves(Settings):
 
 @dataclass(frozen=True)
 class ValidationSection(MeasurementSettings, ValidationSettings):
-    """What is kept out of training, and how a training is measured on it."""
+    """The pairs that are set aside for validation, and how often trainings are validated on them."""
 
 
 @dataclass(frozen=True)
@@ -82,45 +83,45 @@ class ModelSettings(ErasingSettings):
     """A model of the ensemble."""
 
     architecture: Architecture
-    """The network."""
+    """The architecture of the network."""
     kind: ModelKind
-    """frame: looks at single faces; sequence: at windows of consecutive ones."""
+    """frame: takes single faces; sequence: takes windows of consecutive faces."""
     weights: File | None
-    """Finished weights (safetensors, or the published .pth): the training is left out. null to train."""
+    """Finished weights (safetensors, or a published .pth) to use instead of training; null to train."""
     frames: Annotated[Sequence[Whole], Len(1)]
     """The frames that training takes from a clip. A sequence model has as many frames in its window."""
     crop: CropPolicy
     seed: Whole
-    """The seed of everything random in the training."""
+    """The seed for everything random in the training."""
     score: ScoreSettings
 
 
 @dataclass(frozen=True)
 class PredictionSettings(PlanSettings):
-    """How the test videos are looked at."""
+    """Sampling of the test videos."""
 
     shards: Count
-    """The test videos are worked on in so many lots. More lots, more jobs at the same time."""
+    """The number of shards, slices of the test videos: more shards allow more jobs at the same time."""
     fps: Positive
-    """Frames are skipped so that about so many are left of a second."""
+    """Frames are skipped so that about this many per second are left."""
 
 
 @dataclass(frozen=True)
 class SpeedSettings(Settings):
-    """What changes how fast it goes and not what comes out: it never makes anything run again."""
+    """Settings that change the speed and not the result. They never make anything run again."""
 
     device: Literal["auto", "cpu", "cuda"]
-    """auto: a GPU if there is one."""
+    """auto (a GPU if there is one), cpu or cuda."""
     workers: Literal["auto"] | Count
-    """Processes that decode, detect, cut or load; auto for one per core of the job."""
+    """Worker processes that decode, detect, cut or load; auto for one per core of the job."""
     batch_size: Count
-    """Frames that go through the face detector at the same time."""
+    """Frames that the face detector processes at a time on a GPU."""
     checkpoint_every: Count
-    """A training saves its state every so many iterations, and goes on from there if it is stopped."""
+    """Iterations between two checkpoints, from which a training resumes."""
     checkpoints_kept: Count
-    """So many of these checkpoints are kept: if the newest is damaged, the one before is taken."""
+    """The number of checkpoints to keep: if the newest is damaged, the one before it is used."""
     compile: bool
-    """Whether trainings on a GPU run a network that torch has compiled. It takes minutes to compile."""
+    """Whether to compile the network for training on a GPU (torch.compile). Compiling takes minutes."""
 
 
 @dataclass(frozen=True)
@@ -144,24 +145,24 @@ class Config(Settings):
     ensemble: CalibrationSettings
     evaluation: EvaluationSettings
     torch_threads: Count
-    """Threads of torch on a CPU, in trainings and scoring. They change the last digits of sums, so they are a setting
-    that counts: trainings and scores run again if it changes."""
+    """Threads of torch on a CPU, for training and scoring. They change the last digits of sums, so trainings and scores
+    run again if this changes (on a GPU too, although it makes no difference there)."""
     speed: SpeedSettings
-    demo: DemoSettings = None  # only the demo has it, and null is no way not to
+    demo: DemoSettings = None  # may be absent (only the demo has it), but not null
 
     def contradictions(self) -> Iterator[tuple[str, str]]:
-        """What does not fit from section to section."""
+        """Contradictions between sections."""
         for name, model in self.models.items():
             yield from ((f"models.{name}.frames", fault) for fault in self._faults_of_frames(model))
         if self.detection.train.every > self.clips.frames:
-            yield "detection.train.every", "must be at most clips.frames, or no sampled frame may lie in a clip"
+            yield "detection.train.every", "must be at most clips.frames, or a clip may contain no sampled frame"
         if self.demo:
             made = [f"dfdc_train_part_{number}" for number in range(self.demo.parts)]
             if self.data.parts != made:
                 yield "data.parts", f"must be {made}, the parts that the demo makes (demo.parts)"
         yield from (("validation.parts", fault) for fault in self._faults_of_validation())
         if (wanted := self.ensemble.calibration) != "published" and (fault := self._nothing_to_fit_on()):
-            yield "ensemble.calibration", f"{wanted} is fitted on validation pairs, but {fault}; set published"
+            yield "ensemble.calibration", f"{wanted} is fitted on validation pairs, but {fault}; set it to published"
 
     def _faults_of_frames(self, model: ModelSettings) -> Iterator[str]:
         last, length = self.clips.frames - 1, self.prediction.sequence_length
@@ -171,23 +172,23 @@ class Config(Settings):
             yield f"has {len(model.frames)} frames, but prediction.sequence_length is {length}"
 
     def _faults_of_validation(self) -> Iterator[str]:
-        """Parts to keep out of training that there are not, or that leave nothing to train on."""
+        """Validation parts that do not exist, or that leave no part to train on."""
         wanted, parts = self.validation.parts, self.data.parts
         if wanted and parts == "auto":
             parts = find_parts(self.data.root)
         if not wanted or not parts:
-            return  # whether there must be parts is not for this key to say
+            return  # missing parts are reported elsewhere
         for name in wanted:
             if name not in parts:
                 near = difflib.get_close_matches(name, parts, 1, 0)[0]
-                yield f"{name!r} is none of the training parts (data.parts); did you mean {near!r}?"
+                yield f"{name!r} is not a training part (data.parts); did you mean {near!r}?"
         if set(parts) <= set(wanted):
             yield "names all training parts (data.parts); leave at least one to train on"
 
     def _nothing_to_fit_on(self) -> str:
         """Why there are no validation pairs; empty if there are some."""
         if all(model.weights for model in self.models.values()):
-            return "with weights for all models nothing is trained"
+            return "no model is trained (all have weights)"
         if not self.validation.parts and self.validation.share == 0:
-            return "validation.parts and validation.share keep nothing out"
+            return "validation.parts and validation.share set no pairs aside"
         return ""

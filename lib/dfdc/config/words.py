@@ -1,4 +1,4 @@
-"""What a declared setting takes, in words: for messages and for the page of settings."""
+"""Descriptions of the values that a declared setting takes, for messages and for docs/settings.md."""
 
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
@@ -10,9 +10,9 @@ from annotated_types import Len
 
 from dfdc.system.settings import Words, all_different
 
-Kind = Any  # a type, as it is written in a declaration
+Kind = Any  # a type annotation
 
-PLAIN = {NoneType: "null", bool: "true or false", str: "a text"}
+PLAIN = {NoneType: "null", bool: "true or false", str: "a string"}
 
 
 @cache
@@ -23,47 +23,48 @@ def types_of(section: type) -> dict[str, Kind]:
 
 
 def inner_type(kind: Kind, key: str | int) -> Kind | None:
-    """The type of what is at a key of a value of this type (a section, a list or names with values); None if nothing
-    is."""
+    """The type at a key of a value of this type (a section, a list or a dict); None if it has no such key."""
     kind, _ = _parts(kind)
     if get_origin(kind) in (Union, UnionType):
-        return next(filter(None, (inner_type(one, key) for one in get_args(kind))), None)
+        return next(filter(None, (inner_type(member, key) for member in get_args(kind))), None)
     if is_dataclass(kind):
         return types_of(kind).get(key)
     return get_args(kind)[-1] if get_origin(kind) in (dict, Sequence) else None
 
 
 def type_of_names(kind: Kind) -> Kind:
-    """The type of the names that a value of this type has, where they are free."""
+    """The key type of a dict type, whose keys are names that the user chooses."""
     return get_args(_parts(kind)[0])[0]
 
 
 def in_words(kind: Kind) -> str:
-    """What a value of a type must be, such as: a whole number of at least 1."""
-    kind, about = _parts(kind)
-    named = [one.text for one in about if isinstance(one, Words)]
-    if named:
-        return named[0]
+    """A description of the values of a type, such as "a whole number of at least 1"."""
+    kind, metadata = _parts(kind)
+    texts = [item.text for item in metadata if isinstance(item, Words)]
+    if texts:
+        return texts[0]
     if get_origin(kind) is Literal:
         return _enumerated(list(map(str, get_args(kind))))
     if get_origin(kind) in (Union, UnionType):
         return ", or ".join(map(in_words, get_args(kind)))
     if kind in (int, float):
-        return " ".join(filter(None, ("a whole number" if kind is int else "a number", _range(about))))
+        return " ".join(filter(None, ("a whole number" if kind is int else "a number", _range(metadata))))
     if kind in PLAIN:
         return PLAIN[kind]
     if is_dataclass(kind) or get_origin(kind) is dict:
-        return "keys with values" + ", at least one" * any(isinstance(one, Len) for one in about)
-    return _list(get_args(kind)[0], about)
+        return "a mapping" + " with at least one key" * any(isinstance(item, Len) for item in metadata)
+    return _list(get_args(kind)[0], metadata)
 
 
 def _parts(kind: Kind) -> tuple[Kind, tuple[Any, ...]]:
-    """A type without what is annotated, and that."""
+    """A type without its annotations, and the annotations."""
     return (kind.__origin__, kind.__metadata__) if get_origin(kind) is Annotated else (kind, ())
 
 
-def _range(about: tuple[Any, ...]) -> str:
-    bounds = {name: getattr(one, name) for one in about for name in ("ge", "gt", "le", "lt") if hasattr(one, name)}
+def _range(metadata: tuple[Any, ...]) -> str:
+    bounds = {
+        name: getattr(item, name) for item in metadata for name in ("ge", "gt", "le", "lt") if hasattr(item, name)
+    }
     match bounds:
         case {"ge": low, "le": high}:
             return f"from {low} to {high}"
@@ -78,12 +79,13 @@ def _range(about: tuple[Any, ...]) -> str:
     return ""
 
 
-def _list(item: Kind, about: tuple[Any, ...]) -> str:
-    (length,) = [one for one in about if isinstance(one, Len)] or [Len()]
-    different = any(getattr(one, "func", None) is all_different for one in about)
+def _list(entry: Kind, metadata: tuple[Any, ...]) -> str:
+    (length,) = [item for item in metadata if isinstance(item, Len)] or [Len()]
+    distinct = any(getattr(item, "func", None) is all_different for item in metadata)
     if length.max_length == 2:
-        return f"[low, high], each {in_words(item)}"
-    return f"a list of {'different ' * different}entries{', at least one' * length.min_length}, each {in_words(item)}"
+        return f"[low, high], each {in_words(entry)}"
+    adjectives = "non-empty " * length.min_length, "distinct " * distinct
+    return f"a {adjectives[0]}list of {adjectives[1]}entries, each {in_words(entry)}"
 
 
 def _enumerated(words: list[str]) -> str:

@@ -1,1 +1,1 @@
-"""What lies on disk: training parts and test shards, labels, tables and stores of pictures."""
+"""Data on disk: training parts, test shards, labels, tables, and stores of images."""

@@ -1,4 +1,4 @@
-"""Columns of tables as arrays, and back."""
+"""Conversions between table columns and numpy arrays."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,13 +14,13 @@ def boxes_of(column: pa.ChunkedArray | pa.Array) -> np.ndarray:
 
 
 def encoded(column: pa.ChunkedArray) -> tuple[list[str], np.ndarray]:
-    """The different words of a column, in the order in which they come, and the number of the word in each row."""
+    """The distinct strings of a column in order of first occurrence, and the index of each row's string."""
     words = column.combine_chunks().dictionary_encode()
     return words.dictionary.to_pylist(), words.indices.to_numpy(zero_copy_only=False)
 
 
 def rows_by_key(*keys: np.ndarray) -> list[np.ndarray]:
-    """The rows, in order, of each different combination of keys (whole numbers); what comes first is first."""
+    """The row numbers, ascending, of each distinct combination of integer keys, in order of first occurrence."""
     if not len(keys[0]):
         return []
     key = np.zeros(len(keys[0]), np.int64)
@@ -32,5 +32,5 @@ def rows_by_key(*keys: np.ndarray) -> list[np.ndarray]:
 
 
 def repeated(values: Sequence[Any], counts: Sequence[int]) -> list[Any]:
-    """Each value as often as it says, one after the other."""
+    """Each value repeated as often as its count, in order."""
     return [value for value, count in zip(values, counts, strict=True) for _ in range(count)]

@@ -1,4 +1,4 @@
-"""How the schema of a table is declared."""
+"""Helpers for declaring table schemas."""
 
 from collections.abc import Sequence
 
@@ -8,15 +8,15 @@ BOX = pa.list_(pa.float32(), 4)
 
 
 def column(name: str, kind: pa.DataType, description: str) -> pa.Field:
-    """A column with a description, which is kept in the files."""
+    """A column with a description, which is stored in the file's metadata."""
     return pa.field(name, kind, metadata={"description": description})
 
 
 def table(name: str, columns: Sequence[pa.Field]) -> pa.Schema:
-    """The schema of the table with a name, which is kept in the files too."""
+    """The schema of a table with a name, which is stored in the file's metadata."""
     return pa.schema(columns, metadata={"table": name})
 
 
 def name_of(schema: pa.Schema) -> str:
-    """The name of the table that has a schema."""
+    """The table name in a schema's metadata."""
     return schema.metadata[b"table"].decode()

@@ -1,4 +1,4 @@
-"""What is known of test videos whose labels are known."""
+"""Labels of test videos."""
 
 import csv
 import json
@@ -10,8 +10,8 @@ from dfdc.system.errors import UserError
 
 @dataclass(frozen=True)
 class Label:
-    """``fake`` is 1 or 0. ``source`` is the real video that a video was made from, or the video itself.
-    ``method`` says how a fake was made, or is empty."""
+    """``fake`` is 1 or 0. ``source`` is the real video that a fake was made from, or the video itself.
+    ``method`` is the manipulation method of a fake if known, else empty."""
 
     fake: int
     source: str
@@ -19,18 +19,18 @@ class Label:
 
 
 def read_details(path: str | Path) -> dict[str, Label]:
-    """The labels of test videos with what else their file says of them: the columns or keys ``original``, ``method``.
+    """The labels of test videos with their source and method (columns or keys ``original`` and ``method``, optional).
 
     Raises UserError if the file is missing, or is neither a CSV ``filename,label`` nor a metadata.json.
     """
     labels = read_labels(path)
     with Path(path).open(newline="", encoding="utf-8-sig") as file:
         if Path(path).suffix == ".json":
-            known = json.load(file)
+            entries = json.load(file)
         else:
-            known = {row["filename"]: row for row in csv.DictReader(file)}
+            entries = {row["filename"]: row for row in csv.DictReader(file)}
     return {
-        name: Label(fake, str(known[name].get("original") or name), str(known[name].get("method") or ""))
+        name: Label(fake, str(entries[name].get("original") or name), str(entries[name].get("method") or ""))
         for name, fake in labels.items()
     }
 
@@ -43,14 +43,15 @@ def read_labels(path: str | Path) -> dict[str, int]:
     path = Path(path)
     if not path.is_file():
         raise UserError(
-            f"The labels {path} (data.test_labels in the config) do not exist. Correct the path, or set it to null."
+            f"The labels file {path} (data.test_labels in the config) does not exist. Correct the path, or set it to "
+            "null."
         )
     try:
         if path.suffix == ".json":
             entries = json.loads(path.read_text(encoding="utf-8"))
             labels = {name: {"REAL": 0, "FAKE": 1}[entry["label"]] for name, entry in entries.items()}
         else:
-            with path.open(newline="", encoding="utf-8-sig") as file:  # spreadsheets begin with a mark
+            with path.open(newline="", encoding="utf-8-sig") as file:  # spreadsheets write a byte order mark
                 labels = {row["filename"]: int(row["label"]) for row in csv.DictReader(file)}
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UserError(
@@ -58,5 +59,5 @@ def read_labels(path: str | Path) -> dict[str, int]:
             f"or a metadata.json ({error!r})."
         ) from error
     if not labels or not set(labels.values()) <= {0, 1}:
-        raise UserError(f"{path} must give at least one label, and each must be 0 (real) or 1 (fake).")
+        raise UserError(f"{path} must contain at least one label, and each label must be 0 (real) or 1 (fake).")
     return labels

@@ -1,4 +1,4 @@
-"""The data set on disk: training parts with their metadata.json, test videos, labels."""
+"""The data set on disk: training parts with their metadata.json, and test videos."""
 
 import hashlib
 import json
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dfdc.system.errors import UserError
 
-# How the names of video files end, in small or in capital letters.
+# Extensions of video files, matched case-insensitively.
 VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".3gp", ".flv", ".wmv")
 
 
@@ -25,21 +25,21 @@ def find_parts(root: str | Path) -> list[str]:
 def read_metadata(path: str | Path) -> dict[str, dict[str, str]]:
     """Read and check a part's metadata.json: {video: {"label", "split", "original"}}.
 
-    Raises UserError if it is missing, is not JSON, or an entry is not as it should be: each needs a label of
-    REAL or FAKE, and a FAKE the name of a REAL video of the same part as its original.
+    Raises UserError if it is missing, is not JSON, or has an invalid entry: each needs a label of REAL or FAKE, and a
+    FAKE video needs an original, the name of a REAL video of the same part.
     """
     path = Path(path)
     try:
         metadata = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(
-            f"The training part {path.parent} has no metadata.json, which says which of its videos are fake and what "
-            "they were made from. Extract the part's archive again, or leave the part out of data.parts in the config."
+            f"The training part {path.parent} has no metadata.json, which lists its fakes and their originals. "
+            "Extract the part's archive again, or remove the part from data.parts in the config."
         ) from None
     except (ValueError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not valid JSON ({error}). Extract it again from the part's archive.") from error
     if not isinstance(metadata, dict) or not metadata:
-        raise UserError(f"{path} must hold an object that names at least one video: {{video: {{label: …}}}}.")
+        raise UserError(f"{path} must be an object with at least one video: {{video: {{label: …}}}}.")
     for name, entry in metadata.items():
         if fault := _fault(name, entry, metadata):
             raise UserError(f"{path}: the entry of {name} {fault}. Correct the entry or extract the file again.")
@@ -53,13 +53,13 @@ def _fault(name: str, entry: object, metadata: Mapping) -> str:
         return ""
     original = entry.get("original")
     if not original:
-        return "is FAKE and names no original (the real video that it was made from)"
+        return "is FAKE but has no original (the real video that it was made from)"
     if (
         not isinstance(original, str)
         or not isinstance(metadata.get(original), dict)
         or metadata[original].get("label") != "REAL"
     ):
-        return f"names {original} as its original, which is no REAL video of this part"
+        return f"has the original {original}, which is not a REAL video of this part"
     return ""
 
 
@@ -70,12 +70,12 @@ def test_videos(folder: str | Path) -> list[Path]:
 
 
 def is_video(name: str) -> bool:
-    """Whether a file is a video by its name, see ``VIDEO_SUFFIXES``."""
+    """Whether a file name has the extension of a video, see ``VIDEO_SUFFIXES``."""
     return name.lower().endswith(VIDEO_SUFFIXES)
 
 
 def shard_of(name: str, shards: int) -> int:
-    """The shard, 0 to ``shards - 1``, of a test video. It depends on the name alone: a new video moves no other."""
+    """The shard, 0 to ``shards - 1``, of a test video. It depends only on the name, so new videos move no others."""
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big") % shards
 
 
@@ -85,9 +85,9 @@ def shard_videos(folder: str | Path, shard: int, shards: int) -> list[Path]:
 
 
 def listing(metadata: str) -> str:
-    """A hash over the names and sizes of the videos beside a metadata.json; touching them changes nothing.
+    """A hash of the names and sizes of the videos next to a metadata.json, independent of modification times.
 
-    Raises FileNotFoundError for the metadata.json if there is none.
+    Raises FileNotFoundError if there is no metadata.json.
     """
     Path(metadata).stat()
     with os.scandir(Path(metadata).parent) as entries:
@@ -98,14 +98,14 @@ def listing(metadata: str) -> str:
 def _size(entry: os.DirEntry) -> int:
     try:
         return entry.stat().st_size
-    except OSError:  # a link to nothing
+    except OSError:  # a broken link
         return -1
 
 
 def fingerprint(paths: Sequence[Path], sample: int = 65536) -> str:
-    """A hash over names, sizes, and the first and last ``sample`` bytes of files; touching them changes nothing.
+    """A hash of names, sizes, and the first and last ``sample`` bytes of files, independent of modification times.
 
-    What is no file that can be read (a folder, a link to nothing) counts by its name alone.
+    For paths that cannot be read as a file (folders, broken links), only the name is hashed.
     """
     digest = hashlib.blake2b(digest_size=16)
     for path in paths:

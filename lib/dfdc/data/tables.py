@@ -1,7 +1,7 @@
-"""The only way in which tables are written and read; their schemas are in ``dfdc.data.schemas``.
+"""Reading and writing of all tables; their schemas are in ``dfdc.data.schemas``.
 
 Tables are Parquet files. Frames are numbered from 0; boxes are (x1, y1, x2, y2) in pixels of the upright frame.
-The description of a column is kept in the file, so that a table explains itself.
+Column descriptions are stored in the file's metadata.
 """
 
 import json
@@ -23,14 +23,14 @@ AnyRow = TypeVar("AnyRow")
 
 
 def write_table(path: str | Path, schema: pa.Schema, rows: Mapping[str, Any] | Iterable[Any]) -> None:
-    """Write a table atomically, after checking it against its schema.
+    """Check a table against its schema and write it atomically.
 
-    ``rows`` are row objects (dataclasses whose fields are the columns), or a mapping from column to its values.
-    Raises pyarrow's error if a value does not fit its column, ValueError if columns are missing or unknown.
+    ``rows`` are row objects (dataclasses whose fields are the columns), or a mapping from column names to values.
+    Raises pyarrow.ArrowException if a value does not fit its column, ValueError if columns are missing or unknown.
     """
     columns = rows if isinstance(rows, Mapping) else _columns(schema, list(rows))
     if faults := set(columns) ^ set(schema.names):
-        raise ValueError(f"table {name_of(schema)}: these columns are missing or unknown: {sorted(faults)}")
+        raise ValueError(f"table {name_of(schema)}: missing or unknown columns: {sorted(faults)}")
     table = pa.table({column: _array(columns[column], schema.field(column).type) for column in schema.names})
     with atomic_path(path) as temporary:
         pq.write_table(table.cast(with_versions(schema)), temporary, compression="zstd")
@@ -48,39 +48,39 @@ def _array(values: Any, kind: pa.DataType) -> pa.Array:
 
 
 def read_table(path: str | Path, schema: pa.Schema) -> pa.Table:
-    """Read a table and check that it is the one that is meant.
+    """Read a table and check its schema.
 
-    Raises UserError if the file is missing, is not Parquet, or has other columns than the schema.
+    Raises UserError if the file is missing, is not Parquet, or does not have the columns of the schema.
     """
     path = Path(path)
-    remedy = "Delete the file and run snakemake again: the stage that writes it will make it anew."
+    remedy = "Delete the file and run snakemake again to regenerate it."
     try:
         table = pq.read_table(path)
     except FileNotFoundError:
-        raise UserError(f"The table {path} is missing. Run snakemake: the stage that writes it will make it.") from None
+        raise UserError(f"The table {path} is missing. Run snakemake to generate it.") from None
     except (pa.ArrowInvalid, OSError) as error:
         raise UserError(f"{path} cannot be read as a table ({error}). {remedy}") from error
     if not table.schema.equals(schema):
-        expected, found = set(map(str, schema)), set(map(str, table.schema))
+        expected, actual = set(map(str, schema)), set(map(str, table.schema))
         raise UserError(
-            f"{path} is not a table of {name_of(schema)}: expected {sorted(expected - found)}, "
-            f"found {sorted(found - expected)}. {remedy}"
+            f"{path} is not a table of {name_of(schema)}: expected {sorted(expected - actual)}, "
+            f"found {sorted(actual - expected)}. {remedy}"
         )
     return table
 
 
 def with_versions(schema: pa.Schema) -> pa.Schema:
-    """A schema whose metadata also say which versions of libraries are in use."""
+    """A schema with the versions of the installed libraries added to its metadata."""
     return schema.with_metadata({**(schema.metadata or {}), "versions": json.dumps(versions())})
 
 
 def read_rows(path: str | Path, schema: pa.Schema, row: type[AnyRow]) -> list[AnyRow]:
-    """Read a table, see ``read_table``, as objects of the class that stands beside its schema."""
+    """Read a table, see ``read_table``, as row objects of the class declared with its schema."""
     return rows_of(read_table(path, schema), row)
 
 
 def rows_of(table: pa.Table, row: type[AnyRow]) -> list[AnyRow]:
-    """The rows of a table as objects of a class whose fields are its columns, in their order."""
+    """The rows of a table as objects of a class whose fields are the table's columns, in the same order."""
     if [field.name for field in fields(row)] != table.column_names:
-        raise TypeError(f"{row.__name__} is no row of a table with the columns {table.column_names}")
+        raise TypeError(f"the fields of {row.__name__} are not the table's columns {table.column_names}")
     return [row(*values) for values in zip(*(column.to_pylist() for column in table.columns), strict=True)]

@@ -1,14 +1,13 @@
 """The networks: EfficientNets with one output, for single frames and for short sequences of frames.
 
-A network of kind "frame" judges each picture by itself. One of kind "sequence" is the same network with the
-expand convolutions of its blocks made temporal: each looks at a frame and its two neighbours in time, so the
-network sees motion, while everything else treats the frames as a batch (EfficientNet: Tan and Le, 2019,
-arXiv:1905.11946; temporal kernels started from a mean over time: Carreira and Zisserman, 2017,
-arXiv:1705.07750, section 2.3).
+A "frame" network classifies each image by itself. A "sequence" network is the same network with temporal expand
+convolutions in its blocks, which also take the two adjacent frames, so that the network sees motion; all other layers
+treat the frames as a batch (EfficientNet: Tan and Le, 2019, arXiv:1905.11946; inflation of kernels over time: Carreira
+and Zisserman, 2017, arXiv:1705.07750, section 2.3).
 
-Pictures go in as RGB with ImageNet's mean and standard deviation taken out, whatever the architecture. The
-published EfficientNet-Lite0 was trained with (x - 127) / 128 instead; the two differ by a scale of about 0.9
-and a small shift, which fine-tuning takes in its stride, and one preprocessing for all is worth more.
+Inputs are RGB images normalised with ImageNet's mean and standard deviation, for all architectures. The published
+EfficientNet-Lite0 was trained with (x - 127) / 128 instead; the two differ by a scale of about 0.9 and a small shift,
+to which fine-tuning adapts, so that one normalisation is used for all.
 """
 
 import functools
@@ -29,20 +28,20 @@ LITE0 = "efficientnet-lite0"
 ARCHITECTURES = get_args(Architecture)
 
 HEAD = "_fc."
-"""What the names of the last layer's parameters start with."""
+"""Prefix of the names of the last layer's parameters."""
 
 _EXPAND = "._expand_conv."
 
 
 class TemporalExpansion(nn.Module):
-    """An expand convolution over three neighbouring frames, one pixel each.
+    """An expand convolution with a 3 × 1 × 1 kernel (three adjacent frames, one pixel).
 
-    Takes and gives (clips × frames, channels, height, width), the frames of a clip adjacent and in order.
-    Beyond the ends of a clip there are zeros.
+    Input and output are (clips × frames, channels, height, width), the frames of a clip adjacent and in order.
+    Clips are zero-padded in time.
     """
 
     def __init__(self, in_channels: int, out_channels: int, frames: int) -> None:
-        """Make the layer for clips of ``frames`` frames, with random weights."""
+        """Create the layer for clips of ``frames`` frames, with random weights."""
         super().__init__()
         self.frames = frames
         self.conv = nn.Conv3d(in_channels, out_channels, (3, 1, 1), padding=(1, 0, 0), bias=False)
@@ -50,8 +49,8 @@ class TemporalExpansion(nn.Module):
     def forward(self, frames: Tensor) -> Tensor:
         """Convolve; the output has the input's height and width."""
         count, channels, height, width = frames.shape
-        # Of a clip in channels_last order, frames can be taken for the rows and pixels for the columns of one tall
-        # picture without moving anything. A 2D convolution over that is the same and, on a CPU, a fifth faster.
+        # A clip in channels_last layout can be viewed as a single image whose rows are frames and whose columns are
+        # pixels. A 2D convolution over this view is equivalent and, on a CPU, a fifth faster.
         pixels = frames.contiguous(memory_format=torch.channels_last).permute(0, 2, 3, 1)
         tall = pixels.reshape(count // self.frames, self.frames, height * width, channels).permute(0, 3, 1, 2)
         out = functional.conv2d(tall, self.conv.weight.squeeze(-1), padding=(1, 0))
@@ -59,7 +58,7 @@ class TemporalExpansion(nn.Module):
 
 
 class Classifier(EfficientNet):
-    """An EfficientNet with one output, padded for one size of image. Made by ``build_model``."""
+    """An EfficientNet with one output, with padding for a fixed image size. Created by ``build_model``."""
 
     def __init__(
         self,
@@ -68,14 +67,14 @@ class Classifier(EfficientNet):
         activation: nn.Module,
         frames_per_clip: int | None,
     ) -> None:
-        """Make the network; with ``frames_per_clip`` its expand convolutions are temporal."""
+        """Create the network; if ``frames_per_clip`` is not None, its expand convolutions are temporal."""
         super().__init__(blocks_args, global_params)
         self.image_size = tuple(global_params.image_size)
         self.frames_per_clip = frames_per_clip
         for part in (self, *self._blocks):
             part._swish = activation
-        # With a pixel's channels side by side the convolutions are as fast or faster (a training step on two
-        # CPU cores takes down to two thirds). Only four-dimensional weights can be laid out so.
+        # Convolutions are as fast or faster in channels_last (a training step on two CPU cores takes down to two
+        # thirds of the time). It only applies to four-dimensional weights.
         self.to(memory_format=torch.channels_last)
         if frames_per_clip is not None:
             self._make_temporal(frames_per_clip)
@@ -89,13 +88,13 @@ class Classifier(EfficientNet):
     def forward(self, images: Tensor) -> Tensor:
         """Logits (N, 1) of normalised images (N, 3, height, width); a positive logit means fake.
 
-        Raises ValueError if the images are not of the size that the network was built for, since the padding
-        would silently be wrong, or if they are not whole clips.
+        Raises ValueError if the images do not have the size that the network was built for, since the padding would
+        silently be wrong, or if N is not a multiple of the frames per clip.
         """
         if tuple(images.shape[2:]) != self.image_size:
-            raise ValueError(f"images of {tuple(images.shape[2:])}, the network is for {self.image_size}")
+            raise ValueError(f"images of size {tuple(images.shape[2:])}, but the network is for {self.image_size}")
         if len(images) % (self.frames_per_clip or 1):
-            raise ValueError(f"{len(images)} frames are not whole clips of {self.frames_per_clip} frames")
+            raise ValueError(f"{len(images)} frames is not a multiple of {self.frames_per_clip} frames per clip")
         return super().forward(images.contiguous(memory_format=torch.channels_last))
 
 
@@ -104,13 +103,13 @@ def build_model(
 ) -> Classifier:
     """Build a network with random weights (from torch's global generator), in training mode.
 
-    ``architecture`` is one of ``ARCHITECTURES``, ``image_size`` the (height, width) in pixels of the images
-    it will see. A sequence network takes ``sequence_length`` frames a clip: its input holds clips ×
-    sequence_length frames, those of a clip adjacent and in order, and every frame has its own output.
+    ``architecture`` is one of ``ARCHITECTURES``, ``image_size`` the (height, width) of the input in pixels. A sequence
+    network takes ``sequence_length`` frames per clip: its input has clips × sequence_length frames, those of a clip
+    adjacent and in order, and each frame has its own output.
 
-    The padding is what TensorFlow's SAME is at this image size, in every layer. (Left to itself,
-    efficientnet-pytorch pads for the size in the paper, 600 pixels for B7, which at other sizes is wrong in
-    some layers; the published weights then give other numbers.)
+    The padding of every layer is TensorFlow's SAME at this image size. (By default, efficientnet-pytorch pads for the
+    size in the paper, 600 pixels for B7, which is wrong in some layers at other sizes and changes the outputs of the
+    published weights.)
 
     Raises UserError for an unknown architecture or kind.
     """
@@ -123,22 +122,22 @@ def build_model(
     blocks, settings = get_model_params("efficientnet-b0" if lite else architecture, settings)
     if lite:
         blocks = [block._replace(se_ratio=None) for block in blocks]
-    # Torch's own swish keeps its input alone for the backward pass, as the library's memory-efficient one
-    # does, and a training step on a CPU takes four fifths of the time.
+    # torch's SiLU saves only its input for the backward pass, like the library's memory-efficient swish, and a training
+    # step on a CPU takes four fifths of the time.
     activation = nn.ReLU6(inplace=True) if lite else nn.SiLU()
     return Classifier(blocks, settings, activation, sequence_length if kind == "sequence" else None)
 
 
 def head_parameters(model: nn.Module) -> list[nn.Parameter]:
-    """The parameters of the last layer, the only ones that the warm-up trains."""
+    """The parameters of the last layer, the only ones trained in the warm-up."""
     return [parameter for name, parameter in model.named_parameters() if name.startswith(HEAD)]
 
 
 def inflate(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The weights of a frame network as those of a sequence network.
+    """Inflate the weights of a frame network to those of a sequence network.
 
-    Each expand kernel becomes three temporal slices, each a third of it: on a clip whose frames are all the
-    same the sequence network then sees what the frame network sees, except at the clip's two ends.
+    Each expand kernel is divided by three and repeated three times along the time axis: for a clip of identical frames,
+    the sequence network then computes the same as the frame network, except at both ends of the clip.
     """
     inflated = {}
     for name, value in state.items():
@@ -149,9 +148,9 @@ def inflate(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def load_backbone(model: Classifier, state: Mapping[str, Tensor]) -> None:
-    """Put pretrained weights of a frame network without its last layer into a network of either kind.
+    """Load pretrained weights of a frame network without its last layer into a network of either kind.
 
-    ``state`` is what ``dfdc.networks.weights.load.load_pretrained`` gives. The last layer stays as it is. Raises
+    ``state`` comes from ``dfdc.networks.weights.pretrained.load_pretrained``. The last layer is left unchanged. Raises
     RuntimeError if names or shapes do not match.
     """
     head = {name: value for name, value in model.state_dict().items() if name.startswith(HEAD)}
@@ -161,7 +160,7 @@ def load_backbone(model: Classifier, state: Mapping[str, Tensor]) -> None:
 
 @functools.cache
 def state_shapes(architecture: str, kind: ModelKind) -> dict[str, tuple[int, ...]]:
-    """Every name in a network's state and its shape, in order; no weights are made."""
+    """The names and shapes of a network's state dict, in order, without allocating weights."""
     with torch.device("meta"):
         model = build_model(architecture, kind, (224, 224))
     return {name: tuple(value.shape) for name, value in model.state_dict().items()}

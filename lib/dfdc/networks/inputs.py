@@ -1,4 +1,4 @@
-"""From a picture of a face to what a network takes: resizing, the centre crop, normalising."""
+"""Preprocessing of face images: resizing, centre crop, normalisation."""
 
 import cv2
 import numpy as np
@@ -14,7 +14,7 @@ STD = (0.229, 0.224, 0.225)
 def normalise(batch: torch.Tensor) -> torch.Tensor:
     """Turn RGB uint8 images, N x height x width x 3, into normalised float32, N x 3 x height x width.
 
-    Only the axes are renamed: the result lies in memory as ``channels_last``.
+    Only the axes are permuted: the result has the memory format ``channels_last``.
     """
     images = batch.permute(0, 3, 1, 2).float()
     mean, std = (torch.tensor(values, device=batch.device).view(1, 3, 1, 1) for values in (MEAN, STD))
@@ -22,14 +22,14 @@ def normalise(batch: torch.Tensor) -> torch.Tensor:
 
 
 def denormalise(images: torch.Tensor) -> np.ndarray:
-    """The RGB uint8 images, N x height x width x 3, of normalised ones: what ``normalise`` undone gives."""
+    """Turn normalised images back into RGB uint8, N x height x width x 3: the inverse of ``normalise``."""
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD))
     pixels = (images.detach().float().cpu() * std + mean) * 255
     return pixels.round().clamp(0, 255).byte().permute(0, 2, 3, 1).numpy()
 
 
 def center_transform(image: np.ndarray, policy: CropPolicy, flip: bool = False) -> np.ndarray:
-    """Resize, pad, flip if asked to, and cut out the centre: an RGB uint8 image as in prediction."""
+    """Resize, pad, optionally flip, and crop the centre of an RGB uint8 image, as in prediction."""
     resized = resize_and_pad(image, policy)
     if flip:
         resized = resized[:, ::-1]
@@ -39,7 +39,7 @@ def center_transform(image: np.ndarray, policy: CropPolicy, flip: bool = False) 
 
 
 def resize_and_pad(image: np.ndarray, policy: CropPolicy) -> np.ndarray:
-    """The image with the policy's smaller side, padded to hold the crop if the policy pads."""
+    """Resize an image to the policy's smaller side and, if the policy says so, pad it to at least the crop's size."""
     height, width = image.shape[:2]
     factor = policy.smaller_side / min(height, width)
     size = (round(width * factor), round(height * factor))
@@ -53,5 +53,5 @@ def resize_and_pad(image: np.ndarray, policy: CropPolicy) -> np.ndarray:
 
 
 def cut_out(image: np.ndarray, top: int, left: int, policy: CropPolicy) -> np.ndarray:
-    """The part of an image with the policy's height and width that begins at a place."""
+    """The crop of an image, with the policy's height and width, at (top, left)."""
     return image[top : top + policy.height, left : left + policy.width].copy()

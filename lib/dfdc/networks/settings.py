@@ -1,4 +1,4 @@
-"""What networks there are, and how a picture of a face becomes what one takes."""
+"""The architectures and kinds of networks, and the settings for preparing their inputs."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,23 +22,23 @@ ModelKind = Literal["frame", "sequence"]
 
 @dataclass(frozen=True)
 class CropPolicy(Settings):
-    """How an image of any size becomes one of `height` x `width` pixels. Raises UserError if the crop cannot fit."""
+    """How an image is resized and cropped to `height` x `width` pixels. Raises UserError if the crop cannot fit."""
 
     smaller_side: Pixels
-    """The image is resized so that its smaller side has so many pixels."""
+    """Faces are resized until their smaller side has this many pixels."""
     pad: bool
-    """Whether it is then padded by reflection where it is still smaller than the crop."""
+    """Whether they are then padded by reflection to the size of the crop."""
     height: Pixels
-    """The height of the crop."""
+    """The height of the crop in pixels."""
     width: Pixels
-    """The width of the crop."""
+    """The width of the crop in pixels."""
 
     def __post_init__(self) -> None:
-        """Check that the crop fits into the resized image whatever its shape: weights of elsewhere name crops, too."""
+        """Check that the crop fits into any resized image; crops also come from the metadata of weights."""
         self.refuse_contradictions("crop")
 
     def contradictions(self) -> Iterator[tuple[str, str]]:
-        """A crop that cannot be cut."""
+        """A crop that does not fit into the resized image."""
         side = max(self.height, self.width)
         if min(self.smaller_side, self.height, self.width) < 1:
             yield "smaller_side", "must be at least 1 pixel, and so must height and width"

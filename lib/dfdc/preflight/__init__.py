@@ -1,1 +1,1 @@
-"""What would stop or slow a run, found out before it starts: by ``dfdc doctor``, and the inputs by every run."""
+"""Checks for problems that would stop or slow a run: ``dfdc doctor``, and the checks of inputs before every run."""

@@ -1,4 +1,4 @@
-"""The data set: are the parts and the test videos there, and are they whole?"""
+"""Checks of the data set: whether parts and test videos exist and are complete."""
 
 import os
 import re
@@ -16,13 +16,13 @@ from dfdc.system.errors import UserError
 from dfdc.system.words import in_units, some
 
 DFDC_PARTS, DFDC_VIDEOS = 50, 119_154
-# A network disk answers many questions at a time.
+# Network disks handle many requests at a time.
 READERS = 8
 
 
 @dataclass(frozen=True)
 class Amounts:
-    """How much there is to do: parts, their videos, pairs of a fake and its original, test videos."""
+    """The size of the data set: parts, their videos, pairs of a fake and its original, test videos."""
 
     parts: int = 0
     videos: int = 0
@@ -32,7 +32,7 @@ class Amounts:
 
 @dataclass(frozen=True)
 class Part:
-    """What a look into the folder of a part has shown. ``fault`` in words, or how many videos of which kind."""
+    """The result of checking a part: a ``fault``, or numbers of videos."""
 
     name: str
     fault: str = ""
@@ -46,12 +46,12 @@ class Part:
 
     @property
     def unreadable(self) -> int:
-        """Videos that nobody can read; there may be others."""
+        """The number of videos that are certainly unreadable."""
         return self.missing + self.empty
 
 
 def look_at_data(config: Mapping[str, Any]) -> tuple[list[Finding], Amounts]:
-    """Findings about the folders that the config names, and how much there is to do."""
+    """Findings about the folders that the config names, and the size of the data set."""
     data, root = config["data"], Path(config["data"]["root"])
     folder = root / data["test_videos"]
     if "demo" in config and not folder.is_dir():
@@ -71,7 +71,7 @@ def look_at_data(config: Mapping[str, Any]) -> tuple[list[Finding], Amounts]:
 
 
 def look_at_part(folder: Path) -> Part:
-    """Compare the files of a part with its metadata.json, looking at each file once."""
+    """Compare the files of a part with its metadata.json."""
     if not folder.is_dir():
         return Part(folder.name, f"The training part {folder} (data.parts in the config) is not a folder.")
     try:
@@ -94,7 +94,7 @@ def look_at_part(folder: Path) -> Part:
 
 
 def _sizes(folder: Path, named: Mapping[str, Any] | None = None) -> dict[str, int]:
-    """The size in bytes of each video of a folder, and of those that are named; -1 for what is no file."""
+    """The sizes in bytes of the videos in a folder and of files in ``named``; -1 if an entry is not a file."""
     if not folder.is_dir():
         return {}
     with os.scandir(folder) as entries:
@@ -105,7 +105,7 @@ def _sizes(folder: Path, named: Mapping[str, Any] | None = None) -> dict[str, in
 def _size(entry: os.DirEntry) -> int:
     try:
         return -1 if entry.is_dir() else entry.stat().st_size
-    except OSError:  # a link to nothing
+    except OSError:  # a broken link
         return -1
 
 
@@ -118,7 +118,7 @@ def _about_parts(parts: Sequence[Part], config: Mapping[str, Any]) -> Iterator[F
     for part in [part for part in parts if part.fault][:3]:
         yield Finding("stops", "parts", part.fault)
     if len([part for part in parts if part.fault]) > 3:
-        yield Finding("stops", "parts", f"{len([part for part in parts if part.fault]) - 3} more parts are no better.")
+        yield Finding("stops", "parts", f"{len([part for part in parts if part.fault]) - 3} more parts have faults.")
     videos, fakes, size = (sum(getattr(part, key) for part in parts) for key in ("videos", "fakes", "bytes"))
     yield Finding(
         "ok", "parts", f"{len(parts)} in {root}, with {videos:,} videos, of which {fakes:,} are fakes; {in_units(size)}"
@@ -141,12 +141,10 @@ def _about_parts(parts: Sequence[Part], config: Mapping[str, Any]) -> Iterator[F
             "note",
             "parts",
             f"{missing} videos of metadata.json are missing, {empty} are empty: {some(p.name for p in unreadable)}.",
-            "Extract the archives of these parts again; as it is, the run goes on without the videos.",
+            "Extract the archives of these parts again; otherwise the run continues without these videos.",
         )
     if lone := sum(part.without_original for part in parts):
-        yield Finding(
-            "note", "parts", f"{lone} fakes make no pair: they or the originals that they name are missing or empty."
-        )
+        yield Finding("note", "parts", f"{lone} fakes have no pair: they or their originals are missing or empty.")
     if fakes and lone == fakes:
         yield Finding("stops", "parts", "There is no fake with its original: nothing to train on.", HOW_TO_GET_THE_DATA)
     if unnamed := sum(part.unnamed for part in parts):
@@ -154,7 +152,7 @@ def _about_parts(parts: Sequence[Part], config: Mapping[str, Any]) -> Iterator[F
 
 
 def _missing_parts(parts: Sequence[Part], videos: int, config: Mapping[str, Any]) -> Iterator[Finding]:
-    """Which parts of DFDC are not there, if these are DFDC's."""
+    """Which parts of DFDC are missing, if the parts are DFDC's."""
     numbers = [re.fullmatch(r"dfdc_train_part_0*(\d+)", part.name) for part in parts]
     if config["data"]["parts"] != "auto" or not all(numbers):
         return
@@ -163,15 +161,15 @@ def _missing_parts(parts: Sequence[Part], videos: int, config: Mapping[str, Any]
         yield Finding(
             "note",
             "parts",
-            f"Of DFDC's {DFDC_PARTS} parts these are not there: {_ranges(missing)}.",
-            "The models train on what is there. " + HOW_TO_GET_THE_DATA.splitlines()[0],
+            f"Of DFDC's {DFDC_PARTS} parts these are missing: {_ranges(missing)}.",
+            "The models are trained without them. " + HOW_TO_GET_THE_DATA.splitlines()[0],
         )
     elif videos != DFDC_VIDEOS:
         yield Finding("note", "parts", f"DFDC's {DFDC_PARTS} parts have {DFDC_VIDEOS:,} videos; these have {videos:,}.")
 
 
 def _ranges(numbers: Sequence[int]) -> str:
-    """Ascending whole numbers, those that follow each other as a range: 0, 3 to 7, 9."""
+    """Ascending integers, with consecutive ones as ranges: 0, 3 to 7, 9."""
     runs: list[list[int]] = []
     for number in numbers:
         if runs and number == runs[-1][-1] + 1:
@@ -190,13 +188,13 @@ def _about_test_videos(sizes: Mapping[str, int], folder: Path, config: Mapping[s
             "stops",
             "test videos",
             f"The folder {folder.resolve()} (data.test_videos in the config) {fault}.",
-            "Put the videos that are to be scored there, or name another folder.",
+            "Put the videos to score there, or name another folder.",
         )
         return
     whole = [size for size in sizes.values() if size > 0]
     yield Finding("ok", "test videos", f"{len(sizes):,} in {folder.resolve()}; {in_units(sum(whole))}")
     if len(whole) < len(sizes):
-        yield Finding("note", "test videos", f"{len(sizes) - len(whole)} are empty or no files, and will score 0.5.")
+        yield Finding("note", "test videos", f"{len(sizes) - len(whole)} are empty or not files, and will score 0.5.")
     if not config["data"]["test_labels"]:
         return
     labels = Path(config["data"]["root"]) / config["data"]["test_labels"]
@@ -206,5 +204,5 @@ def _about_test_videos(sizes: Mapping[str, int], folder: Path, config: Mapping[s
         yield Finding("stops", "test labels", str(error))
         return
     level = "ok" if labelled == len(sizes) else "note" if labelled else "stops"
-    remedy = "" if labelled else "Name the right file in data.test_labels, or set it to null."
-    yield Finding(level, "test labels", f"{labels.resolve()} has those of {labelled} of {len(sizes)} videos", remedy)
+    remedy = "" if labelled else "Name another file in data.test_labels, or set it to null."
+    yield Finding(level, "test labels", f"{labels.resolve()} has labels of {labelled} of {len(sizes)} videos", remedy)

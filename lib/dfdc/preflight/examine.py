@@ -1,4 +1,4 @@
-"""What would stop or slow a run: a look at the settings, the data, the weights, the programs and the machine."""
+"""All checks of ``dfdc doctor``: data, weights, programs, machine and versions."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,10 +13,10 @@ from dfdc.preflight.weights import look_at_weights
 
 
 def examine(config: Mapping[str, Any], checkout: Path) -> list[Finding]:
-    """Everything that there is to say about a run with these settings, started in the working directory.
+    """All findings for a run with these settings in the working directory.
 
-    ``config`` is valid (``dfdc.config.reading.read_config``), ``checkout`` the folder of the Snakefile. Nothing is
-    written.
+    ``config`` must be valid (``dfdc.config.reading.read_config``); ``checkout`` is the folder of the Snakefile. Nothing
+    is written.
     """
     of_data, amounts = look_at_data(config)
     return [

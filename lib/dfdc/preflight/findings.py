@@ -1,4 +1,4 @@
-"""What one look at something has shown."""
+"""Findings of the checks."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,14 +9,14 @@ Level = Literal["ok", "note", "slow", "stops"]
 
 @dataclass(frozen=True)
 class Finding:
-    """Whether something is ok, worth a note (a run goes, with less to go on), makes a run slow or stops it.
+    """The result of a check: ok, a note (the run works, but part of the input is not used), slow, or stops the run.
 
-    ``about`` is a word for what was looked at, ``what`` says how it is, ``remedy`` what to do.
+    ``topic`` is what was checked, ``message`` the result, ``remedy`` how to fix it.
     """
 
     level: Level
-    about: str
-    what: str
+    topic: str
+    message: str
     remedy: str = ""
 
 

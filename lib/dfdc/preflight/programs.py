@@ -1,4 +1,4 @@
-"""The programs: are the packages those that were tested, and can they encode H.264?"""
+"""Checks of the programs: whether packages have the tested versions and can encode H.264."""
 
 import pkgutil
 import re
@@ -30,30 +30,31 @@ def look_at_programs(config: Mapping[str, Any], checkout: Path) -> Iterator[Find
 def _packages(checkout: Path) -> Iterator[Finding]:
     project = tomllib.loads((checkout / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     wanted = [Requirement(text) for text in project["dependencies"]]
-    versions = {one.name: _version(one.name) for one in wanted}
-    missing = [str(one) for one in wanted if not versions[one.name]]
+    versions = {package.name: _version(package.name) for package in wanted}
+    missing = [str(package) for package in wanted if not versions[package.name]]
     other = [
-        f"{one.name} {versions[one.name]} in place of {one.specifier}"
-        for one in wanted
-        if versions[one.name] and not one.specifier.contains(versions[one.name], prereleases=True)
+        f"{package.name} {versions[package.name]} instead of {package.specifier}"
+        for package in wanted
+        if versions[package.name] and not package.specifier.contains(versions[package.name], prereleases=True)
     ]
     if missing:
         yield Finding("stops", "packages", f"Not installed: {some(missing)}.", "make install")
     if other:
-        yield Finding("note", "packages", f"Other versions than were tested: {some(other)}.", "make install")
+        yield Finding("note", "packages", f"Not the tested versions: {some(other)}.", "make install")
     if not missing and not other:
-        yield Finding("ok", "packages", f"all {len(wanted)} in the versions that were tested")
+        yield Finding("ok", "packages", f"all {len(wanted)} have the tested versions")
 
 
 def _snakemake() -> Iterator[Finding]:
-    # Snakemake, too, finds them by the names of their modules.
+    # Snakemake also finds plugins by their module names.
     modules = sorted(module.name.replace("_", "-") for module in pkgutil.iter_modules() if PLUGIN.match(module.name))
     plugins = [f"{name.removeprefix('snakemake-')} {_version(name)}" for name in modules]
-    said = ", ".join([f"snakemake {_version('snakemake')}", *plugins])
+    listed = ", ".join([f"snakemake {_version('snakemake')}", *plugins])
     if which("sbatch") and not _version(SLURM):
-        yield Finding("note", "snakemake", f"{said}; this is a SLURM cluster, and {SLURM} is missing.", "make install")
+        message = f"{listed}; this is a SLURM cluster, but {SLURM} is missing."
+        yield Finding("note", "snakemake", message, "make install")
     else:
-        yield Finding("ok", "snakemake", said)
+        yield Finding("ok", "snakemake", listed)
 
 
 def _encoders(backend: str) -> Iterator[Finding]:

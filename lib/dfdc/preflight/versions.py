@@ -1,4 +1,4 @@
-"""Results that were made with other versions of libraries than those installed now."""
+"""Results that were generated with other versions of libraries than those installed."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +15,7 @@ from dfdc.system.words import some
 
 
 def versions_of(path: Path) -> dict[str, str]:
-    """The versions of libraries that a result says it was made with; empty if it does not say, or cannot be read."""
+    """The versions of libraries in a result's metadata; empty if there are none or the file cannot be read."""
     try:
         if path.suffix == ".parquet":
             known = json.loads((pq.read_schema(path).metadata or {}).get(b"versions", b"{}"))
@@ -34,9 +34,9 @@ def versions_of(path: Path) -> dict[str, str]:
 
 
 def other_versions(folder: Path, now: Mapping[str, str] | None = None) -> dict[str, list[Path]]:
-    """Results below a folder by the libraries whose versions are others now, in words: ``torch 2.12.0 (now 2.13.0)``.
+    """Results below a folder, grouped by the libraries whose versions differ: ``torch 2.12.0 (now 2.13.0)``.
 
-    ``now`` are the versions to compare with, those installed if it is None.
+    ``now`` are the versions to compare with; None means those installed.
     """
     now = versions() if now is None else now
     differing: dict[str, list[Path]] = {}
@@ -52,16 +52,16 @@ def other_versions(folder: Path, now: Mapping[str, str] | None = None) -> dict[s
 
 
 def how_to_renew(paths: Sequence[Path]) -> str:
-    """What to tell snakemake to make some results again, and what follows on them."""
+    """The snakemake command that regenerates results and everything downstream of them."""
     return f"snakemake … --forcerun {' '.join(map(str, paths[:4]))}{' …' if len(paths) > 4 else ''}"
 
 
 def look_at_versions(folder: Path = Path("results")) -> Iterator[Finding]:
-    """A finding for each set of other versions with which results below a folder were made."""
+    """A finding for each set of other versions with which results below a folder were generated."""
     for libraries, paths in other_versions(folder).items():
         yield Finding(
             "note",
             "versions",
-            f"Made with {libraries}: {some(map(str, paths))}. Another version makes nothing run again by itself.",
-            f"To make them again: {how_to_renew(paths)}",
+            f"Made with {libraries}: {some(map(str, paths))}. A new version does not make anything run again.",
+            f"To regenerate them: {how_to_renew(paths)}",
         )

@@ -1,4 +1,4 @@
-"""The weights: is each file there, what is it, and does it fit?"""
+"""Checks of the weights files: whether they exist and match their models."""
 
 import importlib.util
 from collections.abc import Iterator, Mapping
@@ -11,7 +11,7 @@ from dfdc.system.errors import UserError
 
 
 def look_at_weights(config: Mapping[str, Any]) -> Iterator[Finding]:
-    """Findings about each file of weights that a run would read. All are loaded, as the run would do it."""
+    """Findings about each weights file that a run would read. Files are loaded as in the run."""
     try:
         wanted = weight_files(config, untrained(config))
     except UserError as error:
@@ -29,7 +29,7 @@ def look_at_weights(config: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def _about(key: str, path: str | None, config: Mapping[str, Any], keys: str) -> Iterator[Finding]:
-    """``keys`` are all that name the file of ``key``."""
+    """The finding for the file at ``key``; ``keys`` are all keys with the same file."""
     section, name, *_ = key.split(".")
     if section == "models" and not path:
         return  # to be trained
@@ -37,7 +37,7 @@ def _about(key: str, path: str | None, config: Mapping[str, Any], keys: str) -> 
         yield Finding("note", "weights", f"{key}: none, so trainings start from random weights")
         return
     try:
-        what = {
+        description = {
             "models": lambda: _finished(path, config["models"][name]),
             "detection": lambda: _detector(config["detection"][name]),
             "pretrained": lambda: _pretrained(path, name),
@@ -45,35 +45,35 @@ def _about(key: str, path: str | None, config: Mapping[str, Any], keys: str) -> 
     except UserError as error:
         yield Finding("stops", "weights", f"{keys}: {error}")
         return
-    if what:
-        yield Finding("ok", "weights", f"{keys}: {what}")
+    if description:
+        yield Finding("ok", "weights", f"{keys}: {description}")
     else:
         yield Finding(
             "stops",
             "weights",
-            f"{keys}: {path} is a TensorFlow checkpoint, and TensorFlow, which alone can read it, is not installed",
-            "pip install tensorflow-cpu==2.21.0, or name timm's safetensors of the same weights, or give snakemake "
+            f"{keys}: {path} is a TensorFlow checkpoint, and TensorFlow, which is needed to read it, is not installed",
+            "pip install tensorflow-cpu==2.21.0, or use timm's safetensors of the same weights, or run snakemake with "
             "--software-deployment-method conda.",
         )
 
 
 def _finished(path: str, model: Mapping[str, Any]) -> str:
-    from dfdc.networks.weights.load import load_weights  # not above, because torch takes seconds to import
+    from dfdc.networks.weights.load import load_weights  # imported late, because torch takes seconds to import
 
     load_weights(path, model["architecture"], model["kind"])
     return f"finished weights of a {model['kind']} model of {model['architecture']}, {_kind(path)}"
 
 
 def _pretrained(path: str, architecture: str) -> str:
-    """What the file is, or nothing if it needs TensorFlow and that is missing."""
+    """A description of the file; empty if it needs TensorFlow and that is not installed."""
     from dfdc.networks.weights.pretrained import LITE0_PACKAGE, load_pretrained
     from dfdc.networks.weights.tensorflow import is_checkpoint
 
     if path == LITE0:
         load_pretrained(LITE0_PACKAGE, architecture)
-        return f"those of {architecture} in the package {LITE0_PACKAGE}"
+        return f"{architecture} from the package {LITE0_PACKAGE}"
     if is_checkpoint(Path(path)):
-        # Reading it takes minutes: whether it fits is for the conversion to say.
+        # Reading it takes minutes; the conversion checks whether it matches.
         return "a TensorFlow checkpoint (not read)" if importlib.util.find_spec("tensorflow") else ""
     load_pretrained(path, architecture)
     return f"{architecture} to start from, {_kind(path)}"
@@ -92,7 +92,7 @@ def _detector(settings: Mapping[str, Any]) -> str:
 
 
 def _kind(path: str) -> str:
-    """Whose file this is."""
+    """The origin or format of a weights file."""
     from dfdc.networks.weights.files import read_tensors, read_weights_metadata
     from dfdc.networks.weights.timm import is_timm
 

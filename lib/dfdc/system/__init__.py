@@ -1,3 +1,3 @@
-"""What decides no byte of a result: files, processes, progress, words. Nothing here is part of the code hash that makes
-jobs run again (``jobs.provenance``).
+"""Infrastructure that does not affect results: files, processes, progress, logging. Nothing here is part of the code
+hash that makes jobs run again (``jobs.provenance``).
 """

@@ -1,16 +1,15 @@
-"""Errors that a user can do something about."""
+"""Exceptions for errors in the user's input."""
 
 
 class UserError(Exception):
-    """A fault in the input, the settings or the environment, not in the program.
+    """An error in the input, the settings or the environment, not in the program.
 
-    The message is all that the user sees, without a traceback: it says what is wrong, where, why, and
-    what to do.
+    The user sees only the message, without a traceback: it says what is wrong, where, why, and how to fix it.
     """
 
 
 class VideoError(Exception):
-    """A video that cannot be used. The message is the reason in words, fit for a table.
+    """A video that cannot be used. The message is the reason that is recorded in a table.
 
-    It never stops a part or a submission: whoever reads the video turns it into a row with a status.
+    It never stops a part or a submission: callers record it as a row with a status.
     """

@@ -1,4 +1,4 @@
-"""Files that are complete or not there at all, and hashes of files."""
+"""Atomic writing of files, and hashes of files."""
 
 import contextlib
 import errno
@@ -14,16 +14,16 @@ from dfdc.system.errors import UserError
 
 @contextlib.contextmanager
 def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
-    """Give a temporary path beside ``path`` to write to; rename it to ``path`` when the block ends well.
+    """Yield a temporary path next to ``path`` to write to, and rename it to ``path`` if the block succeeds.
 
-    The folder is made. If the block raises, the temporary file is removed and ``path`` stays as it was.
+    The folder is created. If the block raises, the temporary file is removed and ``path`` is left unchanged.
     Raises UserError if the disk is full.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        for left_over in path.parent.glob(f".{glob.escape(path.name)}.*.part"):  # by a process that was killed
+        for left_over in path.parent.glob(f".{glob.escape(path.name)}.*.part"):  # of a process that was killed
             left_over.unlink(missing_ok=True)
         yield temporary
         with temporary.open("rb") as written:
@@ -38,19 +38,19 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """Whether an error says that the disk, or the user's share of it, is full."""
-    # safetensors gives the number in words alone.
+    """Whether an error means that the disk is full or the user's quota is exceeded."""
+    # safetensors only mentions the error number in the message.
     numbers = (errno.ENOSPC, errno.EDQUOT)
     return getattr(error, "errno", None) in numbers or any(f"(os error {number})" in str(error) for number in numbers)
 
 
 def full_disk(path: str | os.PathLike) -> str:
-    """What to tell a user who has no room for a file."""
+    """The error message if there is no space for a file."""
     folder = Path(path).parent
     free = f" ({shutil.disk_usage(folder).free / 1e6:.0f} MB are free)" if folder.is_dir() else ""
     return (
-        f"The disk is full: there was no room to finish {Path(path).absolute()}{free}. Nothing half-written is left of "
-        "it, and what was finished before is safe. Make room, then run again: it goes on from there."
+        f"The disk is full: there was no space to write {Path(path).absolute()}{free}. The partial file was removed; "
+        "finished files are intact. Free some space, then run again: the run resumes from there."
     )
 
 

@@ -1,4 +1,4 @@
-"""Work on many things in several processes, whatever happens to a process, with the results in order."""
+"""A process pool that survives crashes and timeouts of its workers, with results in order."""
 
 import contextlib
 import pickle
@@ -19,7 +19,7 @@ from dfdc.system.processes import end_with_parent, signals_held
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-TICK = 1.0  # seconds from one look at the clocks to the next
+TICK = 1.0  # seconds between two checks of the time limit
 LACK_OF_MEMORY = "most likely for lack of memory"
 
 
@@ -30,10 +30,10 @@ def map_in_order(
     limit: float | None,
     instead: Callable[[Item, str], Result],
 ) -> Iterator[Result]:
-    """``work(item)`` for each item, in order, where ``work = prepare()`` is made once in each worker process.
+    """Yield ``work(item)`` for each item, in order; ``work = prepare()`` is called once in each worker process.
 
-    An item whose worker dies or takes longer than ``limit`` seconds has the result ``instead(item, reason)``, with the
-    reason in words; the others do not notice. See ``work_on`` for the rest.
+    If the worker dies or takes longer than ``limit`` seconds, the item's result is ``instead(item, reason)``; other
+    items are not affected. See ``work_on`` for the rest.
     """
     due, early = 0, {}
     with contextlib.closing(work_on(prepare, items, workers, limit)) as events:
@@ -48,8 +48,8 @@ def map_in_order(
 
 
 class Kind(Enum):
-    """What there is to tell of an item: a part of its result, the (rest of the) result, why its worker failed at it,
-    or an exception that the work raised."""
+    """The kind of an event: part of a result, the (rest of the) result, the reason why the worker failed, or an
+    exception raised by the work."""
 
     PART = "part"
     RESULT = "result"
@@ -59,7 +59,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class Event:
-    """Something about the item with a number, in order from 0."""
+    """An event of an item; items are numbered from 0."""
 
     number: int
     item: Any
@@ -70,40 +70,41 @@ class Event:
 def work_on(
     prepare: Callable[[], Callable[[Any], Any]], items: Iterable[Any], workers: int, limit: float | None
 ) -> Iterator[Event]:
-    """What ``workers`` processes have to tell while they work on some items, as soon as it happens.
+    """Yield events from ``workers`` processes that work on the items, as they occur.
 
-    ``work = prepare()`` is made once in each process and called with one item at a time. If it is a generator function
-    what it yields are parts, and what it returns is the result; a worker waits until its parts are taken. Every item
-    has one event that is no part, its last. ``prepare`` and items must be picklable (a method of a dataclass, say).
+    ``work = prepare()`` is called once in each process, and ``work`` with one item at a time. If it is a generator
+    function, the yielded values are parts and the return value is the result; a worker blocks until its parts are
+    consumed. The last event of every item is its only one that is not a part. ``prepare`` and the items must be
+    picklable (for example, a method of a dataclass).
 
-    An item whose worker dies is tried once more, when nothing else is under way that could take up memory; its parts
-    then come again. One that takes longer than ``limit`` seconds is given up; only time in which somebody waits for
-    events counts. No item is begun that is four times ``workers`` or more after one that is under way. Each worker
-    uses one thread of OpenCV's. Raises what ``prepare`` raises, and UserError if a worker dies in it.
+    An item whose worker dies is retried once, alone, in case memory ran out; its parts are then sent again. An item
+    that takes longer than ``limit`` seconds fails; only time during which the caller waits for events counts. No item
+    is started that is ``4 * workers`` or more after one that is in progress. Each worker uses one OpenCV thread.
+    Raises what ``prepare`` raises, and UserError if a worker dies in it.
     """
-    left = (_Task(number, item) for number, item in enumerate(items))
-    again: list[_Task] = []
-    crew: list[_Worker] = []
-    begun = 0
+    tasks = (_Task(number, item) for number, item in enumerate(items))
+    retries: list[_Task] = []
+    pool: list[_Worker] = []
+    started = 0
     try:
         while True:
-            under_way = [worker.task for worker in crew if worker.task]
-            if again and not under_way:
-                _begin(crew, prepare, again.pop())
-            elif not again and not any(task.died for task in under_way):
-                oldest = min((task.number for task in under_way), default=begun)
-                while len(under_way) < workers and begun - oldest < 4 * workers:
-                    if (task := next(left, None)) is None:
+            running = [worker.task for worker in pool if worker.task]
+            if retries and not running:
+                _begin(pool, prepare, retries.pop())
+            elif not retries and not any(task.died for task in running):
+                oldest = min((task.number for task in running), default=started)
+                while len(running) < workers and started - oldest < 4 * workers:
+                    if (task := next(tasks, None)) is None:
                         break
-                    _begin(crew, prepare, task)
-                    under_way.append(task)
-                    begun += 1
-            busy = [worker for worker in crew if worker.task]
+                    _begin(pool, prepare, task)
+                    running.append(task)
+                    started += 1
+            busy = [worker for worker in pool if worker.task]
             if not busy:
                 return
-            yield from _news(crew, busy, again, limit)
+            yield from _events(pool, busy, retries, limit)
     finally:
-        for worker in crew:
+        for worker in pool:
             worker.end()
 
 
@@ -116,57 +117,57 @@ class _Task:
 
 
 class _Worker:
-    """A process that works on one thing at a time."""
+    """A process that works on one task at a time."""
 
     def __init__(self, prepare: Callable[[], Callable[[Any], Any]]) -> None:
-        context = get_context("spawn")  # a fork of a process that has threads can hang
-        self.channel, others_end = context.Pipe()
-        self.process = context.Process(target=_serve, args=(others_end, prepare), daemon=True)
+        context = get_context("spawn")  # forking a process with threads can deadlock
+        self.channel, remote = context.Pipe()
+        self.process = context.Process(target=_serve, args=(remote, prepare), daemon=True)
         with signals_held():
             self.process.start()
-        others_end.close()  # or the end of the process would not be seen
+        remote.close()  # else the end of the process would not be noticed
         self.prepared = False
         self.task: _Task | None = None
 
     def begin(self, task: _Task) -> None:
         self.task, task.seconds = task, 0.0
-        with contextlib.suppress(OSError):  # it has died: that will be noticed by what it has to tell
+        with contextlib.suppress(OSError):  # the process has died, which is noticed when reading from the channel
             self.channel.send(task.item)
 
     def end(self, patience: float = 0.0) -> str:
-        """End the process, after a while in which it may end by itself, and say in words how it did."""
+        """Kill the process if it does not end by itself within ``patience`` seconds; describe how it ended."""
         self.process.join(patience)
         self.process.kill()
-        self.process.join(5)  # a process that waits for a broken disk may stay longer
+        self.process.join(5)  # a process that is blocked by a broken disk may take longer
         self.channel.close()
         return _how_it_ended(self.process.exitcode)
 
 
-def _begin(crew: list[_Worker], prepare: Callable[[], Callable[[Any], Any]], task: _Task) -> None:
-    """Let an idle worker begin a task, or a new one."""
-    idle = next((worker for worker in crew if worker.task is None), None)
+def _begin(pool: list[_Worker], prepare: Callable[[], Callable[[Any], Any]], task: _Task) -> None:
+    """Assign a task to an idle worker, or to a new one if there is none."""
+    idle = next((worker for worker in pool if worker.task is None), None)
     if idle is None:
         idle = _Worker(prepare)
-        crew.append(idle)
+        pool.append(idle)
     idle.begin(task)
 
 
-def _news(crew: list[_Worker], busy: list[_Worker], again: list[_Task], limit: float | None) -> Iterator[Event]:
-    """Wait a while and give what there is to tell. Workers that die or are given up leave the crew."""
+def _events(pool: list[_Worker], busy: list[_Worker], retries: list[_Task], limit: float | None) -> Iterator[Event]:
+    """Wait up to a tick and yield the events. Workers that die or exceed the limit are removed from the pool."""
     before = time.monotonic()
-    telling = connection.wait([worker.channel for worker in busy], TICK)
-    # Not much more than a tick, however long this process was stopped.
+    ready = connection.wait([worker.channel for worker in busy], TICK)
+    # Capped, so that time during which this process was suspended does not count.
     passed = min(time.monotonic() - before, 2 * TICK)
     for worker in busy:
         task = worker.task
         task.seconds += passed if worker.prepared else 0.0
         late = limit is not None and task.seconds > limit
-        if worker.channel in telling:
+        if worker.channel in ready:
             try:
                 message = worker.channel.recv()
             except (EOFError, OSError):
-                crew.remove(worker)
-                yield from _died(worker, again)
+                pool.remove(worker)
+                yield from _died(worker, retries)
                 continue
             if not worker.prepared:
                 worker.prepared = True
@@ -180,13 +181,13 @@ def _news(crew: list[_Worker], busy: list[_Worker], again: list[_Task], limit: f
                 yield Event(task.number, task.item, kind, value)
                 continue
         if late:
-            crew.remove(worker)
+            pool.remove(worker)
             worker.end()
             yield Event(task.number, task.item, Kind.FAILURE, f"it took longer than {limit:g} s")
 
 
-def _died(worker: _Worker, again: list[_Task]) -> Iterator[Event]:
-    """What there is to tell of a worker that died: nothing, if its task is to be tried again."""
+def _died(worker: _Worker, retries: list[_Task]) -> Iterator[Event]:
+    """The event of a worker that died: none if its task will be retried."""
     how, task = worker.end(patience=2), worker.task
     if not worker.prepared:
         raise UserError(
@@ -197,7 +198,7 @@ def _died(worker: _Worker, again: list[_Task]) -> Iterator[Event]:
         yield Event(task.number, task.item, Kind.FAILURE, f"the process that worked on it {how}")
     else:
         task.died = True
-        again.append(task)
+        retries.append(task)
 
 
 def _how_it_ended(status: int | None) -> str:
@@ -209,7 +210,7 @@ def _how_it_ended(status: int | None) -> str:
 
 
 def _serve(channel: connection.Connection, prepare: Callable[[], Callable[[Any], Any]]) -> None:
-    """What a worker process does: tell whether it is prepared, then work on what comes until nobody is there."""
+    """The main loop of a worker process: report whether ``prepare`` succeeded, then work until the channel closes."""
     end_with_parent()
     cv2.setNumThreads(1)
     try:
@@ -232,7 +233,7 @@ def _serve(channel: connection.Connection, prepare: Callable[[], Callable[[Any],
 
 
 def _send_parts(channel: connection.Connection, parts: Generator[Any, None, Any]) -> Any:
-    """Send what a generator yields, and give what it returns."""
+    """Send the values that a generator yields, and return its return value."""
     while True:
         try:
             part = next(parts)
@@ -242,7 +243,7 @@ def _send_parts(channel: connection.Connection, parts: Generator[Any, None, Any]
 
 
 def _picklable(error: Exception) -> Exception:
-    """An exception that can be sent, with its traceback as a note."""
+    """A picklable version of an exception, with its traceback as a note."""
     error.add_note("".join(traceback.format_exception(error)))
     try:
         pickle.loads(pickle.dumps(error))

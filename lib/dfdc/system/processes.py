@@ -1,4 +1,4 @@
-"""Processes and signals."""
+"""Helpers for processes and signals."""
 
 import contextlib
 import os
@@ -10,17 +10,17 @@ from multiprocessing import resource_tracker
 
 
 def worker_count(wanted: str | int, threads: int) -> int:
-    """The number of worker processes of a job that was given ``threads`` cores: ``wanted``, or one a core for auto."""
+    """The number of worker processes of a job with ``threads`` cores: ``wanted``, or one per core for auto."""
     return threads if wanted == "auto" else min(wanted, threads)
 
 
 @contextlib.contextmanager
 def signals_held() -> Iterator[None]:
-    """Hold SIGINT and SIGTERM back in the block; processes that are started in it never get them.
+    """Block SIGINT and SIGTERM; processes started in the block inherit the mask and never receive them.
 
-    Ctrl-C and a scheduler's signal go to all processes of a job. The first of them decides what happens then.
+    Ctrl-C and a scheduler's signals are sent to all processes of a job, but only the main process should handle them.
     """
-    # Python starts this helper with the first process of its kind, and lets the signals through again after that.
+    # Python starts the resource tracker with the first spawned process, and unblocks the signals after that.
     resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
@@ -30,7 +30,7 @@ def signals_held() -> Iterator[None]:
 
 
 def end_with_parent() -> None:
-    """End this process soon after its parent has ended, however that ended."""
+    """End this process soon after its parent has ended, for whatever reason."""
     parent = os.getppid()
 
     def watch() -> None:

@@ -1,4 +1,4 @@
-"""How far a job has come, in the log."""
+"""Progress of a job in the log."""
 
 import logging
 import time
@@ -12,7 +12,7 @@ Item = TypeVar("Item")
 
 
 def progress(items: Iterable[Item], total: int, unit: str, interval: float = 10.0) -> Iterator[Item]:
-    """Give the items on, and log every ``interval`` seconds how many there were, how fast, and the time left."""
+    """Yield the items, and log their count, rate and remaining time every ``interval`` seconds."""
     start = last = time.monotonic()
     for done, item in enumerate(items, 1):
         yield item

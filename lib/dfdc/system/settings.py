@@ -1,7 +1,8 @@
-"""How a section of the settings is declared: a frozen dataclass of typed fields, each with its description below it.
+"""How a section of the settings is declared: a frozen dataclass of typed fields, each with a description below it.
 
-The ranges are in the types (``Annotated`` with what annotated-types has for them), so that ``dfdc.config.check`` can
-enforce them and words can be made of them. Nothing here needs pydantic: jobs import it, too, and only the check does.
+Ranges are part of the types (``Annotated`` with constraints from annotated-types): ``dfdc.config.check`` enforces them,
+``dfdc.config.words`` describes them. Nothing here imports pydantic, because jobs import this module and only the check
+needs it.
 """
 
 from collections.abc import Collection, Iterator
@@ -14,40 +15,40 @@ from dfdc.system.errors import UserError
 
 
 class Settings:
-    """A section of the settings: its subclasses are frozen dataclasses whose fields are its keys."""
+    """A section of the settings. Subclasses are frozen dataclasses whose fields are the keys."""
 
-    # What pydantic is told: no other keys, no conversions, no infinities.
+    # For pydantic: no other keys, no conversions, no infinities.
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "strict": True, "allow_inf_nan": False}
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> dict[str, Any]:
-        """Sections come as mappings, also where types are strict; what they refuse when made is asked for later."""
+        """Accept mappings as sections although types are strict; contradictions are checked separately."""
         return handler(source) | {"strict": False, "post_init": False}
 
     def contradictions(self) -> Iterator[tuple[str, str]]:
-        """(key, what is wrong with it) for keys that are each valid, but not together."""
+        """(key, fault) for keys that are valid by themselves but contradict others."""
         yield from ()
 
     def refuse_contradictions(self, place: str) -> None:
-        """Raise UserError if there are any; ``place`` is what to call the section."""
+        """Raise UserError if there are any; ``place`` is the name of the section in the message."""
         if faults := [f"{place}.{key}: {fault}" for key, fault in self.contradictions()]:
             raise UserError("\n".join(faults))
 
 
 @dataclass(frozen=True)
 class Words:
-    """What a type is called where its values are asked for, if its bounds do not say it all."""
+    """A description of the values of a type, used in place of the one derived from its bounds."""
 
     text: str
 
 
 def no_folders(text: str) -> bool:
-    """Whether a text is the name of one file or folder, and no path."""
+    """Whether a string is the name of a file or folder, not a path."""
     return bool(text) and "/" not in text
 
 
 def all_different(items: Collection[Any]) -> bool:
-    """Whether no item comes twice."""
+    """Whether no item occurs twice."""
     return all(item not in list(items)[:number] for number, item in enumerate(items))
 
 

@@ -1,9 +1,9 @@
-"""The versions of the libraries that decide bytes of results."""
+"""The versions of the libraries that affect results."""
 
 from functools import cache
 from importlib import metadata
 
-# They decode, resize, encode and compute. OpenCV comes under several names.
+# Libraries that decode, resize, encode and compute. OpenCV is distributed under several names.
 LIBRARIES = (
     "av",
     "efficientnet-pytorch",

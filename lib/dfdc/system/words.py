@@ -1,16 +1,16 @@
-"""Numbers, sizes, times and names as a person would write them."""
+"""Human-readable sizes, durations and lists of names."""
 
 from collections.abc import Iterable
 
 
 def some(names: Iterable[str], shown: int = 4) -> str:
-    """The first few of some names."""
+    """The first few names, and how many more there are."""
     names = list(names)
     return ", ".join(names[:shown]) + (f" and {len(names) - shown} more" if len(names) > shown else "")
 
 
 def in_units(size: float) -> str:
-    """Bytes as a person would say them."""
+    """A size in bytes with a suitable unit: 512 B, 3.2 GB."""
     for unit in ("B", "kB", "MB", "GB"):
         if size < 1000:
             return f"{size:.3g} {unit}"
@@ -19,7 +19,7 @@ def in_units(size: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person would write them: 42 s, 3 min 5 s, 7 h 12 min."""
+    """A duration in seconds with suitable units: 42 s, 3 min 5 s, 7 h 12 min."""
     seconds = round(seconds)
     if seconds < 60:
         return f"{seconds} s"

@@ -8,7 +8,7 @@ Box = tuple[int, int, int, int]
 def enlarged(box: Sequence[float], factor: float, width: int, height: int) -> Box:
     """A box enlarged about its centre, truncated to whole pixels, clipped to a frame of width x height.
 
-    At least one pixel is left of it: detectors place boxes at the edge of a frame, and now and then beyond it.
+    The result has at least one pixel, even if a detector placed the box at the edge of the frame or beyond it.
     """
     x1, y1, x2, y2 = map(float, box)
     grow_x, grow_y = (x2 - x1) * (factor - 1) / 2, (y2 - y1) * (factor - 1) / 2

@@ -1,10 +1,9 @@
-"""Reading videos: what a file says of itself, and its frames one after the other.
+"""Reading videos: the metadata of the container, and frames in order.
 
-Frames are numbered from 0 in the order in which they are shown, whatever their time stamps say (the
-published system counts frames too). They are counted by decoding: headers lie.
+Frames are numbered from 0 in presentation order, regardless of their time stamps (as in the published system). They
+are counted by decoding, because headers are unreliable.
 
-A rotation tag is honoured here, once, so that every stage sees the same upright pixels and boxes always mean
-the frame as this module gives it.
+Rotation tags are applied only here, so that all stages see the same upright frames and all boxes refer to them.
 """
 
 import contextlib
@@ -24,22 +23,22 @@ from dfdc.video.upright import Converter, upright_size
 
 av.logging.set_level(av.logging.PANIC)  # a damaged video is reported in a table, not on the terminal
 
-# Containers of videos. Others that FFmpeg knows are lists of files: one could make it read what it is not meant to.
+# Allowed containers. FFmpeg also supports playlists, with which a malicious file could make it read other files.
 FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg,h264,hevc"
 
 
 T = TypeVar("T")
-_Convert = Callable[[int, av.VideoFrame, Converter], T]  # of a frame's index, the frame, and what converts this video's
+_Convert = Callable[[int, av.VideoFrame, Converter], T]  # takes a frame's index, the frame, and the video's converter
 
 
 @dataclass
 class OpenVideo:
-    """A video, and what was found while it was read.
+    """A video, and its properties as determined by reading it.
 
-    ``fps`` is the average frame rate that the container states, 0.0 if it states none. ``frames_read`` counts the
-    frames. ``damage`` says in words what error the data end in, if they do; ``spoilt`` are the indices of the frames
-    that the decoder could not fully decode and patched up; ``in_order`` is whether each of the frames that were decoded
-    has a time stamp, later than the one before.
+    ``fps`` is the average frame rate that the container states, 0.0 if it states none. ``frames_read`` is the number of
+    decoded frames. ``damage`` is the error at which decoding stopped, or None; ``spoilt`` are the indices of frames
+    that the decoder could not fully decode and concealed; ``in_order`` is whether every decoded frame has a time stamp
+    later than the previous one.
     """
 
     path: Path
@@ -53,15 +52,16 @@ class OpenVideo:
     _opened: av.container.InputContainer | None = field(default=None, repr=False, compare=False)
 
     def container(self) -> av.container.InputContainer:
-        """The open file, to be closed: that of ``open_video`` the first time, for opening takes as long as 3 frames."""
+        """The open container, to be closed by the caller. The first call reuses that of ``open_video``, because opening
+        takes as long as decoding 3 frames."""
         opened, self._opened = self._opened, None
         return opened or _open(self.path)
 
 
 def open_video(path: str | Path) -> OpenVideo:
-    """Check that a file is a video that can be decoded, and read its frame rate.
+    """Open a file, check that it is a video, and read its frame rate.
 
-    Raises VideoError with the reason in words if it is missing, empty, not a video or has no picture.
+    Raises VideoError with the reason if it is missing, empty, not a video or has no video stream.
     """
     path = Path(path)
     if not path.exists():
@@ -78,15 +78,15 @@ def open_video(path: str | Path) -> OpenVideo:
 def read_frames(
     video: OpenVideo, wanted: Callable[[int], bool] | None = None, end: int | None = None, counted: int | None = None
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Decode a video and give (index, frame) for the wanted frames, in order.
+    """Decode a video and yield (index, frame) for the wanted frames, in order.
 
-    A frame is an RGB uint8 array of height x width x 3, upright. Only wanted frames are converted to RGB; no more than
-    a few are held at a time, and nothing is read after frame ``end - 1`` if ``end`` is given. Fills ``video.width``,
-    ``height`` and ``frames_read``. Where the data are damaged the frames before the damage are given and
-    ``video.damage`` says what was wrong; raises VideoError if there was no frame at all.
+    A frame is an upright RGB uint8 array, height x width x 3. Only wanted frames are converted to RGB; only a few are
+    held in memory at a time, and nothing is read after frame ``end - 1`` if ``end`` is not None. Sets ``video.width``,
+    ``height`` and ``frames_read``. If the data are damaged, the frames before the damage are yielded and
+    ``video.damage`` is set; raises VideoError if there are none.
 
-    ``counted`` is for a video that was decoded to its end before, in order, with no damage and no spoilt frame: how
-    many frames it had. Frames that are not wanted are then not even decoded where that is certain to change nothing.
+    ``counted`` is the number of frames, if the video has been decoded before to its end, in order, without damage or
+    spoilt frames. Unwanted frames are then not decoded if the wanted frames certainly do not depend on them.
     """
 
     def picture(_: int, frame: av.VideoFrame, converter: Converter) -> np.ndarray:
@@ -98,11 +98,11 @@ def read_frames(
 def read_crops(
     video: OpenVideo, boxes: Mapping[int, Sequence[Box]], counted: int | None = None
 ) -> Iterator[tuple[int, list[np.ndarray]]]:
-    """Decode a video and give (index, crops) for each index of ``boxes`` that it has, in order.
+    """Decode a video and yield (index, crops) for each index in ``boxes`` that exists, in order.
 
-    ``boxes`` are (x1, y1, x2, y2) in whole pixels, and a crop is what ``read_frames`` gives there; what is outside the
-    frame is left out. Faster than to cut it, since no more is converted to RGB. All else is as there, but that a video
-    of which nothing is wanted is not opened.
+    ``boxes`` are (x1, y1, x2, y2) in whole pixels. A crop equals that part of the frame from ``read_frames``, clipped
+    to the frame, but is faster because only the crop is converted to RGB. Otherwise like ``read_frames``, except that
+    the video is not opened if ``boxes`` is empty.
     """
 
     def crops(index: int, frame: av.VideoFrame, converter: Converter) -> list[np.ndarray]:
@@ -116,14 +116,14 @@ def _read(
     video: OpenVideo, convert: _Convert[T], wanted: Callable[[int], bool], end: int | None, counted: int | None
 ) -> Iterator[tuple[int, T]]:
     video.frames_read, video.damage, video.spoilt = 0, None, []
-    given = -1
+    last = -1
     if counted is not None:
         with contextlib.suppress(Doubt):
             for index, picture in _read_wanted(video, convert, wanted, counted if end is None else end, counted):
-                given = index
+                last = index
                 yield index, picture
             return
-    yield from _read_from_start(video, convert, lambda index: index > given and wanted(index), end)
+    yield from _read_from_start(video, convert, lambda index: index > last and wanted(index), end)
 
 
 def _read_wanted(
@@ -155,7 +155,7 @@ def _read_from_start(
     time = None
     with video.container() as container:
         stream = _picture_stream(container)
-        stream.thread_count = 1  # whoever wants more speed reads more videos
+        stream.thread_count = 1  # callers read several videos in parallel instead
         converter = Converter()
         decoded = container.decode(stream)
         while end is None or video.frames_read < end:
@@ -186,9 +186,9 @@ def _read_from_start(
 
 
 def check_readable(unreadable: Mapping[str, str], total: int, folder: Path, max_unreadable: float) -> None:
-    """Raise UserError if more than the share ``max_unreadable`` of so many videos in a folder is unreadable.
+    """Raise UserError if more than the share ``max_unreadable`` of the ``total`` videos in a folder is unreadable.
 
-    ``unreadable`` gives the reason for each of those that are.
+    ``unreadable`` maps the unreadable videos to the reasons.
     """
     if len(unreadable) > max_unreadable * total:
         examples = "".join(f"\n  {video}: {reason}" for video, reason in list(unreadable.items())[:5])
@@ -197,8 +197,8 @@ def check_readable(unreadable: Mapping[str, str], total: int, folder: Path, max_
             remedy = "Run again with fewer workers (speed.workers in the config, or fewer cores), restore the files"
         raise UserError(
             f"{len(unreadable)} of {total} videos in {folder} cannot be read, more than data.max_unreadable "
-            f"({max_unreadable:.0%}) allows. The disk or the download is more likely broken than the data:{examples}\n"
-            f"{remedy}, or raise data.max_unreadable in the config if they are to be left out."
+            f"({max_unreadable:.0%}) allows. The cause is probably a broken disk or an incomplete download:{examples}\n"
+            f"{remedy}, or raise data.max_unreadable in the config to continue without them."
         )
 
 

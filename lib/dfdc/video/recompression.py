@@ -1,10 +1,9 @@
-"""Re-encoding of a clip with random H.264 parameters: what a video goes through on its way to the viewer.
+"""Recompression of clips with random H.264 parameters, which simulates the processing of videos on social media.
 
-A real clip and its fake get the same draw. The frames are thinned to a new rate, scaled, encoded with
-libx264 and decoded again, all in memory. Two backends do the same work with the same scaler and encoder
-settings: "pyav" runs FFmpeg's libraries in this process, "ffmpeg" runs the ffmpeg program, one process to
-encode and one to decode. Every stage uses one thread: whoever wants more speed recompresses more clips at
-once.
+A real clip and its fake get the same parameters. The frame rate is reduced, frames are scaled, encoded with libx264 and
+decoded again, all in memory. Two backends use the same scaler and encoder settings: "pyav" uses FFmpeg's libraries in
+this process, "ffmpeg" runs the ffmpeg program, one process to encode and one to decode. Everything is single-threaded;
+callers recompress several clips in parallel instead.
 """
 
 import subprocess
@@ -22,14 +21,14 @@ from av.video.reformatter import Interpolation, VideoReformatter
 
 from dfdc.video.settings import EncoderSettings, RecompressionSettings
 
-FRAME_RATE = 30  # of the clips that come in, frames a second
+FRAME_RATE = 30  # of the input clips
 
 Frames = Sequence[np.ndarray] | np.ndarray
 
 
 @dataclass(frozen=True)
 class Recompression:
-    """One draw: frames a second, factor on both sides, libx264's rate factor and tune."""
+    """The parameters drawn for a pair: frame rate, factor on both sides, constant rate factor and libx264 tune."""
 
     fps: int
     scale: float
@@ -38,7 +37,7 @@ class Recompression:
 
 
 def draw_recompression(rng: np.random.Generator, settings: RecompressionSettings) -> Recompression | None:
-    """Draw how a pair is re-encoded, or None if it stays as it is."""
+    """Draw the recompression of a pair; None leaves it unchanged."""
     if rng.random() >= settings.probability:
         return None
     change_fps, change_scale = rng.random(2) < (settings.fps_probability, settings.scale_probability)
@@ -54,14 +53,14 @@ def draw_recompression(rng: np.random.Generator, settings: RecompressionSettings
 def recompress(
     frames: Frames, draw: Recompression, settings: EncoderSettings, wanted: Sequence[int] | None = None
 ) -> np.ndarray:
-    """Encode a clip of 30 frames a second as the draw says, and decode it again.
+    """Encode a clip of 30 frames per second with the parameters of ``draw``, and decode it again.
 
-    ``frames`` are T RGB uint8 images of one size, H x W x 3; of a sequence that makes them when asked, only those
-    that the new frame rate keeps are asked for. The result is T' x H' x W' x 3, RGB uint8; the sides are those of
-    ``scaled_size``. T' is the number of ``wanted`` frames: indexes of frames of the clip, each of which becomes the
-    decoded frame of the same moment (see ``frame_index``). Without ``wanted`` it is all decoded frames, T · fps / 30.
+    ``frames`` are T RGB uint8 images of one size, H x W x 3; of a lazy sequence, only the frames that the new frame
+    rate keeps are accessed. The result is RGB uint8, T' x H' x W' x 3, with the size of ``scaled_size``. T' is the
+    number of ``wanted`` frames: indices of frames of the clip, each mapped to the decoded frame of the same time (see
+    ``frame_index``). If ``wanted`` is None, all T · fps / 30 decoded frames are returned.
 
-    The same frames and draw give the same bytes. Raises ValueError if there is no frame, RuntimeError if FFmpeg
+    Deterministic for the same frames and parameters. Raises ValueError if there are no frames, RuntimeError if FFmpeg
     fails.
     """
     if len(frames) == 0:
@@ -79,32 +78,32 @@ def scaled_size(frame: np.ndarray, scale: float) -> tuple[int, int]:
 
 
 def kept_frames(length: int, fps: int) -> list[int]:
-    """Which of ``length`` frames, 30 a second, make up the clip at ``fps`` frames a second.
+    """The indices of the frames that make up a clip of ``length`` frames, 30 per second, at ``fps`` frames per second.
 
-    The same as FFmpeg's filter ``fps`` takes: each frame goes to the nearest tick of the new rate (halves up), and a
-    tick shows the last frame that went to it or before it.
+    Equivalent to FFmpeg's ``fps`` filter: each frame is assigned to the nearest tick of the new rate (halves up), and
+    a tick shows the last frame assigned to it or to an earlier one.
     """
 
     def tick(index: int) -> int:
         return (2 * index * fps + FRAME_RATE) // (2 * FRAME_RATE)
 
     ticks = [tick(index) for index in range(length)]
-    # The clip ends where the frame after its last one would begin.
+    # The clip ends when the frame after its last one would start.
     return [bisect_right(ticks, number) - 1 for number in range(max(1, tick(length)))]
 
 
 def frame_index(index: int, clip_length: int, decoded: int) -> int:
-    """Where frame ``index`` of a clip is after recompression, among ``decoded`` frames: the same moment.
+    """The index, among ``decoded`` frames after recompression, that has the same time as frame ``index`` of the clip.
 
-    ``clip_length`` is the number of frames that were recompressed: 50, but fewer for a clip cut near the end
-    of its video. Dividing by the true number keeps the moment, the distance between frames, and a real clip
-    in step with its fake when only one of them is short; an index beyond the end becomes the last frame.
+    ``clip_length`` is the number of frames that were recompressed: 50, or fewer for a clip cut near the end of its
+    video. Dividing by the actual length preserves the time and the distance between frames, and keeps a real clip
+    aligned with its fake if only one of them is short; an index beyond the end maps to the last frame.
     """
     return min(max(round(index / clip_length * decoded), 0), decoded - 1)
 
 
 def encode_pyav(frames: Frames, draw: Recompression, settings: EncoderSettings) -> bytes:
-    """The H.264 stream (Annex B) of frames at the draw's rate, made in this process. RuntimeError if FFmpeg fails."""
+    """Encode frames to an H.264 stream (Annex B) in this process. Raises RuntimeError if FFmpeg fails."""
     width, height = scaled_size(frames[0], draw.scale)
     try:
         encoder = av.CodecContext.create("libx264", "w")
@@ -115,7 +114,7 @@ def encode_pyav(frames: Frames, draw: Recompression, settings: EncoderSettings) 
         converter = VideoReformatter()
         packets = []
         for index, pixels in enumerate(frames):
-            # A copy, because the scaler reads a few bytes beyond a picture: FFmpeg's own memory has room for that.
+            # Copied, because the scaler reads a few bytes beyond the image, which only FFmpeg's own buffers allow.
             picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
             scaled = converter.reformat(
                 picture, width, height, settings.pixel_format, interpolation=Interpolation.BICUBIC, threads=1
@@ -132,12 +131,12 @@ def encode_pyav(frames: Frames, draw: Recompression, settings: EncoderSettings) 
 
 
 def decode_pyav(stream: bytes, size: tuple[int, int], wanted: Sequence[int]) -> np.ndarray:
-    """The wanted RGB frames of an H.264 stream of this width and height. Raises RuntimeError if FFmpeg fails."""
+    """The wanted RGB frames of an H.264 stream; ``size`` is (width, height). Raises RuntimeError if FFmpeg fails."""
     frames = np.empty((len(wanted), size[1], size[0], 3), np.uint8)
     places = defaultdict(list)
     for place, index in enumerate(wanted):
         places[index].append(place)
-    # One converter for all frames: setting one up costs more than converting a small picture.
+    # One converter for all frames, because creating it costs more than converting a small frame.
     converter = VideoReformatter()
     try:
         for index, frame in enumerate(_decoded(stream)):
@@ -152,7 +151,7 @@ def decode_pyav(stream: bytes, size: tuple[int, int], wanted: Sequence[int]) -> 
 
 
 def encode_ffmpeg(frames: Frames, draw: Recompression, settings: EncoderSettings) -> bytes:
-    """The same stream, made by the ffmpeg program. RuntimeError carries its words."""
+    """Encode frames to an H.264 stream with the ffmpeg program. Raises RuntimeError with its message if it fails."""
     width, height = scaled_size(frames[0], draw.scale)
     source_size = f"{frames[0].shape[1]}x{frames[0].shape[0]}"
     source = ffmpeg.input("pipe:", format="rawvideo", pix_fmt="rgb24", s=source_size, framerate=draw.fps, threads=1)
@@ -167,8 +166,8 @@ def encode_ffmpeg(frames: Frames, draw: Recompression, settings: EncoderSettings
 
 
 def decode_ffmpeg(stream: bytes, size: tuple[int, int], wanted: Sequence[int]) -> np.ndarray:
-    """The wanted RGB frames of an H.264 stream of this width and height. RuntimeError carries ffmpeg's words."""
-    # A bare H.264 stream has no time stamps; passing frames through keeps ffmpeg from adding or dropping any.
+    """The wanted RGB frames of an H.264 stream; ``size`` is (width, height). Raises RuntimeError if ffmpeg fails."""
+    # A raw H.264 stream has no time stamps; passthrough keeps ffmpeg from duplicating or dropping frames.
     source = ffmpeg.input("pipe:", format="h264", threads=1)
     pixels = _run(source.output("pipe:", format="rawvideo", pix_fmt="rgb24", fps_mode="passthrough"), stream)
     frames = np.frombuffer(pixels, np.uint8).reshape(-1, size[1], size[0], 3)
@@ -179,7 +178,7 @@ def decode_ffmpeg(stream: bytes, size: tuple[int, int], wanted: Sequence[int]) -
 
 @dataclass(frozen=True)
 class Backend:
-    """Two functions: RGB frames to an H.264 stream, and a stream of known size back to some of its frames."""
+    """An encoder (RGB frames to an H.264 stream) and a decoder (a stream and its frame size to some of its frames)."""
 
     encode: Callable[[Frames, Recompression, EncoderSettings], bytes]
     decode: Callable[[bytes, tuple[int, int], Sequence[int]], np.ndarray]
@@ -193,8 +192,8 @@ def _encoder_options(draw: Recompression, settings: EncoderSettings) -> dict[str
         "preset": settings.preset,
         "crf": str(draw.crf),
         "tune": draw.tune,
-        # Without this libx264 takes the processor's fastest code. That differs from machine to machine, and some of it
-        # (AVX-512, small pictures) reads memory that nobody wrote, so that streams differ from call to call.
+        # By default libx264 uses the processor's fastest code. That differs between machines, and some of it (AVX-512,
+        # small frames) reads uninitialised memory, so that streams differ from call to call.
         "x264-params": "cpu-independent=1",
     }
 
@@ -207,7 +206,7 @@ def _decoded(stream: bytes) -> Iterator[av.VideoFrame]:
 
 
 def _run(stream: ffmpeg.nodes.OutputStream, data: bytes) -> bytes:
-    """Run ffmpeg on bytes from memory and give the bytes that it writes."""
+    """Run ffmpeg with ``data`` on stdin and return its stdout."""
     quiet = stream.global_args("-v", "error", "-nostdin", "-filter_threads", "1", "-filter_complex_threads", "1")
     command = ffmpeg.compile(quiet, cmd=imageio_ffmpeg.get_ffmpeg_exe())
     done = subprocess.run(command, input=data, capture_output=True, check=False)

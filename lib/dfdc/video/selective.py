@@ -1,11 +1,11 @@
-"""Decoding no more of an H.264 video than its wanted frames need.
+"""Selective decoding of H.264 videos: only the packets that the wanted frames depend on.
 
-A frame's number is its place among all frames that a decoder gives, and what a decoder will give cannot be told from
-a container's headers. It can be told from the packets if an earlier decoding to the end gave exactly as many frames as
-the file has packets, in the order of their time stamps: then each packet is one frame, and the rank of its time stamp
-is its number. Two kinds of packets can then be left out (ITU-T H.264, 7.4.1 and 7.4.1.2.4): all between one IDR
-picture and the next if none of their frames is wanted, since nothing refers across an IDR picture; and pictures to
-which no other refers, if they are not wanted themselves. Nothing but pictures may hide in what is left out.
+A frame's number is its position among all frames that the decoder outputs, which cannot be determined from container
+headers. It can be determined from the packets if an earlier full decoding gave exactly as many frames as the file has
+packets, in the order of their time stamps: then each packet is one frame, and its number is the rank of its time stamp.
+Two kinds of packets can then be skipped (ITU-T H.264, 7.4.1 and 7.4.1.2.4): all packets from one IDR picture to the
+next if none of their frames is wanted, since no reference crosses an IDR picture; and non-reference pictures that are
+not wanted themselves. Skipped packets must contain nothing but pictures.
 """
 
 from collections import deque
@@ -14,25 +14,25 @@ from dataclasses import dataclass
 
 import av
 
-# The packets of a group of pictures are held until it is known which are needed. They have no more bytes than this.
+# The largest group of pictures, in bytes; its packets are held in memory until it is known which are needed.
 MAX_GROUP = 32_000_000
-# Types of NAL units: slices of pictures, the latter of IDR pictures, and what says nothing beyond its own picture.
+# Types of NAL units: slices, slices of IDR pictures, and units that concern only their own picture.
 SLICE, IDR, SEI, DELIMITER, FILLER = 1, 5, 6, 9, 12
-# Of the supplemental information (SEI, annex D) that which says nothing beyond its own picture, or changes no pixels:
-# buffering period, picture timing, captions.
+# Types of supplemental enhancement information (SEI, annex D) that concern only their own picture or do not affect
+# pixels: buffering period, picture timing, captions.
 HARMLESS_SEI = {0, 1, 4}
-# Damage is not covered up, since how that looks depends on what was decoded before. Where a stream does not say how
-# far its frames are reordered, the decoder waits for as many as the standard allows.
+# Errors are not concealed, because the result of concealment depends on what was decoded before. If a stream does not
+# specify its reordering depth, the decoder buffers as many frames as the standard allows.
 OPTIONS = {"err_detect": "explode", "strict": "strict"}
 
 
 class Doubt(Exception):
-    """It is not certain that leaving something out would change nothing: decode from the start."""
+    """Skipping packets might change the result: decode from the start instead."""
 
 
 @dataclass(frozen=True)
 class _Picture:
-    """A packet, whether it is an IDR picture, and whether others may refer to it."""
+    """A packet, whether it is an IDR picture, and whether it is a reference picture."""
 
     packet: av.Packet
     idr: bool
@@ -46,27 +46,27 @@ def decode_wanted(
     end: int,
     counted: int,
 ) -> Iterator[tuple[int, av.VideoFrame]]:
-    """Give (index, frame) for frame 0 and all wanted frames before ``end``, and for others that they need, in order.
+    """Yield (index, frame) for frame 0, all wanted frames before ``end``, and frames they depend on, in order.
 
-    ``counted`` is how many frames a decoding to the end gave, without an error, in the order of their time stamps.
-    Raises Doubt as soon as something is not as it should be; what was given before that is right.
+    ``counted`` is the number of frames that a full decoding gave, without errors and in the order of their time stamps.
+    Raises Doubt if an assumption turns out not to hold; frames yielded before that are correct.
     """
-    coming: deque[tuple[int, int]] = deque()  # time stamp and number of the frames to be given
+    expected: deque[tuple[int, int]] = deque()  # time stamps and numbers of the next frames
     try:
         for numbers, packets in _needed(container, stream, wanted, end, counted):
-            coming.extend(numbers)
+            expected.extend(numbers)
             for packet in packets:
                 for frame in stream.codec_context.decode(packet):
-                    # A frame that was dropped, or came in another order, shows by its time.
-                    if not coming or frame.pts != coming[0][0]:
+                    # The time stamp reveals dropped or reordered frames.
+                    if not expected or frame.pts != expected[0][0]:
                         raise Doubt
-                    number = coming.popleft()[1]
+                    number = expected.popleft()[1]
                     if number >= end:
                         return
                     yield number, frame
     except (av.FFmpegError, ValueError, MemoryError) as error:
         raise Doubt from error
-    if coming:
+    if expected:
         raise Doubt
 
 
@@ -77,7 +77,7 @@ def _needed(
     end: int,
     counted: int,
 ) -> Iterator[tuple[list[tuple[int, int]], list[av.Packet | None]]]:
-    """Packets to decode, with the time stamps and numbers of their frames in order; None is the end."""
+    """Packets to decode, with the time stamps and numbers of their frames in order; the packet None is the end."""
     if end < 1:
         raise Doubt
     first, latest = 0, -(2**63)
@@ -88,11 +88,11 @@ def _needed(
         number = {time: first + rank for rank, time in enumerate(times)}
         needed = {time for time, n in number.items() if n < end and wanted(n)}
         if first == 0:
-            # The first frame has the video's size, and what its packet says of the encoder is for all others, too.
+            # The first frame determines the video's size, and its packet may hold encoder information for all others.
             needed.add(group[0].packet.pts)
         last = max((place for place, picture in enumerate(group) if picture.packet.pts in needed), default=-1)
-        chosen = [one.packet for one in group[: last + 1] if one.reference or one.packet.pts in needed]
-        yield sorted((packet.pts, number[packet.pts]) for packet in chosen), chosen
+        packets = [picture.packet for picture in group[: last + 1] if picture.reference or picture.packet.pts in needed]
+        yield sorted((packet.pts, number[packet.pts]) for packet in packets), packets
         first, latest = first + len(group), times[-1]
     yield [], [None]
 
@@ -100,7 +100,7 @@ def _needed(
 def _groups(
     container: av.container.InputContainer, stream: av.video.stream.VideoStream, end: int, counted: int
 ) -> Iterator[list[_Picture]]:
-    """The pictures from one IDR picture to the next, in the order of decoding, as far as frame ``end - 1`` needs."""
+    """The groups of pictures from one IDR picture to the next, in decoding order, up to frame ``end - 1``."""
     prefix = _length_prefix(stream, counted)
     stream.codec_context.options = OPTIONS
     group: list[_Picture] = []
@@ -133,14 +133,14 @@ def _picture(packet: av.Packet, prefix: int, first: bool) -> _Picture:
         reference = reference or (kind in (SLICE, IDR) and unit[0] & 0x60 != 0)  # nal_ref_idc
         if not first and kind == SEI and not _sei_types(unit) <= HARMLESS_SEI:
             raise Doubt
-    # What the first packet holds is decoded in any case.
+    # The first packet is always decoded, so it may contain anything.
     if not first and types - {SLICE, IDR, SEI, DELIMITER, FILLER}:
         raise Doubt
     return _Picture(packet, IDR in types, reference)
 
 
 def _length_prefix(stream: av.video.stream.VideoStream, counted: int) -> int:
-    """The number of bytes before a NAL unit that hold its length (ISO/IEC 14496-15), in H.264 in an MP4 file."""
+    """The number of bytes of the length prefix of NAL units of H.264 in an MP4 file (ISO/IEC 14496-15)."""
     extradata = stream.codec_context.extradata
     if stream.codec_context.name != "h264" or stream.frames != counted or not extradata or extradata[0] != 1:
         raise Doubt
@@ -158,7 +158,7 @@ def _nal_units(packet: av.Packet, prefix: int) -> Iterator[memoryview]:
 
 
 def _sei_types(unit: memoryview) -> set[int]:
-    """The types of the messages in a NAL unit of supplemental information (7.3.2.3)."""
+    """The types of the messages in an SEI NAL unit (7.3.2.3)."""
     data = bytes(unit[1:]).replace(b"\0\0\3", b"\0\0").rstrip(b"\0")
     types, place = set(), 0
     while place < len(data) - 1:  # the last byte is the stop bit

@@ -1,4 +1,4 @@
-"""The settings of recompression."""
+"""Settings for recompression."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,40 +13,40 @@ Factor = Annotated[float, Gt(0), Le(1)]
 
 @dataclass(frozen=True)
 class EncoderSettings(Settings):
-    """How a clip is encoded, whatever is drawn."""
+    """The encoder settings that are not drawn at random."""
 
     preset: Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"]
-    """The preset of libx264."""
+    """The libx264 preset."""
     pixel_format: Literal["yuv444p", "yuv420p"]
     """yuv444p, as published, or yuv420p, as in most videos (chroma at half the resolution)."""
     backend: Literal["pyav", "ffmpeg"]
-    """What encodes: pyav (FFmpeg's libraries in process) or ffmpeg (the program, over pipes)."""
+    """The encoder: pyav (FFmpeg's libraries, in process) or ffmpeg (the program, through pipes)."""
 
 
 @dataclass(frozen=True)
 class RecompressionSettings(EncoderSettings):
-    """How often clips are encoded again, and from what ranges. Both clips of a pair are encoded with the same draw."""
+    """The random recompression of clips. Both clips of a pair are encoded again with the same random settings."""
 
     probability: Share
-    """The probability that a pair is encoded again."""
+    """The probability that a pair is recompressed."""
     fps: Annotated[Sequence[Annotated[int, Ge(1), Le(120)]], Len(2, 2)]
-    """A whole number of frames a second in [low, high) with the probability below, else 30."""
+    """The frame rate: a whole number in [low, high) with the probability below, else 30."""
     fps_probability: Share
-    """The probability of another frame rate."""
+    """The probability that the frame rate changes."""
     scale: Annotated[Sequence[Factor], Len(2, 2)]
-    """The size times a number in [low, high] with the probability below, else times 1."""
+    """The factor on both sides: a number in [low, high] with the probability below, else 1."""
     scale_probability: Share
-    """The probability of another size."""
+    """The probability that the size changes."""
     crf: Annotated[Sequence[Annotated[int, Ge(0), Le(52)]], Len(2, 2)]
-    """The constant rate factor of H.264, a whole number in [low, high); more is worse."""
+    """The constant rate factor of H.264, a whole number in [low, high); higher is worse."""
     tunes: Annotated[Sequence[Literal["film", "animation", "grain", "stillimage", "fastdecode", "zerolatency"]], Len(1)]
-    """One of these tunings of libx264 is drawn."""
+    """One of these libx264 tunes is drawn."""
 
     def contradictions(self) -> Iterator[tuple[str, str]]:
-        """Ranges that hold nothing."""
+        """Empty ranges."""
         for key, (low, high) in (("fps", self.fps), ("crf", self.crf)):
-            if low >= high:  # the upper end is not drawn
-                yield key, f"[{low}, {high}] holds no number; the first must be less than the second"
+            if low >= high:  # the upper end is exclusive
+                yield key, f"[{low}, {high}] is empty; the first number must be less than the second"
         low, high = self.scale
         if low > high:
             yield "scale", f"the first number ({low}) must not be more than the second ({high})"

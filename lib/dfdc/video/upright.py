@@ -1,4 +1,4 @@
-"""From frames as a decoder gives them to upright RGB arrays."""
+"""Conversion of decoded frames to upright RGB arrays."""
 
 from collections.abc import Sequence
 
@@ -6,33 +6,33 @@ import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
-# FFmpeg converts at least so many pixels of a row at once. What is converted of a frame begins and ends where these do.
+# FFmpeg converts rows in blocks of at least this many pixels. Converted regions are aligned to these blocks.
 STEP = 8
 
 
 def turns(frame: av.VideoFrame) -> int:
-    """How many anticlockwise quarter turns make a frame upright."""
+    """The number of anticlockwise quarter turns that make a frame upright."""
     return (frame.rotation // 90) % 4
 
 
 def upright_size(frame: av.VideoFrame) -> tuple[int, int]:
-    """A frame's width and height when it is upright."""
+    """The width and height of a frame after rotation."""
     return (frame.width, frame.height) if turns(frame) % 2 == 0 else (frame.height, frame.width)
 
 
 class Converter:
-    """Makes of a video's frames RGB uint8 arrays, upright and of the video's size (a stream may change it on the way).
+    """Converts a video's frames to upright RGB uint8 arrays of the video's size (a stream may change its size midway).
 
-    Raises av.FFmpegError, ValueError or MemoryError if it cannot.
+    Raises av.FFmpegError, ValueError or MemoryError on failure.
     """
 
     def __init__(self) -> None:
-        """Begin a video."""
-        # One for all frames: setting one up, with threads for each core, takes several times as long as converting.
+        """Create a converter for one video."""
+        # One for all frames: creating it, with threads for each core, takes several times as long as converting.
         self._reformatter = VideoReformatter()
 
     def whole(self, frame: av.VideoFrame, width: int, height: int) -> np.ndarray:
-        """The picture, height x width x 3, of a frame of a video of this size."""
+        """A whole frame as an array of height x width x 3; ``width`` and ``height`` are those of the upright video."""
         quarter = turns(frame)
         size = (width, height) if quarter % 2 == 0 else (height, width)
         rgb = self._reformatter.reformat(frame, *size, "rgb24", threads=1).to_ndarray()
@@ -41,7 +41,7 @@ class Converter:
     def crops(
         self, frame: av.VideoFrame, width: int, height: int, boxes: Sequence[tuple[int, int, int, int]]
     ) -> list[np.ndarray]:
-        """The pixels of the picture in each of some boxes x1, y1, x2, y2; what is outside the picture is left out."""
+        """The crops of a frame at boxes (x1, y1, x2, y2), clipped to the frame."""
         plain = frame.format.name == "yuv420p" and turns(frame) == 0 and (frame.width, frame.height) == (width, height)
         if not plain or width % STEP or height % 2:
             picture = self.whole(frame, width, height)
@@ -49,7 +49,7 @@ class Converter:
         return [self._crop(frame, *box) for box in boxes]
 
     def _crop(self, frame: av.VideoFrame, x1: int, y1: int, x2: int, y2: int) -> np.ndarray:
-        """What is in a box, of whose surroundings no more is converted than keeps each pixel as in the whole."""
+        """Convert a box, with the least margin for which each pixel equals that of the whole frame."""
         x2, y2 = min(x2, frame.width), min(y2, frame.height)
         left, top = x1 // STEP * STEP, y1 // 2 * 2
         right, bottom = -(-x2 // STEP) * STEP, -(-y2 // 2) * 2

@@ -1,1 +1,1 @@
-"""PNG pictures, and stores of them. What writes and what reads lie apart, so that a faster reader cuts no clip anew."""
+"""PNG images and stores of them. Reading and writing are separate, so that a new reader reruns no extraction."""

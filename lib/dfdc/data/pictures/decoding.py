@@ -1,4 +1,4 @@
-"""Reading PNG pictures."""
+"""PNG decoding."""
 
 import numpy as np
 import pyarrow as pa
@@ -8,9 +8,9 @@ from dfdc.data.pictures.png import HEADER, LENGTH, PIXELS, PNG_SIGNATURE, RGB, U
 
 
 def decode_png(data: pa.Buffer | bytes) -> np.ndarray:
-    """The RGB uint8 picture, height x width x 3, in a PNG file that ``encode_png`` made.
+    """Decode a PNG file written by ``encode_png`` to an RGB uint8 array, height x width x 3.
 
-    Raises ValueError if it is something else.
+    Raises ValueError for anything else.
     """
     data = memoryview(data).cast("B")
     if (
@@ -18,17 +18,17 @@ def decode_png(data: pa.Buffer | bytes) -> np.ndarray:
         or data[: len(PNG_SIGNATURE)] != PNG_SIGNATURE
         or isal_zlib.crc32(data[12:29]) != _number(data, 29)
     ):
-        raise ValueError("the data are not a PNG picture")
+        raise ValueError("the data are not a PNG image")
     width, height, *kind = HEADER.unpack(data[16:29])
     if tuple(kind) != RGB or data[37:PIXELS] != b"IDAT":
-        raise ValueError("the PNG picture is of another kind than those in stores")
+        raise ValueError("the PNG image has a format that stores do not use")
     try:
         rows = isal_zlib.decompress(data[PIXELS : PIXELS + _number(data, 33)], bufsize=height * (1 + 3 * width))
     except isal_zlib.error as error:
-        raise ValueError(f"the PNG picture is damaged ({error})") from error
+        raise ValueError(f"the PNG image is damaged ({error})") from error
     rows = np.frombuffer(rows, np.uint8).reshape(height, 1 + 3 * width)
     if (rows[:, 0] != UP).any():
-        raise ValueError("the PNG picture is of another kind than those in stores")
+        raise ValueError("the PNG image has a format that stores do not use")
     return np.add.accumulate(rows[:, 1:], axis=0, dtype=np.uint8).reshape(height, width, 3)
 
 

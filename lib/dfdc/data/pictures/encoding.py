@@ -1,25 +1,25 @@
-"""Writing PNG pictures."""
+"""PNG encoding."""
 
 import numpy as np
 from isal import isal_zlib
 
 from dfdc.data.pictures.png import HEADER, LENGTH, PNG_SIGNATURE, RGB, UP
 
-LEVEL = 2  # of compression, 0 to 3
+LEVEL = 2  # compression level of ISA-L, 0 to 3
 
 
 def encode_png(picture: np.ndarray) -> bytes:
-    """An RGB uint8 picture as a PNG file, without loss.
+    """Encode an RGB uint8 image, height x width x 3, as a PNG file (lossless).
 
-    Other processors may make other bytes of the same picture; the pixels are the same.
-    Raises ValueError if it is no such picture.
+    The bytes may differ between processors; the pixels do not.
+    Raises ValueError if the array is not such an image.
     """
     if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or not picture.size:
-        raise ValueError(f"no PNG can be made of a picture of shape {picture.shape} and type {picture.dtype}")
+        raise ValueError(f"an array of shape {picture.shape} and type {picture.dtype} cannot be encoded as PNG")
     height, width, _ = picture.shape
     pixels = picture.reshape(height, -1)
-    # Each row less the one above: of PNG's filters the one that is undone fastest, and the files are smaller than
-    # with the usual choice among all filters.
+    # The Up filter (each row minus the one above) is the fastest of PNG's filters to undo, and the files are smaller
+    # than with the usual choice among all filters.
     rows = np.empty((height, 1 + 3 * width), np.uint8)
     rows[:, 0] = UP
     rows[0, 1:] = pixels[0]

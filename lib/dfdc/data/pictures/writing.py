@@ -1,4 +1,4 @@
-"""Writing stores of pictures."""
+"""Writing image stores."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -13,7 +13,7 @@ SCHEMA = pa.schema([pa.field("png", pa.binary(), metadata={"description": "an RG
 
 
 def write_store(path: str | Path, clips: Iterable[Sequence[bytes]]) -> None:
-    """Write clips, each a sequence of PNG files, to a store, atomically; clip N becomes record batch N."""
+    """Write clips, each a sequence of PNG files, to a store atomically; clip N becomes record batch N."""
     schema = SCHEMA.with_metadata({"versions": json.dumps(versions())})
     with (
         atomic_path(path) as temporary,

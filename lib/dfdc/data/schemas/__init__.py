@@ -1,1 +1,1 @@
-"""The tables of the workflow, one module for each stage that writes some."""
+"""The table schemas of the workflow, one module per stage."""

@@ -1,4 +1,4 @@
-"""Tracks of real videos and the tracks of their fakes that show the same face."""
+"""Aligned tracks: a track of a real video and the track of its fake that shows the same face."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,21 +12,21 @@ ALIGNED = table(
     [
         column("real", pa.string(), "file name of the real video"),
         column("fake", pa.string(), "file name of the fake"),
-        column("status", pa.string(), "aligned, or unaligned where this fake (or track) has no partner"),
-        column("reason", pa.string(), "why it is unaligned, in words; else empty"),
+        column("status", pa.string(), "aligned, or unaligned if this fake (or track) has no counterpart"),
+        column("reason", pa.string(), "why it is unaligned; empty if it is aligned"),
         column("real_track", pa.int32(), "track of the real video"),
         column("fake_track", pa.int32(), "track of the fake"),
         column("frames", pa.list_(pa.int32()), "the sampled frames that both tracks have"),
-        column("real_boxes", pa.list_(BOX), "the real face at each of these frames"),
-        column("fake_boxes", pa.list_(BOX), "the fake face at each of these frames"),
+        column("real_boxes", pa.list_(BOX), "box of the real face in each of these frames"),
+        column("fake_boxes", pa.list_(BOX), "box of the fake face in each of these frames"),
     ],
 )
 
 
 @dataclass(frozen=True, slots=True)
 class AlignedTrack:
-    """A row of ``ALIGNED``: a track of a real video with one of a fake of it (F common frames, F x 4 boxes each), or
-    why there is none."""
+    """A row of ``ALIGNED``: a track of a real video and one of its fake (F common frames, F x 4 boxes each), or the
+    reason why a fake or track has no counterpart."""
 
     real: str
     fake: str

@@ -14,7 +14,7 @@ CLIPS = table(
         column(
             "clip",
             pa.int32(),
-            "record batch of the part's store that holds the clip; null if none does",
+            "record batch of the clip in the part's store; null if the clip is not stored",
         ),
         column("label", pa.string(), "REAL or FAKE"),
         column("video", pa.string(), "file name of the video that the clip was cut from"),
@@ -23,21 +23,21 @@ CLIPS = table(
         column("real_track", pa.int32(), "track of the real video"),
         column("fake_track", pa.int32(), "track of the fake"),
         column("first_frame", pa.int32(), "frame number of the clip's first frame"),
-        column("box", pa.list_(pa.int32(), 4), "the pixels that were cut"),
-        column("frames", pa.int32(), "frames in the clip"),
-        column("bytes", pa.int64(), "size of the clip's PNG files in the store; 0 if it is not there"),
+        column("box", pa.list_(pa.int32(), 4), "box that the clip was cut with"),
+        column("frames", pa.int32(), "number of frames in the clip"),
+        column("bytes", pa.int64(), "size of the clip's PNG files in the store; 0 if it is not stored"),
         column(
             "status",
             pa.string(),
-            "ok, short (near the video's end) or failed (then it is not in the store)",
+            "ok, short (near the video's end) or failed (not stored)",
         ),
-        column("reason", pa.string(), "why it is short or failed, in words; else empty"),
+        column("reason", pa.string(), "why it is short or failed; empty if it is ok"),
         column("sha256", pa.string(), "hash of the clip's pixels"),
         column(
             "difference",
             pa.float32(),
-            "of a fake: how much it differs from its real twin, 0 (equal frames) to 255; "
-            "null for real clips, and where there is no twin",
+            "for a fake clip: how much it differs from the real clip, 0 (equal frames) to 255; "
+            "null for real clips, and if there is no real clip",
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""The index of the faces that were cut from a shard's test videos."""
+"""The index of the face crops of a shard of test videos."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ CROPS = table(
     [
         column("video", pa.string(), "file name"),
         column("track", pa.int32(), "number of the track in its video"),
-        column("kind", pa.string(), "frame (one face) or sequence (a window of faces cut with one box)"),
+        column("kind", pa.string(), "frame (one face) or sequence (a window of faces cut with the same box)"),
         column(
             "ordinal",
             pa.int32(),
-            "number of the face or window in its track, from 0; the even ones are flipped",
+            "number of the face or window in its track, from 0; even ones are flipped",
         ),
-        column("frames", pa.list_(pa.int32()), "the frame numbers of its pictures"),
-        column("batch", pa.int32(), "the record batch of the shard's store that holds its pictures"),
+        column("frames", pa.list_(pa.int32()), "frame numbers of its images"),
+        column("batch", pa.int32(), "record batch of its images in the shard's store"),
         column("sha256", pa.string(), "hash of its pixels"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The faces that detection finds in training videos and in test videos."""
+"""Faces detected in training and test videos."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ DETECTIONS = table(
     [
         column("video", pa.string(), "file name"),
         column("frame", pa.int32(), "frame number"),
-        column("box", BOX, "the face"),
+        column("box", BOX, "box of the face"),
         column("score", pa.float32(), "the detector's confidence, 0 to 1"),
     ],
 )
@@ -23,9 +23,9 @@ DETECTIONS = table(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Faces:
-    """The N faces that were found in a video, which are rows of ``DETECTIONS``.
+    """The N faces detected in a video, rows of ``DETECTIONS``.
 
-    ``frames``: N frame numbers, rising; ``boxes``: N x 4 float32; ``scores``: N float32, 0 to 1.
+    ``frames``: N frame numbers, ascending; ``boxes``: N x 4 float32; ``scores``: N float32, 0 to 1.
     """
 
     video: str
@@ -35,23 +35,23 @@ class Faces:
 
     @classmethod
     def none(cls, video: str) -> "Faces":
-        """A video in which no face was found."""
+        """A video without detected faces."""
         return cls(video, np.zeros(0, np.int32), np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
 
 
 def face_columns(videos: Sequence[Faces]) -> dict[str, Any]:
-    """The faces of videos as columns of their table, one video after the other."""
-    nothing = Faces.none("")
+    """The columns of the table of detections, for the faces of videos in order."""
+    empty = Faces.none("")
     return {
         "video": repeated([faces.video for faces in videos], [len(faces.frames) for faces in videos]),
-        "frame": np.concatenate([nothing.frames, *(faces.frames for faces in videos)]),
-        "box": np.concatenate([nothing.boxes, *(faces.boxes for faces in videos)]),
-        "score": np.concatenate([nothing.scores, *(faces.scores for faces in videos)]),
+        "frame": np.concatenate([empty.frames, *(faces.frames for faces in videos)]),
+        "box": np.concatenate([empty.boxes, *(faces.boxes for faces in videos)]),
+        "score": np.concatenate([empty.scores, *(faces.scores for faces in videos)]),
     }
 
 
 def detected_faces(table: pa.Table, videos: Sequence[str]) -> Iterator[Faces]:
-    """The faces of each of some videos in a table of detections."""
+    """The faces of each of ``videos`` in a table of detections."""
     names, codes = encoded(table["video"])
     frames, boxes, scores = table["frame"].to_numpy(), boxes_of(table["box"]), table["score"].to_numpy()
     rows_of = {names[codes[rows[0]]]: rows for rows in rows_by_key(codes)}

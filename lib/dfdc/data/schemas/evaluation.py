@@ -1,4 +1,4 @@
-"""Scores of videos and clips beside their labels."""
+"""Scores of videos and clips with their labels."""
 
 from dataclasses import dataclass
 
@@ -12,11 +12,11 @@ EVALUATED = table(
         column("part", pa.string(), "training part; empty for test videos"),
         column("video", pa.string(), "file name"),
         column("clip", pa.int32(), "number of the clip in the part's store; null for test videos"),
-        column("source", pa.string(), "the real video behind it; what has one source is no independent witness"),
-        column("method", pa.string(), "how a fake was made, if that is known; else empty"),
+        column("source", pa.string(), "the real video it was made from; rows with the same source are not independent"),
+        column("method", pa.string(), "manipulation method of a fake, if known; else empty"),
         column("label", pa.int32(), "1 for fake, 0 for real"),
-        column("condition", pa.string(), "test for test videos; plain, or how a clip was compressed again"),
-        column("models", pa.string(), "ensemble (all of them), the name of one, or of two with a plus between"),
+        column("condition", pa.string(), "test for test videos; for clips plain, or how the clip was recompressed"),
+        column("models", pa.string(), "ensemble (all models), the name of one model, or two names joined by a plus"),
         column("calibration", pa.string(), "published, exponent or temperature, see ensemble.calibration"),
         column("score", pa.float64(), "the probability of being fake, 0 to 1"),
     ],
@@ -25,7 +25,7 @@ EVALUATED = table(
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """A row of ``EVALUATED``: a test video, or a validation clip, as one model or some together score it."""
+    """A row of ``EVALUATED``: the score of a test video or validation clip by one or several models."""
 
     part: str
     video: str

@@ -19,13 +19,13 @@ PAIRS = table(
         column(
             "fake_sha256",
             pa.string(),
-            "hash of the fake clip's pixels; equal to the other if only the sound is fake",
+            "hash of the fake clip's pixels; equal to real_sha256 if only the sound is fake",
         ),
         column("difference", pa.float32(), "how much the clips differ, 0 (equal frames) to 255"),
         column(
             "split",
             pa.string(),
-            "train or validation (kept out of training); the same for all pairs of a real video",
+            "train or validation (set aside); the same for all pairs of a real video",
         ),
     ],
 )
@@ -33,7 +33,7 @@ PAIRS = table(
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A row of ``PAIRS``: a real clip and its fake; ``split`` is empty until it is decided."""
+    """A row of ``PAIRS``: a real clip and its fake; ``split`` is empty until it is assigned."""
 
     part: str
     real: str

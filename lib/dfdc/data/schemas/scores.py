@@ -12,14 +12,14 @@ SCORES = table(
         column("video", pa.string(), "file name"),
         column("track", pa.int32(), "number of the track in its video"),
         column("frame", pa.int32(), "frame number"),
-        column("probability", pa.float32(), "of this face being fake, as the network gives it"),
+        column("probability", pa.float32(), "the network's probability that this face is fake"),
     ],
 )
 
 
 @dataclass(frozen=True, slots=True)
 class FrameScore:
-    """A row of ``SCORES``: what a model says of a face in a frame."""
+    """A row of ``SCORES``: a model's score of a face in a frame."""
 
     video: str
     track: int

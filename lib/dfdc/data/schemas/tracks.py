@@ -1,4 +1,4 @@
-"""Faces of one person in consecutive frames."""
+"""Tracks: faces of one person in consecutive frames."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ TRACKS = table(
     "tracks",
     [
         column("video", pa.string(), "file name"),
-        column("track", pa.int32(), "number of the track in its video, from 0, in order of their ends"),
+        column("track", pa.int32(), "number of the track in its video, from 0, ordered by the tracks' ends"),
         column("frame", pa.int32(), "frame number"),
-        column("box", BOX, "the face"),
+        column("box", BOX, "box of the face"),
         column("score", pa.float32(), "the detector's confidence; null where the box is interpolated"),
     ],
 )
@@ -25,9 +25,9 @@ TRACKS = table(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Track:
-    """Faces of one person in consecutive frames of a video, which are rows of ``TRACKS``.
+    """Faces of one person in consecutive frames of a video, rows of ``TRACKS``.
 
-    ``frames``: the N frame numbers, rising; ``boxes``: N x 4 float32; ``scores``: N, None where a box is interpolated.
+    ``frames``: N frame numbers, ascending; ``boxes``: N x 4 float32; ``scores``: N, None where a box is interpolated.
     """
 
     video: str
@@ -38,7 +38,7 @@ class Track:
 
 
 def track_columns(tracks: Sequence[Track]) -> dict[str, Any]:
-    """Tracks as columns of their table, one after the other."""
+    """The columns of the table of tracks, in order."""
     lengths = [len(track.frames) for track in tracks]
     return {
         "video": repeated([track.video for track in tracks], lengths),

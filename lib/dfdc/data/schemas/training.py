@@ -1,4 +1,4 @@
-"""The course of a training."""
+"""Metrics recorded during a training."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ METRICS = table(
     [
         column("iteration", pa.int32(), "from 1"),
         column("loss", pa.float32(), "binary cross-entropy of the mixed batch"),
-        column("learning_rate", pa.float64(), "of this step"),
+        column("learning_rate", pa.float64(), "learning rate of this iteration"),
         column("gradient_norm", pa.float32(), "L2 norm over all trained parameters"),
     ],
 )
@@ -19,9 +19,9 @@ METRICS = table(
 VALIDATION = table(
     "validation",
     [
-        column("iteration", pa.int32(), "after which the model was measured"),
+        column("iteration", pa.int32(), "iteration after which the model was validated"),
         column("clips", pa.string(), "plain (as they were cut) or recompressed"),
-        column("count", pa.int32(), "clips, half of them real"),
+        column("count", pa.int32(), "number of clips, half of them real"),
         column("log_loss", pa.float64(), "mean over the clips; a clip's probability is the mean over its frames"),
         column("auc", pa.float64(), "area under the ROC curve"),
     ],
@@ -30,7 +30,7 @@ VALIDATION = table(
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """A row of ``VALIDATION``: how good a model is after an iteration on the clips of one kind."""
+    """A row of ``VALIDATION``: the metrics of a model after an iteration, on plain or recompressed clips."""
 
     iteration: int
     clips: str

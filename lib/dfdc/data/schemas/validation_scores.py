@@ -14,17 +14,17 @@ VALIDATION_SCORES = table(
         column("fake", pa.string(), "file name of the fake of the pair"),
         column("label", pa.string(), "REAL or FAKE: which clip of the pair this is"),
         column("clip", pa.int32(), "number of the clip in the part's store"),
-        column("height", pa.int32(), "pixels of the clip's pictures, which show a bit more than the face"),
-        column("condition", pa.string(), "plain (as it was cut), or how the clip was compressed again"),
+        column("height", pa.int32(), "height in pixels of the clip's images, which show slightly more than the face"),
+        column("condition", pa.string(), "plain (as it was cut), or how the clip was recompressed"),
         column("frame", pa.int32(), "frame number in the clip"),
-        column("probability", pa.float32(), "of this frame being fake, as the network gives it"),
+        column("probability", pa.float32(), "the network's probability that this frame is fake"),
     ],
 )
 
 
 @dataclass(frozen=True, slots=True)
 class ValidationScore:
-    """A row of ``VALIDATION_SCORES``: what a model says of a frame of a validation clip under one condition."""
+    """A row of ``VALIDATION_SCORES``: a model's score of a frame of a validation clip under one condition."""
 
     part: str
     real: str

@@ -1,4 +1,4 @@
-"""What is known of videos once their faces were detected: of training videos and of test videos."""
+"""Properties of training and test videos, as recorded by face detection."""
 
 from dataclasses import astuple, dataclass
 
@@ -11,14 +11,14 @@ _VIDEO = [
     column(
         "status",
         pa.string(),
-        "ok, no face, damaged (the frames before the damage are used, or some are decoded in part only) or unreadable",
+        "ok, no face, damaged (only frames before the damage are used, or some are partly decoded) or unreadable",
     ),
-    column("reason", pa.string(), "what is wrong, in words; empty if nothing is"),
-    column("frames", pa.int32(), "frames that could be decoded"),
-    column("in_order", pa.bool_(), "whether each of them has a time stamp, later than that of the one before"),
-    column("width", pa.int32(), "pixels of the upright frame"),
-    column("height", pa.int32(), "pixels of the upright frame"),
-    column("fps", pa.float64(), "frames a second on average, as the file states it"),
+    column("reason", pa.string(), "what is wrong with the video; empty if nothing is"),
+    column("frames", pa.int32(), "number of frames that could be decoded"),
+    column("in_order", pa.bool_(), "whether each of them has a time stamp later than the previous one"),
+    column("width", pa.int32(), "width of the upright frame in pixels"),
+    column("height", pa.int32(), "height of the upright frame in pixels"),
+    column("fps", pa.float64(), "average frame rate that the container states"),
 ]
 
 VIDEOS = table(
@@ -26,18 +26,18 @@ VIDEOS = table(
     [
         *_VIDEO,
         column("label", pa.string(), "REAL or FAKE, from metadata.json"),
-        column("original", pa.string(), "for a fake the real video that it was made from, else empty"),
+        column("original", pa.string(), "for a fake, the real video that it was made from; else empty"),
     ],
 )
 
 TEST_VIDEOS = table(
-    "test_videos", [*_VIDEO, column("step", pa.int32(), "every step-th frame is kept, which makes about 15 a second")]
+    "test_videos", [*_VIDEO, column("step", pa.int32(), "every step-th frame is kept, about 15 per second")]
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Video:
-    """What detection notes of any video, in the columns that ``VIDEOS`` and ``TEST_VIDEOS`` share."""
+    """The columns that ``VIDEOS`` and ``TEST_VIDEOS`` share."""
 
     video: str
     status: str = "ok"
@@ -50,11 +50,11 @@ class Video:
 
     @property
     def counted(self) -> int | None:
-        """The number of frames where it can be relied on: what ``read_frames`` takes as ``counted``."""
+        """The number of frames if it is reliable, else None; the argument ``counted`` of ``read_frames``."""
         return self.frames if self.status in ("ok", "no face") and self.in_order else None
 
     def labelled(self, label: str, original: str) -> "TrainingVideo":
-        """The video as one of a training part."""
+        """The video with its label and original, as a row of ``VIDEOS``."""
         return TrainingVideo(*astuple(self), label, original)
 
 

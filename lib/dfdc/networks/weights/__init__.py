@@ -1,5 +1,5 @@
-"""Weights of the networks: reading them from any of the files they come in, checking and writing them.
+"""Weights of the networks: reading all supported file formats, checking, and writing.
 
-Whatever a file calls its tensors, inside the project they have efficientnet-pytorch's names and are float32, except
-``num_batches_tracked``, which is int64. Nothing is loaded that does not match the architecture in every name and shape.
+Whatever the names in a file, tensors in the project have efficientnet-pytorch's names and are float32, except
+``num_batches_tracked``, which is int64. Weights are only loaded if all names and shapes match the architecture.
 """

@@ -1,4 +1,4 @@
-"""Do these tensors fit that network? If not, what are they?"""
+"""Check that tensors match a network, and identify them if they do not."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,20 +14,19 @@ _SHOWN = 3
 
 
 def matched(
-    state: Mapping[str, Tensor], wanted: Mapping[str, tuple[int, ...]], source: Path, what: str
+    state: Mapping[str, Tensor], wanted: Mapping[str, tuple[int, ...]], source: Path, expected: str
 ) -> dict[str, Tensor]:
-    """The tensors of ``state`` in the order of ``wanted``, float32, if names and shapes are the same.
+    """The tensors of ``state`` in the order of ``wanted``, as float32, if names and shapes match.
 
-    ``what`` says in words what was expected. A batch normalisation's counter of batches, which not all files
-    have and nothing here uses, is 0 where it is missing. Raises UserError with the first few differences and
-    their likely cause, or if a value is not a finite number.
+    ``expected`` describes the expected weights. Missing ``num_batches_tracked`` tensors, which are not used here, are
+    set to 0. Raises UserError with the first few differences and their likely cause, or if a value is not finite.
     """
     state = {**{name: torch.tensor(0) for name in wanted if name.endswith(_COUNTER)}, **state}
     differences = [
         *_listed("missing", [name for name in wanted if name not in state]),
         *_listed("not expected", [name for name in state if name not in wanted]),
         *_listed(
-            "of another shape",
+            "with another shape",
             [
                 f"{name} {tuple(state[name].shape)} instead of {shape}"
                 for name, shape in wanted.items()
@@ -36,13 +35,15 @@ def matched(
         ),
     ]
     if differences:
-        raise UserError(f"{source}: these are not {what}. {_cause(state, wanted)} Tensors {'; '.join(differences)}.")
+        raise UserError(
+            f"{source}: these are not {expected}. {_cause(state, wanted)} Tensors {'; '.join(differences)}."
+        )
     result = {name: state[name].to(_dtype(name)) for name in wanted}
     for name, value in result.items():
         if not value.isfinite().all():
             raise UserError(
-                f"{source}: a value of {name} is not a finite number, so these weights are of no use; "
-                "the file is damaged or its training had diverged. Fetch or train it again."
+                f"{source}: a value of {name} is not a finite number, so these weights cannot be used; "
+                "the file is damaged or the training diverged. Download or train the weights again."
             )
     return result
 
@@ -59,18 +60,18 @@ def _listed(fault: str, items: list[str]) -> list[str]:
 
 
 def _cause(state: Mapping[str, Tensor], wanted: Mapping[str, tuple[int, ...]]) -> str:
-    """What the tensors look like, and what to do, in a sentence or two."""
-    found = _identify(state)
-    if found is None:
-        return "They look like no network known here: name another file."
-    looks = "They look like weights of a {1} model of {0}".format(*found)
-    if _body(wanted) != _body(state_shapes(*found)):
+    """What the tensors appear to be, and how to fix the error."""
+    network = _identify(state)
+    if network is None:
+        return "They do not match any supported network: name another file."
+    looks = "They look like weights of a {1} model of {0}".format(*network)
+    if _body(wanted) != _body(state_shapes(*network)):
         return f"{looks}: name another file, or correct the architecture or kind in the configuration."
     if f"{HEAD}weight" in state:
         looks = f"{looks} with {len(state[f'{HEAD}weight'])} outputs"
     else:
         looks = f"{looks} without its last layer"
-    return f"{looks}: a training can start from them, but they judge no video. Name finished weights."
+    return f"{looks}: a training can start from them, but they cannot score videos. Name finished weights."
 
 
 def _identify(state: Mapping[str, Tensor]) -> tuple[str, str] | None:

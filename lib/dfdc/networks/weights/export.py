@@ -1,4 +1,4 @@
-"""Finished weights in the form that prediction reads: half precision, with all that it needs to know of them."""
+"""Export of finished weights for prediction: half precision, with the model's settings as metadata."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,12 +13,13 @@ from dfdc.system.versions import versions
 
 
 def export_weights(source: str | Path, name: str, model: Mapping[str, Any], target: str | Path) -> None:
-    """Write the weights of a model, ours or a PyTorch file, to ``target``, with its preprocessing in the metadata.
+    """Write the weights of a model, trained here or from a PyTorch file, to ``target``, with its preprocessing as
+    metadata.
 
-    ``model`` is its entry in the config. Raises UserError if the file is missing, is damaged or is of another
-    architecture or kind.
+    ``model`` is its entry in the config. Raises UserError if the file is missing, damaged, or of another architecture
+    or kind.
     """
-    about = {
+    metadata = {
         "name": name,
         "architecture": model["architecture"],
         "kind": model["kind"],
@@ -29,7 +30,7 @@ def export_weights(source: str | Path, name: str, model: Mapping[str, Any], targ
         "frames": model["frames"],
         "seed": model["seed"],
         "erasing": model["erasing"],
-        # Of weights from elsewhere nothing is known of these.
+        # Unknown for weights that were not trained here.
         "training": None,
         "data": None,
         "pretrained": None,
@@ -37,9 +38,10 @@ def export_weights(source: str | Path, name: str, model: Mapping[str, Any], targ
         "trained_with": None,
         "versions": versions(),
     }
-    # What weights say of themselves counts for more than what the config says of them.
+    # The weights' own metadata take precedence over the config.
     known = read_weights_metadata(source)
-    about |= {key: known[key] for key in about.keys() - {"name", "architecture", "kind", "versions"} if key in known}
-    about["trained_with"] = known.get("trained_with") or known.get("versions")
+    kept = metadata.keys() - {"name", "architecture", "kind", "versions"}
+    metadata |= {key: known[key] for key in kept if key in known}
+    metadata["trained_with"] = known.get("trained_with") or known.get("versions")
     state = load_weights(source, model["architecture"], model["kind"])
-    save_weights(target, state, about, torch.float16)
+    save_weights(target, state, metadata, torch.float16)

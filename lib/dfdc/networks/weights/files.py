@@ -1,6 +1,6 @@
-"""The files that weights are kept in: safetensors with metadata, and PyTorch's own.
+"""Weights files: safetensors with metadata, and PyTorch files.
 
-Neither is trusted: safetensors hold no code, and PyTorch's files are read as tensors only.
+Neither is trusted: safetensors contain no code, and PyTorch files are loaded with ``weights_only``.
 """
 
 import json
@@ -16,14 +16,14 @@ from dfdc.system.errors import UserError
 from dfdc.system.files import atomic_path
 
 _NESTED = ("state_dict", "model")
-_DAMAGED = "It is damaged or was not copied completely: fetch or make it again."
+_DAMAGED = "It is damaged or incomplete: download or generate it again."
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """Every tensor in a safetensors or PyTorch file, by name, as stored, on the CPU.
 
-    In a PyTorch file the tensors may lie under "state_dict" or "model", and their names may start with
-    "module." (which DataParallel adds). Raises UserError if the file is missing, damaged or something else.
+    In a PyTorch file the tensors may be nested under "state_dict" or "model", and their names may start with
+    "module." (added by DataParallel). Raises UserError if the file is missing, damaged or of another format.
     """
     if _is_safetensors(path):
         try:
@@ -32,10 +32,10 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             raise UserError(f"{path}: the weights cannot be read ({error}). {_DAMAGED}") from error
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # what torch raises for a bad file depends on where it is bad
+    except Exception as error:  # torch raises various exceptions for invalid files
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(
-            f"{path}: the weights cannot be read; this is neither a safetensors file nor a PyTorch file of "
+            f"{path}: the weights cannot be read; this is neither a safetensors file nor a PyTorch file with "
             f"tensors only ({reason}). {_DAMAGED}"
         ) from error
     return _state_dict(content, path)
@@ -47,17 +47,17 @@ def save_weights(
     metadata: Mapping[str, Any],
     dtype: torch.dtype = torch.float32,
 ) -> None:
-    """Write weights to a safetensors file, atomically; the same weights and metadata give the same bytes.
+    """Write weights to a safetensors file atomically; the same weights and metadata give the same bytes.
 
-    Floating-point tensors are stored as ``dtype``, whole numbers as they are. ``metadata`` may hold anything
-    that JSON can. Raises UserError if a value is not finite or too large for ``dtype``.
+    Floating-point tensors are stored as ``dtype``, integer tensors unchanged. ``metadata`` must be JSON-serialisable.
+    Raises UserError if a value is not finite or too large for ``dtype``.
     """
     data = safetensors.torch.save(_stored(state, dtype))
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         header_end = 8 + int.from_bytes(data[:8], "little")
         tensors = json.loads(data[8:header_end])
-        # The library writes metadata in an order that changes from run to run, so the header is made here:
-        # its length (8 bytes), then JSON filled up with spaces to a multiple of 8.
+        # The library writes metadata in an order that changes from run to run, so the header is written here: its
+        # length (8 bytes), then JSON padded with spaces to a multiple of 8.
         texts = {name: json.dumps(value, sort_keys=True) for name, value in sorted(metadata.items())}
         header = json.dumps({"__metadata__": texts, **tensors}, separators=(",", ":")).encode()
         header += b" " * (-len(header) % 8)
@@ -66,10 +66,10 @@ def save_weights(
 
 
 def read_weights_metadata(path: str | Path) -> dict[str, Any]:
-    """The metadata that ``save_weights`` put beside the weights; empty if the file is a PyTorch file.
+    """The metadata that ``save_weights`` stored with the weights; empty for a PyTorch file.
 
-    A value that is not JSON (other programs write plain text) is given as it is. Raises UserError if the file
-    is missing or damaged.
+    A value that is not JSON (other programs write plain text) is returned as a string. Raises UserError if the file is
+    missing or damaged.
     """
     path = Path(path)
     if not _is_safetensors(path):
@@ -83,11 +83,11 @@ def read_weights_metadata(path: str | Path) -> dict[str, Any]:
 
 
 def export_pth(path: str | Path, state: Mapping[str, Tensor], dtype: torch.dtype = torch.float16) -> None:
-    """Write weights as a PyTorch file with the names and precision of the published ones, atomically.
+    """Write weights atomically as a PyTorch file with the names and precision of the published weights.
 
     Raises UserError if a value is not finite or too large for ``dtype``.
     """
-    # Given a file and not a path, torch does not write the file's temporary name into it.
+    # A file object is passed because torch would write the name of a path, here the temporary one, into the file.
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         torch.save(_stored(state, dtype), file)
 
@@ -96,7 +96,7 @@ def _is_safetensors(path: Path) -> bool:
     if not path.exists():
         raise UserError(f"{path}: there is no such weights file; check the path in the configuration")
     if path.is_dir():
-        raise UserError(f"{path}: this is a folder, a weights file was expected; name the file in it")
+        raise UserError(f"{path}: this is a folder, but a weights file was expected; name the file in it")
     with path.open("rb") as file:
         return file.read(9)[8:] == b"{"
 
@@ -107,7 +107,7 @@ def _state_dict(content: object, path: Path) -> dict[str, Tensor]:
             content = content[name]
     if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
         raise UserError(
-            f"{path}: this PyTorch file holds no state dict (tensors by name), neither at its top nor "
+            f"{path}: this PyTorch file has no state dict (tensors by name), neither at the top level nor "
             f"under {' or '.join(_NESTED)}; save the network's state_dict() and name that file"
         )
     return {str(name).removeprefix("module."): value for name, value in content.items()}
@@ -122,7 +122,7 @@ def _stored(state: Mapping[str, Tensor], dtype: torch.dtype) -> dict[str, Tensor
             if not kept.isfinite().all():
                 cause = f"too large for {dtype}" if value.isfinite().all() else "not a finite number"
                 raise UserError(
-                    f"the weights cannot be stored: a value of {name} is {cause}. The training has diverged; "
+                    f"the weights cannot be saved: a value of {name} is {cause}. The training has diverged; "
                     "train again with a lower learning rate"
                 )
         stored[name] = kept.contiguous()

@@ -1,4 +1,4 @@
-"""Which files of weights are which models of the ensemble, for somebody who has files and no workflow."""
+"""Assign weights files to the models of the ensemble, for use without the workflow."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -10,15 +10,15 @@ from dfdc.networks.weights.files import read_weights_metadata
 from dfdc.system.errors import UserError
 
 EXPORTED = "weights.fp16.safetensors"
-# Where exported weights lie in a model's own folder, in results/models, in results and in the folder of a run.
+# Patterns for exported weights in a model's folder, in results/models, in results and in the folder of a run.
 _EXPORTED_IN = tuple(f"{folder}{EXPORTED}" for folder in ("", "*/", "models/*/", "results/models/*/"))
-# Others lie side by side, or each in a folder of its own as the published ones do.
+# Other weights are in one folder, or in one folder per model, like the published ones.
 _OTHERS_IN = ("*.safetensors", "*.pth", "*/*.safetensors", "*/*.pth")
 
 
 @dataclass(frozen=True)
 class Member:
-    """A model of the ensemble, the file of its weights, and its entry in the config as the file corrects it."""
+    """A model of the ensemble, its weights file, and its entry in the config, corrected by the file's metadata."""
 
     name: str
     path: Path
@@ -26,33 +26,33 @@ class Member:
 
 
 def find_members(places: Sequence[Path], models: Mapping[str, Mapping[str, Any]]) -> list[Member]:
-    """The models whose weights lie in some places, sorted by name.
+    """The models whose weights are found in ``places``, sorted by name.
 
-    A place is a file, a folder of files, or the folder of a run of the workflow. ``models`` is the config's. Exported
-    weights say which model they are; others are told by the name of the file or of its folder, which holds the model's
-    as a word (``…_large_crop_100k/snapshot.pth``). Files that are no model's are passed over. Raises UserError if no
-    model is found, if one is found twice, or if weights are of a model that the config does not know.
+    A place is a file, a folder of files, or the folder of a run of the workflow. ``models`` is that of the config.
+    Exported weights contain the model's name; others are identified by the name of the file or its folder, which must
+    contain the model's name as a word (``…_large_crop_100k/snapshot.pth``). Other files are skipped. Raises UserError
+    if no model is found, if one is found twice, or if weights are of a model that the config does not have.
     """
     files = [file for place in places for file in ([place] if place.is_file() else _files_in(place))]
-    found: dict[str, Member] = {}
+    members: dict[str, Member] = {}
     for file in files:
-        about = read_weights_metadata(file)
-        name = _name_of(file, about, models)
+        metadata = read_weights_metadata(file)
+        name = _name_of(file, metadata, models)
         if name is None:
             continue
-        if name in found:
+        if name in members:
             raise UserError(
-                f"Both {found[name].path} and {file} are weights of the model {name}. Name the one that is meant."
+                f"Both {members[name].path} and {file} are weights of the model {name}. Pass only one of them."
             )
-        known = {key: about[key] for key in ("architecture", "kind") if key in about}
-        found[name] = Member(name, file, {**models[name], **known})
-    if not found:
+        known = {key: metadata[key] for key in ("architecture", "kind") if key in metadata}
+        members[name] = Member(name, file, {**models[name], **known})
+    if not members:
         seen = ", ".join(map(str, files[:5])) or "no .safetensors or .pth file"
         raise UserError(
-            f"No weights of a model in {', '.join(map(str, places))}: there is {seen}. Expected is the folder of a "
-            f"run, exported weights ({EXPORTED}), or files named after the models of the settings: {', '.join(models)}."
+            f"No weights of a model in {', '.join(map(str, places))} (found: {seen}). Expected the folder of a run, "
+            f"exported weights ({EXPORTED}), or files named after the models in the settings: {', '.join(models)}."
         )
-    return [found[name] for name in sorted(found)]
+    return [members[name] for name in sorted(members)]
 
 
 def _files_in(folder: Path) -> list[Path]:
@@ -64,17 +64,17 @@ def _files_in(folder: Path) -> list[Path]:
     return sorted(path for pattern in _OTHERS_IN for path in folder.glob(pattern))
 
 
-def _name_of(file: Path, about: Mapping[str, Any], models: Mapping[str, Any]) -> str | None:
-    """The model that a file is of, by what it says or else by what it is called."""
-    name = about.get("name")
-    if isinstance(name, str) and "architecture" in about:
+def _name_of(file: Path, metadata: Mapping[str, Any], models: Mapping[str, Any]) -> str | None:
+    """The name of the model whose weights a file contains, from its metadata, else from its path."""
+    name = metadata.get("name")
+    if isinstance(name, str) and "architecture" in metadata:
         if name not in models:
             raise UserError(
-                f"{file} holds weights of the model {name!r}, but the settings know only {', '.join(models)}. "
-                "Give the settings that it was trained with (--config)."
+                f"{file} contains weights of the model {name!r}, but the settings have only {', '.join(models)}. "
+                "Pass the settings that it was trained with (--config)."
             )
         return name
     for words in (file.name, file.absolute().parent.name):
         if names := [name for name in models if re.search(rf"(?<![a-z0-9]){re.escape(name)}(?![a-z0-9])", words)]:
-            return max(names, key=len)  # large_crop is no crop
+            return max(names, key=len)  # large_crop, not crop
     return None

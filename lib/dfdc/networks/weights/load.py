@@ -1,4 +1,4 @@
-"""Finished weights, and the backbones in files that PyTorch and safetensors can read."""
+"""Loading of finished weights and of backbones from PyTorch and safetensors files."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,9 +14,9 @@ from dfdc.networks.weights.timm import from_timm, is_timm
 
 
 def load_weights(path: str | Path, architecture: str, kind: ModelKind) -> dict[str, Tensor]:
-    """Read the finished weights of a network, its last layer included.
+    """Read the finished weights of a network, including its last layer.
 
-    ``path`` is a file of ``save_weights`` or a PyTorch ``.pth`` (the published ones, in full or half
+    ``path`` is a file written by ``save_weights`` or a PyTorch ``.pth`` (such as the published ones, in full or half
     precision). Raises UserError if it is missing, damaged or of another architecture or kind.
     """
     path = Path(path)
@@ -25,7 +25,7 @@ def load_weights(path: str | Path, architecture: str, kind: ModelKind) -> dict[s
 
 
 def read_backbone(path: str | Path, architecture: str) -> dict[str, Tensor]:
-    """Read a whole frame network but for its last layer from a safetensors or PyTorch file; see ``load_pretrained``.
+    """Read a frame network without its last layer from a safetensors or PyTorch file; see ``load_pretrained``.
 
     Raises UserError if the file is missing, damaged or of another architecture.
     """
@@ -34,9 +34,9 @@ def read_backbone(path: str | Path, architecture: str) -> dict[str, Tensor]:
 
 
 def matched_backbone(state: Mapping[str, Any], architecture: str, path: Path) -> dict[str, Tensor]:
-    """The tensors of a frame network, named as in the project, without a last layer and checked against its shapes.
+    """The tensors of a frame network without its last layer, checked against the architecture.
 
-    Raises UserError if they are of another architecture; ``path`` is where they come from.
+    Raises UserError, which names ``path`` as the source, if they are of another architecture.
     """
     wanted = _without_head(state_shapes(architecture, "frame"))
     return matched(_without_head(state), wanted, path, f"pretrained weights of {architecture}")

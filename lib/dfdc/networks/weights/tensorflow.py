@@ -1,7 +1,7 @@
-"""Noisy Student's weights, from the TensorFlow checkpoint that they are published as.
+"""Conversion of Noisy Student's published TensorFlow checkpoints.
 
-Self-training with Noisy Student: Xie et al., 2020, arXiv:1911.04252. The weights are the exponential moving
-averages in the checkpoint, means and variances of the batch normalisations included, not the raw variables.
+Self-training with Noisy Student: Xie et al., 2020, arXiv:1911.04252. The exponential moving averages in the checkpoint
+are used, including those of the batch normalisations' means and variances, not the raw variables.
 """
 
 import contextlib
@@ -23,23 +23,23 @@ _LEAVES = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean", "ru
 
 
 def is_checkpoint(path: Path) -> bool:
-    """Is this a folder or a tarball, which a TensorFlow checkpoint comes in?"""
+    """Whether a path is a folder or a tarball, the forms of a TensorFlow checkpoint."""
     return path.is_dir() or (path.is_file() and tarfile.is_tarfile(path))
 
 
 def read_checkpoint(source: Path, architecture: str) -> dict[str, Tensor]:
-    """The averaged weights of a checkpoint by efficientnet-pytorch's names, without the last layer.
+    """The averaged weights of a checkpoint with efficientnet-pytorch's names, without the last layer.
 
-    ``source`` is a folder or a tarball with one checkpoint somewhere in it. Raises UserError if TensorFlow is
-    not installed, if there is no checkpoint, or if it lacks variables of this architecture.
+    ``source`` is a folder or a tarball that contains exactly one checkpoint. Raises UserError if TensorFlow is not
+    installed, if there is no checkpoint, or if it lacks variables of this architecture.
     """
     try:
         import tensorflow
     except ImportError as error:
         raise UserError(
-            f"{source}: only TensorFlow can read a TensorFlow checkpoint, and it is not installed here. "
-            "Install it (pip install tensorflow-cpu; the conversion runs once), or name another file of the "
-            "same weights: timm's tf_efficientnet_b7.ns_jft_in1k model.safetensors needs no TensorFlow."
+            f"{source}: reading a TensorFlow checkpoint requires TensorFlow, which is not installed. "
+            "Install it (pip install tensorflow-cpu; the conversion runs once), or use another file with the "
+            "same weights: timm's tf_efficientnet_b7.ns_jft_in1k model.safetensors does not need TensorFlow."
         ) from error
     with _checkpoint_prefix(source) as prefix:
         try:
@@ -49,14 +49,14 @@ def read_checkpoint(source: Path, architecture: str) -> dict[str, Tensor]:
         except (tensorflow.errors.OpError, ValueError, LookupError, RuntimeError) as error:
             raise UserError(
                 f"{source}: TensorFlow cannot read the checkpoint ({str(error).splitlines()[0]}). "
-                "It is damaged or was not copied completely: fetch it again."
+                "It is damaged or incomplete: download it again."
             ) from error
 
 
 def convert(read: Callable[[str], np.ndarray], names: set[str], architecture: str, source: Path) -> dict[str, Tensor]:
-    """The weights of an architecture, each read from the checkpoint by ``read`` under one of ``names``.
+    """The weights of an architecture; ``read`` returns the variable with one of ``names`` from the checkpoint.
 
-    Raises UserError, naming ``source``, if variables are missing.
+    Raises UserError, which names ``source``, if variables are missing.
     """
     shapes = state_shapes(architecture, "frame")
     expected = {
@@ -67,20 +67,20 @@ def convert(read: Callable[[str], np.ndarray], names: set[str], architecture: st
     missing = [variable for variable in expected.values() if variable not in names]
     if missing:
         scopes = sorted({name.split("/")[0] for name in names if name.startswith("efficientnet")})
-        found = f"weights of {', '.join(scopes)}" if scopes else "no EfficientNet"
+        content = f"weights of {', '.join(scopes)}" if scopes else "no EfficientNet"
         raise UserError(
-            f"{source}: the checkpoint lacks {len(missing)} averaged variables of {architecture}, first "
-            f"{missing[0]}; it holds {found}. Name the published checkpoint of {architecture}, or correct "
+            f"{source}: the checkpoint lacks {len(missing)} averaged variables of {architecture}, the first is "
+            f"{missing[0]}; it contains {content}. Use the published checkpoint of {architecture}, or correct "
             "the architecture in the configuration."
         )
     return {name: _tensor(name, read(variable)) for name, variable in expected.items()}
 
 
 def variable_name(name: str, expands: bool) -> str:
-    """TensorFlow's name, below the model's own scope, for one of efficientnet-pytorch's.
+    """TensorFlow's variable name, without the model's scope, for a name of efficientnet-pytorch.
 
-    TensorFlow numbers the layers of a kind within a block in the order in which they run, so the numbers
-    depend on whether the block has an expansion (``expands``) before its depthwise convolution.
+    TensorFlow numbers layers of the same type within a block in the order of execution, so the numbers depend on
+    whether the block has an expansion (``expands``) before its depthwise convolution.
     """
     *scope, layer, leaf = name.split(".")
     if scope:
@@ -111,7 +111,7 @@ def _expands(name: str, shapes: dict[str, tuple[int, ...]]) -> bool:
 
 
 def _tensor(name: str, value: np.ndarray) -> Tensor:
-    """A variable in PyTorch's layout: kernels come as height, width, in, out (depthwise: channels, 1)."""
+    """A variable in PyTorch's layout; TensorFlow's kernels are height, width, in, out (depthwise: channels, 1)."""
     if value.ndim == 4:
         value = value.transpose((2, 3, 0, 1) if "_depthwise_conv" in name else (3, 2, 0, 1))
     return torch.from_numpy(np.array(value, dtype=np.float32, order="C"))
@@ -119,23 +119,23 @@ def _tensor(name: str, value: np.ndarray) -> Tensor:
 
 @contextlib.contextmanager
 def _checkpoint_prefix(source: Path) -> Iterator[Path]:
-    """The path of the checkpoint in ``source`` without its ending; a tarball is unpacked for the while."""
+    """Yield the path prefix of the checkpoint in ``source``; a tarball is extracted to a temporary folder."""
     with contextlib.ExitStack() as stack:
         folder = source
         if not source.is_dir():
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dfdc-checkpoint-")))
             _unpack(source, folder)
-        found = sorted(folder.rglob("*.index"))
-        if len(found) != 1:
+        indices = sorted(folder.rglob("*.index"))
+        if len(indices) != 1:
             raise UserError(
-                f"{source}: one TensorFlow checkpoint was expected in it, a file ending in .index beside its "
-                f"data; there are {len(found)}. Name the tarball as it was published or the folder in it."
+                f"{source}: expected one TensorFlow checkpoint (a file ending in .index with its data), found "
+                f"{len(indices)}. Use the published tarball or the folder in it."
             )
-        yield found[0].with_suffix("")
+        yield indices[0].with_suffix("")
 
 
 def _unpack(tarball: Path, folder: Path) -> None:
-    """Write the checkpoint's files to ``folder``, by their bare names: an archive's paths are not trusted."""
+    """Extract the checkpoint's files to ``folder`` by base name, because an archive's paths are not trusted."""
     try:
         with tarfile.open(tarball) as archive:
             for member in archive:
@@ -145,6 +145,6 @@ def _unpack(tarball: Path, folder: Path) -> None:
                         shutil.copyfileobj(packed, unpacked)
     except (tarfile.TarError, EOFError, OSError) as error:
         raise UserError(
-            f"{tarball}: the archive cannot be unpacked ({error}). It is damaged or was not copied "
-            "completely, or the disk is full: check the space for temporary files and fetch it again."
+            f"{tarball}: the archive cannot be extracted ({error}). It is damaged or incomplete, or the disk "
+            "is full: check the space for temporary files and download it again."
         ) from error

@@ -1,8 +1,7 @@
-"""timm's names for the tensors of an EfficientNet, as efficientnet-pytorch's.
+"""Renaming of an EfficientNet's tensors from timm's names to efficientnet-pytorch's.
 
-timm numbers blocks within stages (``blocks.2.0``); here they are numbered throughout. In timm a block's
-batch normalisations count from 1, and what its ``conv_pw`` is depends on the block: the expansion where there
-is one, else the projection.
+timm numbers blocks within stages (``blocks.2.0``), efficientnet-pytorch numbers them consecutively. In timm a block's
+batch normalisations are numbered from 1, and ``conv_pw`` is the expansion in blocks that have one, else the projection.
 """
 
 from collections.abc import Mapping
@@ -30,12 +29,12 @@ _PLAIN = {"conv_dw": "_depthwise_conv", "bn1": "_bn1", "conv_pw": "_project_conv
 
 
 def is_timm(state: Mapping[str, Tensor]) -> bool:
-    """Are these tensors named in timm's way?"""
+    """Whether the tensors have timm's names."""
     return "conv_stem.weight" in state
 
 
 def from_timm(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The same tensors under efficientnet-pytorch's names. What has no counterpart keeps its name."""
+    """The same tensors with efficientnet-pytorch's names. Tensors without a counterpart keep their names."""
     blocks = sorted({_block(name) for name in state if name.startswith("blocks.")})
     numbers = {block: number for number, block in enumerate(blocks)}
     renamed = {}

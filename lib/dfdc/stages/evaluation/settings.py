@@ -1,4 +1,4 @@
-"""The settings of what is scored of validation clips."""
+"""Settings for the evaluation on validation clips."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,21 +12,21 @@ from dfdc.video.settings import Factor
 
 @dataclass(frozen=True)
 class ConditionSettings(Settings):
-    """A way in which validation clips are compressed again (H.264, yuv420p)."""
+    """A condition under which validation clips are recompressed (H.264, yuv420p)."""
 
     fps: Annotated[int, Ge(1), Le(30)]
-    """Whole frames a second."""
+    """The frame rate."""
     scale: Factor
     """The factor on both sides."""
     crf: Annotated[int, Ge(0), Le(51)]
-    """The constant rate factor; more is worse."""
+    """The constant rate factor; higher is worse."""
 
 
 @dataclass(frozen=True)
 class EvaluationSettings(Settings):
-    """How good the finished models are on the validation pairs (results/validation/)."""
+    """The evaluation of finished models on the validation pairs (results/validation/)."""
 
     pairs: Count
-    """At most so many pairs are scored."""
+    """The largest number of pairs to score."""
     recompression: Annotated[Sequence[ConditionSettings], Predicate(all_different)]
-    """Pairs are scored as they were cut, and compressed again in each of these ways."""
+    """They are scored as they were cut, and recompressed (H.264, yuv420p) in each of these ways."""

@@ -1,4 +1,4 @@
-"""The settings of training."""
+"""Settings for training."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,43 +16,43 @@ Decay = Annotated[float, Gt(0), Lt(1)]
 
 @dataclass(frozen=True)
 class StepSettings(Settings):
-    """The steps of a training: their number, their batches, and how the weights are moved."""
+    """The steps of a training: their number, their batches, and the optimiser."""
 
     iterations: Count
-    """How many steps there are."""
+    """The number of iterations."""
     batch_pairs: Count
     """Pairs of clips in a batch."""
     warmup_iterations: Whole
-    """In the first iterations only the last layer is trained."""
+    """In these first iterations only the last layer is trained."""
     learning_rate: Positive
-    """That of SGD with Nesterov momentum; it falls linearly to 0 after the warm-up."""
+    """The learning rate of SGD with Nesterov momentum; it falls linearly to 0 after the warm-up."""
     momentum: Decay
-    """That of SGD."""
+    """The momentum of SGD."""
     weight_decay: Annotated[float, Ge(0)]
-    """That of SGD."""
+    """The weight decay of SGD."""
     ema: Decay | None
-    """The decay of a running average of the weights (0.999, say), which is then what comes out; null for none, as
-    published."""
+    """The decay of an exponential moving average of the weights (for example 0.999), which then becomes the result;
+    null turns it off, as published."""
     clip_gradient: Positive | None
-    """The norm to which longer gradients are shortened; null for none, as published."""
+    """The largest gradient norm; null turns clipping off, as published."""
     accumulate: Count
-    """A batch goes through the network in so many pieces, one after the other: less memory, and batch norm sees a
-    piece."""
+    """Gradient accumulation: a batch passes through the network in this many pieces, which takes less memory. Batch
+    norm sees one piece at a time."""
     precision: Literal["bf16", "fp32"]
-    """How a GPU computes. A CPU always computes in fp32."""
+    """bf16 or fp32: the precision on a GPU. A CPU always computes in fp32."""
 
     def contradictions(self) -> Iterator[tuple[str, str]]:
-        """A training that never begins."""
+        """A training that ends during the warm-up."""
         if self.warmup_iterations >= self.iterations:
             yield "warmup_iterations", f"must be less than iterations ({self.iterations})"
 
 
 @dataclass(frozen=True)
 class ClipRecompression(RecompressionSettings):
-    """How the clips of a training are encoded again."""
+    """How the clips of a training are recompressed."""
 
     whole_clip: bool
-    """true: all frames of a clip are encoded, as published; false: only as far as the last that the model takes."""
+    """true: all frames of a clip are encoded, as published; false: only up to the last frame that the model takes."""
 
 
 @dataclass(frozen=True)
@@ -64,17 +64,17 @@ class TrainingSettings(MixtureSettings, StepSettings):
 
 @dataclass(frozen=True)
 class MeasurementSettings(Settings):
-    """How a training is measured on what is kept out of it."""
+    """Validation during a training."""
 
     every: Whole
-    """A training measures itself every so many iterations; 0 for never."""
+    """Iterations between two validations of a training; 0 for none."""
     pairs: Count
-    """At most so many pairs are measured."""
+    """The largest number of pairs to validate on."""
 
 
 @dataclass(frozen=True)
 class TrainSettings(StepSettings):
-    """What the result of a training depends on, besides its samples and its code."""
+    """Everything that the result of a training depends on, besides its samples and its code."""
 
     architecture: Architecture
     kind: ModelKind

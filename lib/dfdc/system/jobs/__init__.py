@@ -1,1 +1,1 @@
-"""Jobs of a workflow: logs, attempts, locks, GPU leases, provenance. The only package that knows of Snakemake."""
+"""Jobs of the workflow: logs, attempts, locks, GPU leases, provenance. Only this package depends on Snakemake."""

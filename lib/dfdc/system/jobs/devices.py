@@ -1,4 +1,4 @@
-"""Which devices a job computes on, and how."""
+"""Selection of the devices that a job computes on."""
 
 import contextlib
 import logging
@@ -14,14 +14,14 @@ logger = logging.getLogger(__name__)
 
 @contextlib.contextmanager
 def job_devices(wanted: str, gpus: int) -> Iterator[list[torch.device]]:
-    """The devices for a job that was given ``gpus`` GPUs: ``wanted`` is auto, cpu or cuda.
+    """The devices of a job to which Snakemake assigned ``gpus`` GPUs; ``wanted`` is auto, cpu or cuda.
 
-    With auto, as many GPUs as the job was given and there are, else the CPU. The GPUs are for this job alone, see
-    ``leases.lease``, which may have to wait for them; so this comes before anything else that touches CUDA.
-    Raises UserError if cuda is wanted and there is none.
+    With auto, up to ``gpus`` of the available GPUs, or the CPU if there are none. The GPUs are used by this job only,
+    see ``leases.lease``, which may wait for them. Must be called before CUDA is initialised.
+    Raises UserError if ``wanted`` is cuda and no GPU is available.
     """
     if torch.cuda.is_initialized():
-        raise RuntimeError("CUDA is in use already: which GPUs this process sees cannot be changed any more")
+        raise RuntimeError("CUDA is already initialised: the GPUs visible to this process can no longer be changed")
     with lease(gpus if wanted != "cpu" else 0) as leased:
         available = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if wanted == "cuda" and not available:
@@ -31,13 +31,13 @@ def job_devices(wanted: str, gpus: int) -> Iterator[list[torch.device]]:
             yield [torch.device("cpu")]
             return
         if not leased:
-            logger.warning("nvidia-smi does not say which GPUs there are, so others may use the same (see DFDC_GPUS)")
-        logger.info(f"on {count} x {torch.cuda.get_device_name()}")
+            logger.warning("nvidia-smi lists no GPUs, so other jobs may use the same ones (see DFDC_GPUS)")
+        logger.info(f"running on {count} x {torch.cuda.get_device_name()}")
         yield [torch.device("cuda", number) for number in range(count)]
 
 
 @contextlib.contextmanager
 def job_device(wanted: str, gpus: int) -> Iterator[torch.device]:
-    """The device for a job that needs but one, see ``job_devices``."""
+    """The device of a job that needs only one, see ``job_devices``."""
     with job_devices(wanted, min(gpus, 1)) as devices:
         yield devices[0]

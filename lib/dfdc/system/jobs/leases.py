@@ -1,7 +1,7 @@
-"""GPUs that the jobs of a machine share out among themselves, where no scheduler does it.
+"""Assignment of GPUs to jobs on a machine without a scheduler.
 
-Snakemake knows how many GPUs there are to give and not which (its ``gpu`` resource is a number). So each job takes
-what it needs by locking a file for each GPU. The kernel drops such a lock when its holder ends, however it ends.
+Snakemake's ``gpu`` resource is only a number, and does not say which GPUs a job gets. So each job claims GPUs by
+locking a file per GPU. The kernel releases such a lock when the process ends, however it ends.
 """
 
 import contextlib
@@ -18,24 +18,24 @@ from dfdc.system.errors import UserError
 
 logger = logging.getLogger(__name__)
 
-# The folder of the lock files, for all jobs of all users of a machine. Not what TMPDIR says: that may differ between
-# jobs, and those that use different folders do not see each other.
+# The folder of the lock files, shared by all jobs of all users of a machine (environment variable, default). Not below
+# TMPDIR, which may differ between jobs: jobs with different folders would not see each other's locks.
 FOLDER = ("DFDC_GPU_LOCKS", "/tmp/dfdc-gpus")
-# The GPUs of the machine, numbers or UUIDs with commas, if nvidia-smi is not to be asked or not there.
+# Environment variable with the machine's GPUs, comma-separated numbers or UUIDs, to use instead of nvidia-smi.
 GPUS = "DFDC_GPUS"
-# What CUDA takes for the name of a device. It reads its list up to the first entry that is none.
+# What CUDA accepts as a device in CUDA_VISIBLE_DEVICES. It ignores the list from the first invalid entry on.
 _DEVICE = re.compile(r"\d+|(GPU|MIG)-\S+")
 
 
 @contextlib.contextmanager
 def lease(count: int, poll: float = 1.0) -> Iterator[list[str]]:
-    """Hold ``count`` GPUs that no other job holds, show CUDA these alone, and give their ids.
+    """Lock ``count`` GPUs that no other job holds, make only these visible to CUDA, and yield their ids.
 
-    If fewer are free, wait, say for whom, and look again every ``poll`` seconds; nothing is held meanwhile. Where
-    there are fewer altogether, all of them are enough; where there are none, or none are wanted, no id is given.
-    CUDA_VISIBLE_DEVICES limits which are taken. What SLURM gave this job alone needs no lock and is left as it is.
+    If fewer are free, log who holds the others and retry every ``poll`` seconds; no lock is held meanwhile. If the
+    machine has fewer, all of them are taken; if it has none or ``count`` is 0, no ids are yielded.
+    CUDA_VISIBLE_DEVICES limits the choice. GPUs that SLURM assigned to this job need no lock and are used as they are.
 
-    CUDA looks at the environment once, at its first use in a process; that must not have been before. Raises
+    CUDA reads the environment only once per process, so this must be called before CUDA is initialised. Raises
     UserError if the lock files cannot be written.
     """
     devices = visible_devices() if count > 0 else []
@@ -44,7 +44,7 @@ def lease(count: int, poll: float = 1.0) -> Iterator[list[str]]:
         yield []
         return
     if "SLURM_JOB_ID" in os.environ and count == len(devices):
-        logger.info(f"GPUs as SLURM chose them: {', '.join(devices)}")
+        logger.info(f"GPUs assigned by SLURM: {', '.join(devices)}")
         yield devices
         return
     before = os.environ.get("CUDA_VISIBLE_DEVICES")
@@ -61,9 +61,9 @@ def lease(count: int, poll: float = 1.0) -> Iterator[list[str]]:
 
 
 def visible_devices() -> list[str]:
-    """The GPUs that this process may use, by UUID where nvidia-smi knows them, without touching CUDA.
+    """The GPUs that this process may use, by UUID if nvidia-smi is available, without initialising CUDA.
 
-    Numbers in CUDA_VISIBLE_DEVICES are taken as nvidia-smi counts.
+    Numbers in CUDA_VISIBLE_DEVICES are interpreted in the order of nvidia-smi.
     """
     machine = _devices_of_machine()
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
@@ -78,7 +78,7 @@ def visible_devices() -> list[str]:
 
 
 def _devices_of_machine() -> dict[str, str]:
-    """{number: id} of all GPUs, none if they are not known."""
+    """{number: id} of all GPUs; empty if they are unknown."""
     if GPUS in os.environ:
         ids = [entry.strip() for entry in os.environ[GPUS].split(",") if entry.strip()]
         return {str(number): name for number, name in enumerate(ids)}
@@ -90,8 +90,8 @@ def _devices_of_machine() -> dict[str, str]:
 
 
 def devices_listed(listed: str) -> dict[str, str]:
-    """{number: UUID} of what ``nvidia-smi -L`` printed. Of a GPU that is divided (MIG) its parts, which CUDA numbers
-    in its place."""
+    """{number: UUID} parsed from the output of ``nvidia-smi -L``. A GPU in MIG mode is replaced by its instances, as in
+    CUDA's numbering."""
     ids: list[list[str]] = []
     for name, uuid in re.findall(r"^(GPU \d+:|\s+MIG) .*\(UUID: (\S+)\)", listed, re.MULTILINE):
         if name.startswith("GPU"):
@@ -105,14 +105,14 @@ def devices_listed(listed: str) -> dict[str, str]:
 
 def _wait_for(count: int, devices: Sequence[str], held: contextlib.ExitStack, poll: float) -> list[str]:
     folder = Path(os.environ.get(FOLDER[0], FOLDER[1]))
-    said = ""
+    logged = ""
     while True:
         try:
             taken, owners = _take(count, devices, folder, held)
         except OSError as error:
             raise UserError(
-                f"GPUs are shared out by locks in {folder}, which cannot be written ({error.strerror}). Name another "
-                f"folder in {FOLDER[0]}, the same for all jobs of the machine."
+                f"GPUs are assigned by lock files in {folder}, which cannot be written ({error.strerror}). Set "
+                f"{FOLDER[0]} to another folder, the same for all jobs of the machine."
             ) from error
         if taken:
             return taken
@@ -121,18 +121,18 @@ def _wait_for(count: int, devices: Sequence[str], held: contextlib.ExitStack, po
             f"{free} of {len(devices)} free, the others" if free else f"all {len(devices)}"
         )
         message += f" in use by {', '.join(dict.fromkeys(owners))}"
-        if message != said:
+        if message != logged:
             logger.info(message)
-            said = message
+            logged = message
         time.sleep(poll)
 
 
 def _take(
     count: int, devices: Sequence[str], folder: Path, held: contextlib.ExitStack
 ) -> tuple[list[str], Sequence[str]]:
-    """Lock ``count`` devices until ``held`` is closed, or none; give them, and who has those that are locked.
+    """Lock ``count`` devices until ``held`` is closed, or none; return them and the holders of the locked ones.
 
-    One process at a time does this, so that none sees what another is about to let go.
+    A mutex serialises this, so that no process sees locks that another is about to release.
     """
     with contextlib.ExitStack() as attempt, _files_for_all():
         folder.mkdir(mode=0o1777, parents=True, exist_ok=True)
@@ -159,7 +159,7 @@ def _take(
 
 @contextlib.contextmanager
 def _files_for_all() -> Iterator[None]:
-    """Let every user write to the files that are made in the block."""
+    """Make files that are created in the block writable for all users."""
     before = os.umask(0)
     try:
         yield
@@ -169,15 +169,15 @@ def _files_for_all() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _locked(path: Path, wait: bool) -> Iterator[int]:
-    """Open a file and lock it. Raises BlockingIOError if another holds the lock and it is not to be waited for.
+    """Open a file and lock it. Raises BlockingIOError if another process holds the lock and ``wait`` is false.
 
-    Not filelock, which keeps the open file to itself: the holder's name is written to it.
+    The package filelock is not used because it hides the file descriptor, and the holder's name is written to the file.
     """
     flags = os.O_RDWR | os.O_NOFOLLOW
     try:
         file = os.open(path, flags)
     except FileNotFoundError:
-        # Only now with O_CREAT: Linux refuses that for files of others in a folder for all.
+        # O_CREAT only if needed: Linux refuses it for existing files of other users in a sticky, world-writable folder.
         file = os.open(path, flags | os.O_CREAT, 0o666)
     try:
         fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)

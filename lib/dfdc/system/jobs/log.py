@@ -1,4 +1,4 @@
-"""Logging of a rule: to its log file, and in short to the terminal."""
+"""Logging of a rule to its log file and to the terminal."""
 
 import contextlib
 import logging
@@ -18,16 +18,16 @@ logger = logging.getLogger("dfdc")
 
 @contextlib.contextmanager
 def rule_log(path: str | Path, name: str) -> Iterator[None]:
-    """Send what happens in the block to the log file and to stderr, each line there headed by ``name``.
+    """Log the block to the log file and to stderr, where each line is prefixed with ``name``.
 
-    The log file lies below the folder ``logs``. Until the block ends well, the job counts as unfinished; then it
-    counts again as in ``unfinished_at_start``.
+    The log file is below the folder ``logs``. Until the block succeeds, the job counts as unfinished; then its count is
+    reset to that of ``unfinished_at_start``.
 
-    A UserError ends the process with status 1 and its message alone, and so does a full disk; any other exception
-    leaves its traceback in the log file and ends it with status 1 too. SIGTERM, and the end of the Snakemake that
-    started the job, end it in good order, as Ctrl-C does, with status 130.
+    A UserError or a full disk ends the process with status 1 and only a message. Any other exception also ends it with
+    status 1, and its traceback is written to the log file. SIGTERM, and the end of the Snakemake process that started
+    the job, shut it down like Ctrl-C, with status 130.
     """
-    logging.raiseExceptions = False  # where a line of the log finds no room, the work goes on
+    logging.raiseExceptions = False  # continue if the log cannot be written because the disk is full
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     to_file = logging.FileHandler(path, mode="w", encoding="utf-8")
     to_file.setFormatter(logging.Formatter("{asctime} {levelname} {message}", style="{"))
@@ -54,21 +54,21 @@ def rule_log(path: str | Path, name: str) -> Iterator[None]:
         logger.error(str(error))
         sys.exit(1)
     except Exception as error:
-        if is_disk_full(error):  # in what is not written at once, such as the records of a training
+        if is_disk_full(error):  # in files that are not written atomically, such as the records of a training
             logger.error(full_disk(getattr(error, "filename", None) or Path.cwd() / "…"))
             sys.exit(1)
-        # The traceback is for the log; on the terminal one line and the place of the log are enough.
+        # The traceback goes to the log file only; the terminal shows one line with the path of the log.
         to_terminal.setLevel(logging.CRITICAL)
-        logger.exception("an error that the program did not expect")
+        logger.exception("unexpected error")
         to_terminal.setLevel(logging.INFO)
         root.handlers = [to_terminal]
         logger.error(f"{type(error).__name__}: {error} (the traceback is in {path})")
         sys.exit(1)
     finally:
-        with contextlib.suppress(OSError):  # a full disk, of which the terminal has heard
+        with contextlib.suppress(OSError):  # a full disk, already reported on the terminal
             to_file.close()
 
 
 def _stop(*_: object) -> None:
-    """End the process in good order: what is half written is removed, and workers end."""
+    """Shut the process down cleanly: partial files are removed, and workers end."""
     raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""What code a script consists of, so that a change of code makes its results stale and a comment does not."""
+"""Hashes of the code that a script depends on, so that results become stale if code changes, not if comments do."""
 
 import ast
 import hashlib
@@ -7,32 +7,32 @@ from pathlib import Path
 from typing import Any
 
 LIBRARY = Path(__file__).resolve().parents[2]
-# Exceptions whose messages end a run and go into no result.
+# Exceptions whose messages end a run and are never written to results.
 WITHOUT_MESSAGE = ("UserError", "RuntimeError", "TypeError", "ValueError")
-# What decides no byte of a result: a change of it makes nothing run again. (``dfdc/__init__.py`` is the lever that
-# makes everything run again.)
+# Modules that do not affect results: a change in them makes nothing run again. (To rerun everything, change
+# ``dfdc/__init__.py``.)
 NOT_HASHED = ("dfdc.system", "dfdc.stages.training.tensorboard")
 
 
 def code_of(script: str | Path, *modules: str) -> dict[str, str]:
-    """The code that decides what a script writes: {file: hash} of itself and of every dfdc module it reaches by import.
+    """The code that determines a script's output: {file: hash} of itself and of all dfdc modules it imports,
+    transitively.
 
-    ``modules`` are further modules that the script will import by name. What ``NOT_HASHED`` names is left out.
+    ``modules`` are further modules that the script imports by name at run time. Those in ``NOT_HASHED`` are left out.
 
-    Files are named by module (``dfdc.stages.faces.tracking``) or, for the script, by its file name. A hash is of the
-    syntax tree without what is only for people: comments, formatting, docstrings, lines of the log and messages of
-    exceptions do not change it.
+    Files are named by module (``dfdc.stages.faces.tracking``) or, for the script, by file name. The hash is of the
+    syntax tree; comments, formatting, docstrings, log calls and exception messages do not affect it.
     """
     script = Path(script).resolve()
     named = {file for module in modules for file in _files_of(module)}
-    found, left = {script.name: script}, [script]
-    while left:
-        for module in imports(left.pop()) | named:
+    files, queue = {script.name: script}, [script]
+    while queue:
+        for module in imports(queue.pop()) | named:
             name = module_name(module)
-            if name not in found and not f"{name}.".startswith(tuple(f"{skipped}." for skipped in NOT_HASHED)):
-                found[name] = module
-                left.append(module)
-    return {name: syntax_hash(path) for name, path in sorted(found.items())}
+            if name not in files and not f"{name}.".startswith(tuple(f"{skipped}." for skipped in NOT_HASHED)):
+                files[name] = module
+                queue.append(module)
+    return {name: syntax_hash(path) for name, path in sorted(files.items())}
 
 
 def module_name(path: Path) -> str:
@@ -41,17 +41,17 @@ def module_name(path: Path) -> str:
 
 
 def imports(path: Path) -> frozenset[Path]:
-    """The files of the dfdc modules that a file imports anywhere in it, with the packages they lie in."""
+    """The files of the dfdc modules that a file imports, at any level, and of the packages that contain them."""
     return _parsed(path)[0]
 
 
 def syntax_hash(path: Path) -> str:
-    """A hash of a Python file's syntax tree without docstrings and other strings that stand alone."""
+    """A hash of a Python file's syntax tree, see ``code_of``."""
     return _parsed(path)[1]
 
 
 def hashed_lines(path: Path) -> int:
-    """The number of lines that a Python file's hash is about, written in the usual way."""
+    """The number of lines of the code that a Python file's hash covers, as formatted by ``ast.unparse``."""
     return sum(bool(line.strip()) for line in ast.unparse(_WithoutWords().visit(_tree(path))).splitlines())
 
 
@@ -61,7 +61,7 @@ def _tree(path: Path) -> ast.Module:
 
 @cache
 def _parsed(path: Path) -> tuple[frozenset[Path], str]:
-    # Both at once, because parsing takes as long as either.
+    # Both in one function, because parsing takes most of the time.
     tree = _tree(path)
     imported = _imports(tree)
     code = repr(_structure(_WithoutWords().visit(tree)))
@@ -74,34 +74,33 @@ def _imports(tree: ast.Module) -> frozenset[Path]:
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            # Each imported name may be a module of its own.
+            # An imported name may itself be a module.
             names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
     return frozenset(file for name in names for file in _files_of(name))
 
 
 def _files_of(name: str) -> set[Path]:
-    """The files of a module of the library, or of what a module holds, with the packages it lies in."""
+    """The file of a module of the library, or of the module that defines a name, and those of its parent packages."""
     root, *parts = name.split(".")
     bases = [LIBRARY.joinpath(*parts[:depth]) for depth in range(len(parts) + 1)] if root == "dfdc" else []
     return {file for base in bases for file in (base / "__init__.py", base.with_suffix(".py")) if file.is_file()}
 
 
 def _structure(part: Any) -> Any:
-    """A syntax tree as nested tuples, without empty fields: new versions of Python add such to old code."""
+    """A syntax tree as nested tuples, without empty fields, because new versions of Python add empty fields."""
     if isinstance(part, ast.AST):
         fields = ((name, _structure(value)) for name, value in ast.iter_fields(part))
         return type(part).__name__, *((name, value) for name, value in fields if value not in (None, ()))
     if isinstance(part, list):
         return tuple(map(_structure, part))
-    # Constants are told apart by type: 1, 1.0 and True are equal.
+    # With the type, because 1, 1.0 and True are equal.
     return part if part is None else (type(part).__name__, repr(part))
 
 
 class _WithoutWords(ast.NodeTransformer):
-    """Takes away what is only for people: docstrings, lines of the log, and messages of exceptions.
+    """Removes docstrings, log calls, exception messages, and the methods ``contradictions``, which only raise errors.
 
-    The message of a VideoError stays: it becomes the reason in the row of a video. What settings say of contradictions
-    ends a run, too, and decides nothing about its results.
+    Messages of VideoError stay, because they are written to results as reasons.
     """
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST | None:

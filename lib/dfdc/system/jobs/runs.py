@@ -1,9 +1,9 @@
-"""Runs that were killed: their jobs end too, and what they locked is free for the next run.
+"""Recovery from killed runs: their jobs end too, and their locks are removed by the next run.
 
-Snakemake locks what a run reads and writes by files in the working directory, and takes them away when it ends. One
-that is killed (SIGKILL, lack of memory, a power cut) leaves them behind, and the next one would refuse to start. So
-every run and every job also holds a lock of the kernel's, which goes with the process: where nobody holds it,
-Snakemake's locks are those of the dead.
+Snakemake creates lock files in the working directory and removes them when it ends. A run that is killed (SIGKILL, out
+of memory, power failure) leaves them behind, and the next run would refuse to start. So every run and every job also
+holds a kernel lock (flock), which is released when the process ends: if nobody holds it, Snakemake's lock files are
+stale.
 """
 
 import contextlib
@@ -16,17 +16,17 @@ from pathlib import Path
 from typing import IO
 
 STATE = Path(".snakemake")
-RUN = "DFDC_RUN"  # the environment variable in which every Snakemake tells its jobs which process it is
+RUN = "DFDC_RUN"  # environment variable with the process id of Snakemake, for its jobs
 
 _held: list[IO[str]] = []
 
 
 def begin_run(patience: float = 10.0) -> None:
-    """Take part in the work in this directory as a run, and remove the locks that a killed run left.
+    """Register this process as a run in the working directory, and remove the lock files of a killed run.
 
-    For its jobs, which notice within a second, it is waited up to ``patience`` seconds. Nothing is removed while
-    another run, or a job of one that did not end, is at work here: Snakemake itself then says what can be done. That
-    holds for other machines, too, if they share the disk with its locks; on a disk without locks nothing is removed.
+    Waits up to ``patience`` seconds for the killed run's jobs to end, which takes them about a second. Nothing is
+    removed while another run or one of its jobs is active here; Snakemake itself then reports the lock. This also works
+    across machines if the file system supports flock; if it does not, nothing is removed.
     """
     left = list(STATE.glob("locks/*.lock"))
     with _opened("runs") as runs, _opened("jobs") as jobs:
@@ -37,10 +37,10 @@ def begin_run(patience: float = 10.0) -> None:
 
 
 def begin_job() -> None:
-    """Take part in the work in this directory as a job, which ends as SIGTERM ends it when its run is no more."""
+    """Register this process as a job in the working directory, and send it SIGTERM when its run ends."""
     _take_part("jobs")
     parent = os.getppid()
-    # Between the two may be a shell. Where the run cannot be seen, as from within some containers, the parent counts.
+    # The parent may be a shell, not the run. It is used if the run is not visible, as in some containers.
     named = int(os.environ.get(RUN, parent))
     run = named if _exists(named) else parent
 
@@ -58,7 +58,7 @@ def _opened(name: str) -> IO[str]:
 
 
 def _take_part(name: str) -> None:
-    """Hold a lock together with all others who do, for as long as this process lives."""
+    """Hold a shared lock for the lifetime of this process."""
     file = _opened(name)
     with contextlib.suppress(OSError):
         fcntl.flock(file, fcntl.LOCK_SH)
@@ -66,7 +66,7 @@ def _take_part(name: str) -> None:
 
 
 def _alone(file: IO[str], patience: float) -> bool:
-    """Take a lock that nobody else holds, waiting up to ``patience`` seconds for it; whether that was possible."""
+    """Try for up to ``patience`` seconds to take an exclusive lock; return whether that succeeded."""
     end = time.monotonic() + patience
     while True:
         try:
@@ -76,7 +76,7 @@ def _alone(file: IO[str], patience: float) -> bool:
             if time.monotonic() >= end:
                 return False
             time.sleep(0.1)
-        except OSError:  # a disk without locks
+        except OSError:  # a file system without flock
             return False
 
 
@@ -85,6 +85,6 @@ def _exists(process: int) -> bool:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:  # somebody else's
+    except PermissionError:  # another user's process
         return True
     return True

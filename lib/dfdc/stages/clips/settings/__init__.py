@@ -1,1 +1,1 @@
-"""The settings of cutting and of pairing clips, each by itself: what one stage is told concerns no other."""
+"""Settings for cutting and for pairing clips, in separate modules so that a change affects only its own stage."""

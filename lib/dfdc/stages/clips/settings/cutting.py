@@ -1,4 +1,4 @@
-"""The settings of cutting clips."""
+"""Settings for cutting clips."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -15,6 +15,6 @@ class ClipSettings(Settings):
     frames: Count
     """Frames in a clip."""
     enlarge: Annotated[float, Ge(1), Le(5)]
-    """The box of the face is enlarged so many times."""
+    """The factor by which the box of a face is enlarged."""
     seed: Whole
-    """The seed of the choice of the first frame and of the box."""
+    """The seed for drawing the first frame and the box."""

@@ -1,4 +1,4 @@
-"""The settings of pairing clips."""
+"""Settings for pairing clips."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,17 +14,19 @@ class PairSettings(Settings):
     """Which pairs of a real and a fake clip are used."""
 
     min_difference: Annotated[float, Ge(0), Le(255)]
-    """Pairs that differ by less than this are left out; 0 keeps all, as published, and 0.5 leaves those out of which
-    only the sound is faked. The difference is the mean of |fake - real| over all frames, coarsened to 16 x 16 cells."""
+    """Pairs that differ by less than this are dropped; 0 keeps all pairs, as published, and 0.5 drops those in which
+    only the sound is fake. The difference is the mean of |fake - real| over all frames, on a grid of 16 x 16 cells
+    (column `difference` of results/pairs.parquet)."""
 
 
 @dataclass(frozen=True)
 class ValidationSettings(Settings):
-    """What is kept out of training, to measure on it how a training gets on."""
+    """The pairs that are set aside for validation. A real video is set aside together with all of its fakes."""
 
     parts: Annotated[Sequence[Part], Predicate(all_different)]
-    """Training parts that are kept out as a whole."""
+    """Whole training parts to set aside."""
     share: Share
-    """And this share of the real videos of the other parts, with all their fakes."""
+    """The share of the real videos of the other parts to set aside. 0, with no parts, is the published training, which
+    had no validation data."""
     seed: Whole
-    """The seed of their choice."""
+    """The seed for drawing them."""

@@ -1,4 +1,4 @@
-"""The detectors there are, and the settings of detection."""
+"""The face detectors, and the settings for detection."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,8 +8,8 @@ from annotated_types import Ge, Le
 
 from dfdc.system.settings import Count, File, Settings, Share
 
-# The module of each, which has a function ``build`` with the arguments of ``build_detector``. Named, not imported, so
-# that a change of one detector does not concern those who use another: the rules add the code of theirs.
+# The module of each detector, with a function ``build`` that takes the arguments of ``build_detector``. They are named,
+# not imported, so that a change to one detector does not rerun jobs that use another: rules add the code of their own.
 DETECTORS = {
     "dsfd": "dfdc.stages.faces.detection.dsfd.detector",
     "yunet": "dfdc.stages.faces.detection.yunet",
@@ -18,25 +18,25 @@ DETECTORS = {
 
 @dataclass(frozen=True)
 class DetectionSettings(Settings):
-    """Which detector looks for faces, in which frames, and at what size."""
+    """The face detector, the frames it runs on, and their size."""
 
     detector: Literal["dsfd", "yunet"]
-    """dsfd is the published one and needs its weights; yunet comes along and is fast on a CPU."""
+    """dsfd (the published detector; its weights must be provided) or yunet (bundled, fast on a CPU)."""
     weights: File | None
-    """The file of weights; null for the one that comes with yunet."""
+    """The weights file; null for the one bundled with yunet."""
     resize: Literal["area", "longer_side"]
-    """`area` makes a frame as large as a square of `size` pixels, `longer_side` makes its longer side `size` pixels.
-    yunet takes longer_side only, and never enlarges."""
+    """How a frame is resized: `area` gives it the area of a square with sides of `size` pixels, `longer_side` makes its
+    longer side `size` pixels. yunet supports longer_side only, and never enlarges a frame."""
     size: Annotated[int, Ge(32), Le(8192)]
     """Pixels, see `resize`."""
     threshold: Share
     """Faces with a lower score are dropped."""
     every: Count
-    """Faces are looked for in every so many frames; of test videos, of those that prediction.fps keeps."""
+    """Faces are detected in every n-th frame; in test videos, in every n-th of the frames that prediction.fps keeps."""
 
     def contradictions(self) -> Iterator[tuple[str, str]]:
-        """What a detector cannot do."""
+        """Settings that the detector does not support."""
         if self.detector == "dsfd" and not self.weights:
-            yield "weights", "dsfd needs the file of its weights"
+            yield "weights", "dsfd needs a weights file"
         if self.detector == "yunet" and self.resize != "longer_side":
-            yield "resize", "yunet takes longer_side only"
+            yield "resize", "yunet supports longer_side only"

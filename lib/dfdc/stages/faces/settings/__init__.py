@@ -1,1 +1,1 @@
-"""The settings of tracking and of alignment, each by itself: what one stage is told concerns no other."""
+"""Settings for tracking and for alignment, in separate modules so that a change affects only its own stage."""

@@ -1,4 +1,4 @@
-"""The settings of alignment."""
+"""Settings for alignment."""
 
 from dataclasses import dataclass
 
@@ -10,6 +10,6 @@ class AlignmentSettings(Settings):
     """Which track of a fake belongs to which track of its original."""
 
     min_boxes: Count
-    """Shorter tracks are left out."""
+    """Tracks with fewer boxes are ignored."""
     min_iou: Share
     """The faces must overlap by more than this in every frame that both tracks have."""

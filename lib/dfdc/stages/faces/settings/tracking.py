@@ -1,4 +1,4 @@
-"""The settings of tracking."""
+"""Settings for tracking."""
 
 from dataclasses import dataclass
 
@@ -10,10 +10,10 @@ class TrackerSettings(Settings):
     """The IOU tracker that links faces to tracks."""
 
     sigma_l: Share
-    """Faces with a lower score are not tracked."""
+    """Detections with a lower score are ignored."""
     sigma_h: Share
     """A track's best score must reach this."""
     sigma_iou: Share
-    """A face follows on the last one if they overlap by at least this (intersection over union)."""
+    """The least overlap (intersection over union) of a face with the last one of its track."""
     t_min: Count
     """The least length of a track, in sampled frames."""

@@ -1,1 +1,1 @@
-"""The settings of prediction, each stage's by itself: what one stage is told concerns no other."""
+"""Settings for prediction, in separate modules so that a change affects only its own stage."""

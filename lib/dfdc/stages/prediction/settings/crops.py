@@ -1,4 +1,4 @@
-"""The settings of cutting the faces of test videos."""
+"""Settings for cutting faces from test videos."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -10,21 +10,21 @@ from dfdc.system.settings import Count, Settings
 
 @dataclass(frozen=True)
 class PlanSettings(Settings):
-    """Which faces of a track are cut for the models, and with what box."""
+    """Which faces of a track are cut for the models, and with which box."""
 
     enlarge: Annotated[float, Ge(1), Le(5)]
-    """The box of the face is enlarged so many times."""
+    """The factor by which the box of a face is enlarged."""
     frame_every: Count
-    """Frame models look at every so many kept frames of a track."""
+    """Frame models score every n-th of the frames that `fps` keeps of a track."""
     sequence_every: Count
-    """A window of a sequence model begins every so many kept frames of a track."""
+    """Sequence models score a window that begins at every n-th of these frames."""
     sequence_length: Count
-    """A window holds so many kept frames."""
+    """The number of these frames in a window."""
 
 
 @dataclass(frozen=True)
 class CropSettings(PlanSettings):
-    """The same, for models of some kinds."""
+    """The same, with the kinds of models to cut faces for."""
 
     kinds: tuple[str, ...]
-    """Which of frame and sequence are wanted."""
+    """frame, sequence or both."""

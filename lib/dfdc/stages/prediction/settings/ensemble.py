@@ -1,4 +1,4 @@
-"""The settings of the ensemble."""
+"""Settings for the ensemble."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,16 +14,16 @@ class CombinationSettings(Settings):
     """How the scores of faces become the score of a video."""
 
     exponent: Annotated[float, Gt(0), Le(10)]
-    """A probability's distance d from 0.5 becomes d to this power: below 1 makes the models more confident."""
+    """A probability's distance d from 0.5 becomes d to this power; below 1 it makes the models more confident."""
     clip: Annotated[Sequence[Share], Len(2, 2)]
     """Probabilities are clipped to this range."""
     weight_offset: Positive
-    """A face counts with the weight |d| plus this."""
+    """The weight of a face is |d| plus this."""
     unknown: Share
     """The score of a video that is unreadable or has no track."""
 
     def contradictions(self) -> Iterator[tuple[str, str]]:
-        """A range the wrong way round."""
+        """A range whose bounds are reversed."""
         low, high = self.clip
         if low > high:
             yield "clip", f"the first number ({low}) must not be more than the second ({high})"
@@ -31,16 +31,16 @@ class CombinationSettings(Settings):
 
 @dataclass(frozen=True)
 class CalibrationSettings(CombinationSettings):
-    """The same, and where the exponent comes from."""
+    """The same, with the choice of calibration."""
 
     calibration: Literal["published", "exponent", "temperature"]
-    """published: the exponent above. exponent or temperature: a number fitted on the validation pairs, in place of it
-    (results/validation/calibration.json); a temperature divides the log odds."""
+    """published: the exponent above. exponent or temperature: a number fitted on the validation pairs in its place
+    (results/validation/calibration.json). A temperature divides the log odds."""
 
 
 @dataclass(frozen=True)
 class EnsembleSettings(CombinationSettings):
-    """What is combined with: with a ``temperature`` the exponent is not used. See ``ensemble.confident``."""
+    """The settings in effect: with a ``temperature``, the exponent is not used. See ``ensemble.confident``."""
 
     temperature: float | None = None
-    """What the log odds are divided by."""
+    """The divisor of the log odds."""

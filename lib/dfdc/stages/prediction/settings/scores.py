@@ -1,4 +1,4 @@
-"""Which faces a model scores."""
+"""Settings for scoring."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,11 +14,11 @@ class ScoreSettings(Settings):
     """Which faces (or windows) of a track a model scores."""
 
     of: Count
-    """The faces of a track are numbered from 0 to one less than this, over and over."""
+    """The faces of a track are numbered cyclically from 0 to one less than this."""
     take: Annotated[Sequence[Whole], Len(1), Predicate(all_different)]
-    """Of each `of` faces the model scores those with these numbers."""
+    """Of every `of` faces (or windows) of a track, the model scores those with these numbers."""
 
     def contradictions(self) -> Iterator[tuple[str, str]]:
-        """A number that does not come."""
+        """A number that no face has."""
         if max(self.take) >= self.of:
             yield "take", f"must be less than of ({self.of})"

@@ -1,4 +1,4 @@
-"""What the augmentation of images may be told."""
+"""Settings for image augmentation."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from dfdc.system.settings import Positive, Settings, Share
 
 @dataclass(frozen=True)
 class MixtureSettings(Settings):
-    """How faces are changed and mixed, for every model alike."""
+    """Augmentation and mixing of faces, the same for every model."""
 
     mixup_alpha: Positive
     """The share of the fake in a mixed face is drawn from Beta(alpha, alpha)."""
@@ -20,7 +20,7 @@ class MixtureSettings(Settings):
 
 @dataclass(frozen=True)
 class ErasingSettings(Settings):
-    """What each model has of its own."""
+    """Augmentation that differs between models."""
 
     erasing: Share
     """The probability of Random Erasing."""
@@ -28,12 +28,12 @@ class ErasingSettings(Settings):
 
 @dataclass(frozen=True)
 class AugmentSettings:
-    """How often each transform is drawn, and from what range.
+    """The probability and range of each transform.
 
-    - ``flip``, ``autoaugment``, ``erasing``: probabilities of the three for an image, see above.
-    - ``magnitude_std``: standard deviation of an AutoAugment magnitude about the policy's own, 0 to 10.
-    - ``erasing_area``: least and largest share of the image that is erased.
-    - ``erasing_aspect``: least and largest height / width of what is erased.
+    - ``flip``, ``autoaugment``, ``erasing``: probabilities per image, see above.
+    - ``magnitude_std``: standard deviation of an AutoAugment magnitude (0 to 10) around the policy's value.
+    - ``erasing_area``: smallest and largest share of the image that is erased.
+    - ``erasing_aspect``: smallest and largest height / width of the erased rectangle.
     """
 
     flip: float
