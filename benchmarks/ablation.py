@@ -1,40 +1,40 @@
-"""Do the ingredients of the published training do what its authors say of them? Trainings with and without each.
+"""Ablation study: trainings with and without each component of the published method.
 
     make demo
     python benchmarks/ablation.py [--demo demo] [--iterations 320] [--seeds 3] [--variants all no-mixup] [--jobs 2]
 
-The published solution says that mixing a real face with its own, aligned fake keeps a network from overfitting, and
-that compressing clips again makes it withstand what happens to videos on their way. Here the demo's model `large_crop`
-(EfficientNet-Lite0 from ImageNet weights) is trained as the demo trains it, and with one thing changed:
+According to the authors of the published solution, mixup of a real face with its own aligned fake prevents overfitting,
+and recompression makes the network robust to compression. Here the demo's model `large_crop` (EfficientNet-Lite0,
+pretrained on ImageNet) is trained with the demo's settings and one change:
 
-- `all`: nothing is changed.
-- `no-mixup`: the targets are 0 or 1, so that each picture is the real or the fake one of an aligned pair.
-- `unaligned`: a real clip is mixed with the fake clip of another pair of its part, the same one all through the
-  training. Each fake clip is still used once. In about one pair of six the two come from the same source video.
-- `no-recompression`: clips are taken as they were cut.
-- `yuv420p`: clips are compressed with halved chroma, as real videos are, and not in yuv444p as published.
+- `all`: no change.
+- `no-mixup`: the targets are 0 or 1, so each image is either the real or the fake one of an aligned pair.
+- `unaligned`: a real clip is mixed with the fake clip of another pair of its part, the same one throughout the
+  training. Each fake clip is still used once. In about one pair of six both come from the same source video.
+- `no-recompression`: clips are not recompressed.
+- `yuv420p`: clips are recompressed with chroma subsampling, as is usual for videos, instead of yuv444p as published.
 
-Trainings of the same seed start from the same weights and have the same draws in all else. All are measured on the
-same clips, every pair of the parts for validation (but not those that differ in sound alone): clean, and degraded,
-each pair compressed again by a draw from the published ranges, in yuv420p and with the demo's preset. Of the
-four parts that the demo trains on two are for validation (--validation), those that share the fewest people with the
-others; some they share. A clip's probability is the mean over its two frames. A guess of 0.5 has a log loss of 0.6931.
+Trainings with the same seed start from the same weights and share all other random draws. All are evaluated on the same
+clips, all pairs of the validation parts (except those that differ only in audio): clean, and degraded, where each pair
+is recompressed with a draw from the published ranges, in yuv420p and with the demo's preset. Two of the demo's four
+training parts are used for validation (--validation): those that share the fewest people with the others, though not
+none. A clip's score is the mean over its two frames. A constant score of 0.5 has a log loss of 0.6931.
 
-Sixteen times in a training its weights are measured. `last` is the end; `least` is the least log loss over the course,
-on clean and on degraded clips each by itself. It is chosen on the clips that it is a measure of, so it flatters; the
-difference of the two is what was lost by overfitting.
+The weights are evaluated sixteen times during a training. `last` is the end; `least` is the lowest log loss, separately
+for clean and degraded clips. It is selected on the evaluation clips and therefore optimistic; the difference between
+the two is due to overfitting.
 
-The training loss is the mean over the last tenth of the iterations. Mixed targets keep it from becoming 0: the column
-after it is its distance from the least that the targets allow. The log loss on the clips that were trained on is that
-of the last weights on clean clips, measured as on the validation pairs.
+The training loss is the mean over the last tenth of the iterations. With mixup targets it cannot reach 0: the next
+column is its distance from the minimum for these targets. The log loss on the training clips is that of the last
+weights on clean clips, evaluated like the validation pairs.
 
-Numbers are mean ± standard deviation (n - 1) over the seeds. That is how much trainings differ, not what other people
-or other fakes would change. The last table has the differences to `all` of the same seed, in the same way, and in how
-many seeds the log loss was higher than that of `all`.
+Numbers are mean ± standard deviation (n - 1) over the seeds. This is the variation between trainings; it does not cover
+other people or other fakes. The last table has the differences to `all` with the same seed, and the number of seeds
+with a higher log loss than `all`.
 
-Each training writes its rows to the folder (--folder), as JSON, and is passed over if they are there, unless settings,
-data or the library have changed. One that was stopped goes on from its last checkpoint. On a CPU the numbers do not
-depend on --jobs.
+Each training writes its results to the folder (--folder) as JSON and is skipped if they exist, unless settings, data or
+the library have changed. Interrupted trainings resume from their last checkpoint. On a CPU the numbers do not depend on
+--jobs.
 """
 
 import argparse
@@ -76,9 +76,9 @@ from dfdc.video.settings import RecompressionSettings
 
 ROOT = Path(__file__).resolve().parents[1]
 MODEL = "large_crop"
-# The two other parts show the same footage. Of the nine people whom these show, four are not in it.
+# The two other parts show the same footage. Four of the nine people in these parts do not appear in it.
 VALIDATION = ("dfdc_train_part_1", "dfdc_train_part_2")
-MEASUREMENTS = 16  # over a training
+MEASUREMENTS = 16  # per training
 CPU = torch.device("cpu")
 CLIPS = {"plain": "clean clips", "recompressed": "degraded clips"}
 STEPS = ("iterations", "batch_pairs", "warmup_iterations", "learning_rate", "momentum", "weight_decay")
@@ -86,7 +86,7 @@ STEPS = ("iterations", "batch_pairs", "warmup_iterations", "learning_rate", "mom
 
 @dataclass(frozen=True)
 class Variant:
-    """What is other than in the published training."""
+    """Differences from the published training."""
 
     samples: Mapping[str, Any] = field(default_factory=dict)
     recompression: Mapping[str, Any] = field(default_factory=dict)
@@ -97,7 +97,7 @@ AS_IN_VIDEOS = {"pixel_format": "yuv420p"}
 
 VARIANTS = {
     "all": Variant(),
-    # Of so narrow a Beta no draw lies between 0 and 1.
+    # With so small an alpha all draws are 0 or 1.
     "no-mixup": Variant({"mixup_alpha": 1e-6}),
     "unaligned": Variant(aligned=False),
     "no-recompression": Variant(recompression={"probability": 0.0}),
@@ -138,24 +138,24 @@ class Trainings:
         source = config["pretrained"][model["architecture"]]
         self.pretrained = load_pretrained(source.removeprefix("package:"), model["architecture"])
         library = {name: code for name, code in code_of(__file__).items() if name != Path(__file__).name}
-        self.about = (asdict(self.settings), self.train_pairs, self.held_pairs, training, source, library)
+        self.inputs = (asdict(self.settings), self.train_pairs, self.held_pairs, training, source, library)
         self._clips: tuple[ValidationSet, ValidationSet] | None = None
 
     def result(self, which: tuple[str, int]) -> dict[str, Any]:
-        """What a variant gives with a seed, from the folder or by training it."""
+        """The result of a variant with a seed, read from the folder or computed."""
         name, seed = which
         variant = VARIANTS[name]
         recompression = replace(self.samples.recompression, **variant.recompression)
         samples = replace(self.samples, **variant.samples, recompression=recompression, seed=seed)
         pairs = self.train_pairs if variant.aligned else misaligned(self.train_pairs, seed)
-        stem = f"{name}-{seed}-{digest(asdict(samples), pairs, *self.about)}"
+        stem = f"{name}-{seed}-{digest(asdict(samples), pairs, *self.inputs)}"
         path = self.folder / f"{stem}.json"
         if not path.exists():
             write_text(path, json.dumps(self._train(name, samples, pairs, self.folder / "work" / stem), indent=1))
         return json.loads(path.read_text(encoding="utf-8"))
 
     def _train(self, name: str, samples: SampleSettings, pairs: Sequence[Pair], folder: Path) -> dict[str, Any]:
-        """Train, measure every checkpoint, and remove what was for a restart."""
+        """Train, evaluate every checkpoint, and delete the checkpoints."""
         iterations = self.settings.iterations
         data = TrainData(pairs, [], self.stores, self.pretrained)
         run = RunSettings(folder, [CPU], checkpoint_every=self.every, checkpoints_kept=iterations)
@@ -172,7 +172,7 @@ class Trainings:
         return result
 
     def _measured(self, folder: Path) -> dict[str, Any]:
-        """How the weights in a folder of checkpoints do, and the last of them on the clips that were trained on."""
+        """Evaluate the weights in a folder of checkpoints, and the last of them on the training clips."""
         held, trained = self._load_clips()
         settings, crop = self.settings, self.samples.crop
         size = (crop.height, crop.width)
@@ -180,14 +180,14 @@ class Trainings:
         course = []
         for path in reversed(checkpoints(folder)):
             iteration = int(path.stem.removeprefix("checkpoint_"))
-            if iteration % self.every == 0 or iteration == settings.iterations:  # not where it was interrupted
+            if iteration % self.every == 0 or iteration == settings.iterations:  # skips those written on interruption
                 network.load_state_dict(weights_in(path))
                 course += map(asdict, measure_model(network, held, iteration, CPU, "fp32"))
         on_trained = measure_model(network, trained, settings.iterations, CPU, "fp32")
         return {"course": course, "training_clips": on_trained[0].log_loss}
 
     def _load_clips(self) -> tuple[ValidationSet, ValidationSet]:
-        """The clips for validation, and those that are trained on; the same for all variants."""
+        """The validation clips and the training clips; the same for all variants."""
         if self._clips is None:
             recompression = replace(self.samples.recompression, **AS_IN_VIDEOS)
             samples = replace(self.samples, recompression=recompression)
@@ -219,18 +219,18 @@ def sample_settings(model: Mapping[str, Any], training: Mapping[str, Any]) -> Sa
 
 
 def read_pairs(demo: Path, validation: Sequence[str]) -> tuple[list[Pair], list[Pair], dict[str, Path]]:
-    """The pairs to train on, the validation pairs, and the store of each part."""
+    """The training pairs, the validation pairs, and the store of each part."""
     table, stores = demo / "results" / "pairs.parquet", sorted((demo / "results" / "clips").glob("*.arrow"))
     if not table.exists() or not stores:
         raise UserError(
-            f"{demo} holds no finished demo: {table} and its clips are missing. Run `make demo`, or name one: --demo."
+            f"There is no finished demo in {demo}: {table} or its clips are missing. Run `make demo`, or set --demo."
         )
     pairs = [pair for pair in read_rows(table, PAIRS, Pair) if pair.split == "train"]
     parts = sorted({pair.part for pair in pairs})
     if not set(validation) < set(parts):
         raise UserError(
             f"--validation {' '.join(validation)}: the demo has pairs of {', '.join(parts)}; "
-            "name one or more, but not all."
+            "choose one or more, but not all."
         )
     held = [pair for pair in pairs if pair.part in validation and pair.real_sha256 != pair.fake_sha256]
     rest = [pair for pair in pairs if pair.part not in validation]
@@ -243,7 +243,7 @@ def misaligned(pairs: Sequence[Pair], seed: int) -> list[Pair]:
     for part in sorted({pair.part for pair in pairs}):
         of_part = [number for number, pair in enumerate(pairs) if pair.part == part]
         if len(of_part) == 1:
-            raise UserError(f"{part} has but one pair to train on, with which no other can be mixed. Hold it out.")
+            raise UserError(f"{part} has only one training pair and cannot be misaligned. Use it for validation.")
         ring = generator(seed, "misaligned", part).permutation(of_part).tolist()
         partner |= dict(zip(ring, ring[1:] + ring[:1], strict=True))
     mixed = []
@@ -260,7 +260,7 @@ def weights_in(checkpoint: Path) -> dict[str, torch.Tensor]:
 
 
 def least_loss(samples: SampleSettings, iterations: Sequence[int], batch_pairs: int) -> float:
-    """The mean entropy of the targets of some iterations, in nats: no network's loss can be less."""
+    """The mean entropy of the targets of some iterations, in nats: the minimum of the training loss."""
     places = [(iteration, slot) for iteration in iterations for slot in range(batch_pairs)]
     drawn = [
         draw_targets(samples.kind, len(samples.frames), samples.mixup_alpha, samples.seed, *place) for place in places
@@ -271,7 +271,7 @@ def least_loss(samples: SampleSettings, iterations: Sequence[int], batch_pairs: 
 
 
 def values_of(result: Mapping[str, Any]) -> dict[str, dict[str, float]]:
-    """The numbers of a training by the table that shows them."""
+    """The numbers of a training, by table and column."""
     tables = {}
     for clips, title in CLIPS.items():
         course = [row for row in result["course"] if row["clips"] == clips]
@@ -285,8 +285,8 @@ def values_of(result: Mapping[str, Any]) -> dict[str, dict[str, float]]:
         }
     tables["in training"] = {
         "training loss": result["training_loss"],
-        "above the least possible": result["training_loss"] - result["least_training_loss"],
-        "log loss on clips that were trained on": result["training_clips"],
+        "above the minimum": result["training_loss"] - result["least_training_loss"],
+        "log loss on training clips": result["training_clips"],
     }
     return tables
 
@@ -309,7 +309,7 @@ def print_tables(results: Sequence[Mapping[str, Any]], variants: Sequence[str]) 
             name: [difference(seeds, published, title, column) for title, column in compared]
             for name, seeds in of_variant.items()
         }
-        print_table("less `all`, seed by seed", [f"{title}: {column}" for title, column in compared], rows)
+        print_table("difference to `all`, same seed", [f"{title}: {column}" for title, column in compared], rows)
 
 
 def spread(values: Sequence[float], digits: int = 3, sign: str = "") -> str:
@@ -318,8 +318,8 @@ def spread(values: Sequence[float], digits: int = 3, sign: str = "") -> str:
 
 
 def difference(seeds: Sequence[Mapping], published: Sequence[Mapping], title: str, column: str) -> str:
-    each = [one[title][column] - other[title][column] for one, other in zip(seeds, published, strict=True)]
-    return f"{spread(each, sign='+')} ({sum(value > 0 for value in each)} of {len(each)})"
+    differences = [row[title][column] - base[title][column] for row, base in zip(seeds, published, strict=True)]
+    return f"{spread(differences, sign='+')} ({sum(value > 0 for value in differences)} of {len(differences)})"
 
 
 def print_table(title: str, columns: Sequence[str], rows: Mapping[str, Sequence[str]]) -> None:
@@ -329,7 +329,7 @@ def print_table(title: str, columns: Sequence[str], rows: Mapping[str, Sequence[
 
 
 def given_up(which: tuple[str, int], reason: str) -> NoReturn:
-    raise UserError(f"The training of {which[0]} with the seed {which[1]} failed: {reason}. Run again to go on.")
+    raise UserError(f"The training of {which[0]} with seed {which[1]} failed: {reason}. Run again to resume.")
 
 
 def positive(text: str) -> int:
@@ -341,19 +341,19 @@ def positive(text: str) -> int:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--demo", type=Path, default=Path("demo"), help="the folder of a finished demo")
-    parser.add_argument("--folder", type=Path, default=Path("ablation"), help="where results are kept")
-    parser.add_argument("--validation", nargs="+", default=VALIDATION, metavar="PART", help="parts to measure on")
+    parser.add_argument("--folder", type=Path, default=Path("ablation"), help="folder of the results")
+    parser.add_argument("--validation", nargs="+", default=VALIDATION, metavar="PART", help="validation parts")
     parser.add_argument("--iterations", type=positive, default=320)
     parser.add_argument("--seeds", type=positive, default=3, help="trainings of each variant")
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
-    parser.add_argument("--jobs", type=positive, default=2, help="trainings at the same time, one thread each")
+    parser.add_argument("--jobs", type=positive, default=2, help="parallel trainings, one thread each")
     options = parser.parse_args()
     experiment = Experiment(options.demo, options.folder, tuple(options.validation), options.iterations)
     variants = list(dict.fromkeys(options.variants))
     which = [(variant, seed) for seed in range(options.seeds) for variant in variants]
     try:
         trained, held, _ = read_pairs(options.demo, options.validation)
-        print(f"{len(trained)} pairs to train on, {len(held)} for validation ({', '.join(options.validation)})")
+        print(f"{len(trained)} training pairs, {len(held)} validation pairs ({', '.join(options.validation)})")
         print(f"{options.iterations} iterations, seeds 0 to {options.seeds - 1}; torch {torch.__version__}", flush=True)
         results = []
         for result in map_in_order(experiment.prepare, which, options.jobs, None, given_up):

@@ -1,20 +1,20 @@
-"""How fast faces are found in a part's videos, and in how much memory, against the published way of doing it.
+"""Speed and memory of face detection in a training part, compared with the published implementation's approach.
 
     python benchmarks/detection.py [--videos 4] [--frames 300] [--rounds 3] [--workers N] [--side 1920]
 
-The videos are made here as DFDC's are, 1080p in H.264 with AAC sound, from two people of the demo; a part is made of
-copies of the two. Faces are looked for in every sixth frame with YuNet and the settings of the demo. The variants:
+The benchmark generates videos in DFDC's format (1080p, H.264 with AAC audio) from two people of the demo; the part
+consists of copies of the two. Faces are detected in every sixth frame with YuNet and the demo's settings. The variants:
 
-- video in memory: one process reads all frames of a video into memory as RGB pictures, then looks at every sixth, one
-  at a time. With one thread, and with as many threads of FFmpeg and OpenCV as these choose by themselves.
-- ours: `dfdc.stages.faces.detection.detect.detect_faces` with a worker for each core.
-- decoding alone: the same workers decode and convert nothing. Detection cannot be faster than this.
+- video in memory: one process decodes all frames of a video into memory as RGB images, then detects faces in every
+  sixth, one at a time; with one thread, and with the default numbers of threads of FFmpeg and OpenCV.
+- ours: `dfdc.stages.faces.detection.detect.detect_faces` with one worker per core.
+- decoding alone: the same workers only decode, without colour conversion. This is the upper limit for detection.
 
-Each round runs all variants one after the other, each in a fresh process, so that a machine whose speed drifts treats
-them alike; the table gives medians over the rounds, and the median of the rounds' ratios to the first variant. The
-time of starting workers counts. Core-seconds are the processor time of all processes, imports and start included; they
-depend less on what else the machine does. Memory is the peak of all processes together, taking each worker for the
-largest.
+Each round runs all variants one after the other, each in a new process, so that drifts of the machine's speed affect
+all alike; the table has medians over the rounds, and the median ratio to the first variant within a round. Worker
+startup is included. Core-seconds are the CPU time of all processes, including startup and imports; they are less
+sensitive to other load on the machine. Memory is the peak of all processes together, estimated as that of the largest
+worker for each.
 """
 
 import argparse
@@ -52,7 +52,7 @@ FPS = 29.97
 
 
 def film(source: Path, count: int, size: tuple[int, int], rng: np.random.Generator) -> Iterator[np.ndarray]:
-    """A video of a person enlarged to ``size``, with a camera that sways and the noise of a sensor."""
+    """A video of a person upscaled to ``size``, with a swaying camera and sensor noise."""
     width, height = size
     take = load_background(source, count)
     grain = cv2.GaussianBlur(rng.standard_normal((height + 64, width + 64), np.float32), (0, 0), 0.8)[..., None] * 6
@@ -91,15 +91,15 @@ def all_frames(path: Path, threads: int) -> list[np.ndarray]:
 
 
 def video_in_memory(folder: Path, threads: int) -> Found:
-    settings, found = YUNET, []
+    settings, faces = YUNET, []
     detector = build_detector(settings, "cpu", 1)
     for path in sorted(folder.iterdir()):
         frames = all_frames(path, threads)
         for index in range(0, len(frames), settings.every):
             for *box, score in detector.detect([detector.prepare(frames[index])])[0].tolist():
-                found.append((path.name, index, box, score))
-        del frames  # before those of the next video are read
-    return found
+                faces.append((path.name, index, box, score))
+        del frames  # before the next video is read
+    return faces
 
 
 def one_thread(folder: Path, _: int) -> Found:
@@ -113,10 +113,10 @@ def default_threads(folder: Path, _: int) -> Found:
 
 def ours(folder: Path, workers: int) -> Found:
     metadata = {path.name: {"label": "REAL"} for path in folder.iterdir()}
-    found, _ = detect_faces(folder, metadata, YUNET, 0.0, workers=workers)
+    detections, _ = detect_faces(folder, metadata, YUNET, 0.0, workers=workers)
     return [
         (faces.video, frame, box, score)
-        for faces in found
+        for faces in detections
         for frame, box, score in zip(faces.frames.tolist(), faces.boxes.tolist(), faces.scores.tolist(), strict=True)
     ]
 
@@ -141,23 +141,23 @@ VARIANTS = {
 
 
 def measure(variant: str, folder: Path, workers: int) -> None:
-    """Run a variant in this process and print what it took and found."""
+    """Run a variant in this process and print time, memory and faces as JSON."""
     start = time.perf_counter()
-    found = VARIANTS[variant](folder, workers)
+    faces = VARIANTS[variant](folder, workers)
     seconds = time.perf_counter() - start
     own, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     core_seconds = sum(usage.ru_utime + usage.ru_stime for usage in (own, children))
     memory = (own.ru_maxrss + workers * children.ru_maxrss) / 1e6  # ru_maxrss is in kilobytes
-    print(json.dumps({"seconds": seconds, "core_seconds": core_seconds, "memory": memory, "found": found}))
+    print(json.dumps({"seconds": seconds, "core_seconds": core_seconds, "memory": memory, "faces": faces}))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--videos", type=int, default=4)
-    parser.add_argument("--frames", type=int, default=300, help="in a video")
+    parser.add_argument("--frames", type=int, default=300, help="per video")
     parser.add_argument("--side", type=int, default=1920, help="the frames' longer side in pixels")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="default: one for each core")
+    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="default: one per core")
     parser.add_argument("--measure", choices=VARIANTS, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -166,14 +166,14 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "part"
-        # In a process of its own: a process starts with the peak of the one that starts it.
+        # In a separate process, because child processes inherit the peak memory of their parent.
         making = get_context("spawn").Process(
             target=make_part, args=(folder, options.videos, options.frames, options.side)
         )
         making.start()
         making.join()
         size = sum(path.stat().st_size for path in folder.iterdir()) / 1e6
-        print(f"{options.videos} videos of {options.frames} frames, longer side {options.side}, {size:.1f} MB in all")
+        print(f"{options.videos} videos of {options.frames} frames, longer side {options.side}, {size:.1f} MB in total")
         print(f"{options.workers} workers on {os.cpu_count()} cores; medians of {options.rounds} rounds\n")
         rounds: list[dict[str, dict]] = []
         for _ in range(options.rounds):
@@ -183,9 +183,9 @@ def main() -> None:
                 command += ["--workers", str(options.workers)]
                 done = subprocess.run(command, check=True, capture_output=True, text=True)
                 rounds[-1][variant] = json.loads(done.stdout)
-            if rounds[-1]["ours"]["found"] != rounds[-1]["video in memory, one thread"]["found"]:
-                raise SystemExit("The variants found other faces: their times cannot be compared.")
-    print("| variant | videos/s | ratio | core-seconds a video | memory, GB |\n|---|---|---|---|---|")
+            if rounds[-1]["ours"]["faces"] != rounds[-1]["video in memory, one thread"]["faces"]:
+                raise SystemExit("The variants found different faces: their times cannot be compared.")
+    print("| variant | videos/s | ratio | core-seconds per video | memory, GB |\n|---|---|---|---|---|")
     first = next(iter(VARIANTS))
     for variant in VARIANTS:
         seconds, cores, memory = (

@@ -1,13 +1,13 @@
-"""Core-seconds for a pair of clips: the project's extraction against the published way of doing it.
+"""Core-seconds per pair of clips: the project's clip extraction compared with the published approach.
 
     python benchmarks/extraction.py [--rounds 3] [--videos 1]
 
-The benchmark encodes real videos and five fakes of each, 1920 x 1080, 300 frames, H.264, of the demo's faces. The
-project cuts all clips of a video in one pass and writes them to a store. The published way opens both videos of a pair
-with OpenCV, decodes them from their first frame to the window's last, cuts, and writes a PNG file for each frame. It is
-timed twice: reading every frame, and grabbing (decoding without a picture) those before the window. All cut the same
-frames and boxes, and a round times them one after the other. Printed are the medians of the rounds and of the rounds'
-ratios, and what the parts of the work cost by themselves.
+The benchmark encodes real videos and five fakes of each (1920 x 1080, 300 frames, H.264) from the demo's faces. The
+project cuts all clips of a video in one pass and writes them to a store. The published approach opens both videos of a
+pair with OpenCV, decodes them from the first frame to the end of the window, crops, and writes a PNG file per frame. It
+is timed twice: reading every frame, and grabbing (decoding without conversion) those before the window. All variants
+cut the same frames and boxes, one after the other in each round. Printed are the medians over the rounds, the medians
+of the ratios within rounds, and the costs of the individual steps.
 """
 
 import argparse
@@ -44,7 +44,7 @@ SETTINGS = published(ClipSettings)
 
 
 def make_family(folder: Path, number: int) -> list[AlignedTrack]:
-    """Write a real video and its fakes; give the rows of their aligned tracks."""
+    """Write a real video and its fakes; returns the rows of their aligned tracks."""
     rng = generator(0, "benchmark video", number)
     shot = _film(number, rng)
     boxes = _boxes(shot)
@@ -62,12 +62,12 @@ def make_family(folder: Path, number: int) -> list[AlignedTrack]:
 
 
 def _film(number: int, rng: np.random.Generator) -> Shot:
-    """A person in a room: a still camera, a picture that sways, sensor noise."""
+    """A swaying picture of a person, with sensor noise."""
     footage = load_footage(TAKES[number % len(TAKES)], fetch_sources())
     low, high = footage.landmarks[0, 0].min(0), footage.landmarks[0, 0].max(0)
     scale = FACE / (2.6 * float((high - low)[1]))
     phase = rng.uniform(0, 2 * np.pi, 3)
-    # Drawn once and moved from frame to frame: a sensor's noise is new in each, but drawing it takes minutes.
+    # Drawn once and shifted for each frame, because independent noise per frame would take minutes.
     noise = rng.normal(0, 2, (HEIGHT + 64, WIDTH + 64, 1)).astype(np.int16)
     frames, landmarks = [], []
     for index in range(FRAMES):
@@ -117,11 +117,11 @@ def ours(folder: Path, aligned: list[AlignedTrack], target: Path) -> None:
     videos = {name: TrainingVideo(name, "ok", "", FRAMES, True, WIDTH, HEIGHT) for name in names}
     rows = extract_clips(folder, aligned, videos, target, SETTINGS, EVERY, max_unreadable=0)
     if any(row.status != "ok" for row in rows):
-        raise RuntimeError("a clip was not cut")
+        raise RuntimeError("not all clips were cut")
 
 
 def core_seconds(work: Callable[[], object]) -> float:
-    """Time on the processors, of this process and of those it started, in the system too."""
+    """User and system CPU time of this process and its children."""
 
     def now() -> float:
         usages = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
@@ -133,7 +133,7 @@ def core_seconds(work: Callable[[], object]) -> float:
 
 
 def print_parts(folder: Path, aligned: list[AlignedTrack], store: Path) -> None:
-    """What decoding, converting and PNG cost by themselves."""
+    """Print the costs of decoding, colour conversion and PNG encoding."""
     video, pictures = folder / aligned[0].real, Store(store).read(0)
     parts = {
         "decode 300 frames": lambda: list(read_frames(open_video(video), wanted=lambda _: False)),
@@ -149,7 +149,7 @@ def print_parts(folder: Path, aligned: list[AlignedTrack], store: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--videos", type=int, default=1, help="real ones; each has five fakes")
+    parser.add_argument("--videos", type=int, default=1, help="real videos, with five fakes each")
     options = parser.parse_args()
     cv2.setNumThreads(1)
     with TemporaryDirectory() as name:
@@ -167,7 +167,7 @@ def main() -> None:
         check(store, target, aligned)
         megabytes = [sum(path.stat().st_size for path in target.rglob("*.png")) / len(aligned) / 1e6] * 2
         megabytes += [store.stat().st_size / len(aligned) / 1e6]
-        print("\n| | core-seconds a pair | ratio to this project | MB a pair |\n|---|---|---|---|")
+        print("\n| | core-seconds per pair | ratio to this project | MB per pair |\n|---|---|---|---|")
         for column, name in enumerate(ways):
             seconds = statistics.median(times[column] for times in rounds)
             ratio = statistics.median(times[column] / times[-1] for times in rounds)
@@ -176,13 +176,13 @@ def main() -> None:
 
 
 def check(store: Path, target: Path, aligned: list[AlignedTrack]) -> None:
-    """Raise RuntimeError if the two have not cut faces of the same size and number."""
+    """Raise RuntimeError if the clips of the two approaches differ in number, size or content."""
     cut, last = Store(store), target / f"{Path(aligned[0].fake).stem}-{Path(aligned[0].real).stem}"
     files = sorted(last.iterdir())
-    one, other = cut.read(0)[-1], cv2.cvtColor(cv2.imread(str(files[-1])), cv2.COLOR_BGR2RGB)
-    # FFmpeg and OpenCV's build of it may round colours differently by a step or two.
-    if len(cut) != 2 * len(aligned) or one.shape != other.shape or np.abs(one.astype(int) - other).mean() > 2:
-        raise RuntimeError("the two ways have cut different clips")
+    own, other = cut.read(0)[-1], cv2.cvtColor(cv2.imread(str(files[-1])), cv2.COLOR_BGR2RGB)
+    # FFmpeg and OpenCV's build of it may round colours slightly differently.
+    if len(cut) != 2 * len(aligned) or own.shape != other.shape or np.abs(own.astype(int) - other).mean() > 2:
+        raise RuntimeError("the two approaches have cut different clips")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Clips of faces as large as those of DFDC's videos of 1080 lines, for the benchmarks of the data path.
+"""Clips with faces of the size typical for DFDC's 1080p videos, for benchmarks of data loading.
 
-The people are the demo's whose pictures are large enough. A camera moves over each, sensor noise is added, and each
-clip goes through H.264 once, as every frame that a clip is cut from has.
+They show the people of the demo whose pictures are large enough, with camera motion and sensor noise, and are encoded
+with H.264 once, like the videos that clips are cut from.
 """
 
 from collections.abc import Iterable, Iterator
@@ -22,7 +22,7 @@ from dfdc.video.reading import open_video, read_frames
 FRAMES = 50
 FPS = 30.0
 CRF = 20  # of the videos that the clips are cut from
-# Width and height of the boxes: of faces near and far, and as odd as boxes are.
+# Widths and heights of the boxes: small and large faces, odd and even sides.
 SIZES = ((207, 251), (318, 401), (242, 300), (285, 349), (226, 277), (300, 375))
 TAKES = (
     Take("woman", ("woman",), 0, FRAMES),
@@ -37,7 +37,7 @@ Clip = list[np.ndarray]
 
 
 def make_pairs(count: int, seed: int = 0) -> Iterator[tuple[Clip, Clip]]:
-    """Clips of 50 RGB uint8 frames with a real face, each with its fake of the same size."""
+    """Yield pairs of clips of 50 RGB uint8 frames: a real face and its fake, of the same size."""
     files = fetch_sources()
     for number in range(count):
         rng = generator(seed, "benchmark face", number)
@@ -49,7 +49,7 @@ def make_pairs(count: int, seed: int = 0) -> Iterator[tuple[Clip, Clip]]:
 
 
 def _film(footage: Footage, size: tuple[int, int], rng: np.random.Generator) -> Shot:
-    """Frames, at least of a size and with even sides, with the face and as much around it as clips have."""
+    """Frames of the given size, rounded up to even sides, framed around the face like clips."""
     size = (size[0] + size[0] % 2, size[1] + size[1] % 2)
     low, high = footage.landmarks[0, 0].min(0), footage.landmarks[0, 0].max(0)
     spread = float((high - low).max())
@@ -70,7 +70,7 @@ def _film(footage: Footage, size: tuple[int, int], rng: np.random.Generator) -> 
 
 
 def _from_video(frames: Iterable[np.ndarray], size: tuple[int, int]) -> Clip:
-    """The frames as they are after an H.264 video was made of them, cut to a size."""
+    """The frames after H.264 encoding and decoding, cropped to a size."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "video.mp4"
         write_video(path, frames, FPS, np.zeros(0, np.float32), CRF)

@@ -1,22 +1,21 @@
-"""How many training pairs a core-second of a loader makes: ours against the published way of doing the same work.
+"""Training pairs per core-second of the data loader, compared with the published implementation's approach.
 
     python benchmarks/loader.py [--pairs 24] [--rounds 5] [--backend pyav]
 
-Both make the input of the model `large_crop` at full size: 8 frames of a pair of clips of 50, half of the pairs
-recompressed with the published ranges, resized, padded, flipped, cropped, half of the frames through AutoAugment.
-Clips are made from real faces of the demo, boxes of 207x251 to 318x401 pixels. Each pair of a round goes through all
-ways one after the other, with the same draws, so that a machine whose speed drifts treats them alike. Core-seconds
-are the user and system time of the process and of the programs that it starts; everything lies in the page cache.
+Both produce the input of the model `large_crop` at full size: 8 frames from each of two clips of 50 frames; half of the
+pairs are recompressed with the published ranges; frames are resized, padded, flipped and cropped, half of them with
+AutoAugment. Clips are made from real faces of the demo, with boxes of 207x251 to 318x401 pixels. In a round each pair
+is loaded in all ways one after the other, with the same draws, so that drifts of the machine's speed affect all alike.
+Core-seconds are the user and system time of the process and its children; all data are in the page cache.
 
-The published way keeps a clip as a folder of PNG files (written by OpenCV's imwrite) and works on Pillow's images, one
-by one: read, resize, pad, mirror, crop, AutoAugment, to a normalised tensor. Where a pair is recompressed all 50
-frames of both clips are encoded by an ffmpeg process with its default number of threads, and decoded by a second one
-that gives raw frames. There are two renderings of it: frames that Pillow reads and that go raw through a pipe, and
-frames that ffmpeg reads from the folder itself. Where a pair is not recompressed both read only the frames that the
-model takes.
+The published approach stores a clip as a folder of PNG files (written by OpenCV's imwrite) and processes Pillow images
+one by one: read, resize, pad, flip, crop, AutoAugment, convert to a normalised tensor. If a pair is recompressed, all
+50 frames of both clips are encoded by an ffmpeg process with its default number of threads and decoded to raw frames by
+a second one. There are two variants: Pillow reads the frames and pipes them to ffmpeg, or ffmpeg reads them from the
+folder. If a pair is not recompressed, both read only the frames that the model takes.
 
-Ours is `PairDataset`, in one process. It gives uint8; normalising is left to where the network runs, so there is a row
-with normalising on this CPU, too. The second table says where our time goes.
+Ours is `PairDataset` in one process. Its output is uint8, because normalisation is done on the network's device; a
+further row includes normalisation on this CPU. The second table has the costs of our steps.
 """
 
 import argparse
@@ -61,12 +60,12 @@ FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
 
 
 def core_seconds() -> float:
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(each.ru_utime + each.ru_stime for each in used)
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
 class Published:
-    """Folders of PNG files, ffmpeg processes, Pillow. ``read_by_ffmpeg``: of a clip to be encoded."""
+    """The published approach; ``read_by_ffmpeg``: ffmpeg instead of Pillow reads clips that are recompressed."""
 
     def __init__(self, folders: list[tuple[Path, Path]], settings: RecompressionSettings, read_by_ffmpeg: bool) -> None:
         self.folders, self.settings, self.read_by_ffmpeg = folders, settings, read_by_ffmpeg
@@ -95,8 +94,8 @@ class Published:
         else:
             frames = [Image.open(path).convert("RGB") for path in paths]
             size, raw = frames[0].size, b"".join(frame.tobytes() for frame in frames)
-            about = {"format": "rawvideo", "pix_fmt": "rgb24", "s": f"{size[0]}x{size[1]}"}
-            source = ffmpeg.input("pipe:", framerate=FPS, **about)
+            layout = {"format": "rawvideo", "pix_fmt": "rgb24", "s": f"{size[0]}x{size[1]}"}
+            source = ffmpeg.input("pipe:", framerate=FPS, **layout)
         width, height = (max(2, int(side * draw.scale) // 2 * 2) for side in size)
         options = {"vcodec": "libx264", "preset": self.settings.preset, "crf": draw.crf, "tune": draw.tune}
         scaled = source.filter("fps", draw.fps).filter("scale", width, height, flags="bicubic")
@@ -167,7 +166,7 @@ def with_normalising(dataset: PairDataset) -> Callable[[Place], list[torch.Tenso
 def stages(
     store: Store, settings: RecompressionSettings, places: Iterable[Place], whole_clip: bool
 ) -> dict[str, float]:
-    """Core-seconds of the steps of our loader, over all places."""
+    """Core-seconds of each step of our loader, summed over all places."""
     spent: dict[str, float] = defaultdict(float)
 
     def step(name: str, work: Callable):
@@ -199,11 +198,11 @@ def stages(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pairs", type=int, default=24, help="pairs of clips in a round")
+    parser.add_argument("--pairs", type=int, default=24, help="pairs of clips per round")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--backend", choices=sorted(BACKENDS), default="pyav", help="of our recompression")
     options = parser.parse_args()
-    cv2.setNumThreads(1)  # as in a worker of a loader
+    cv2.setNumThreads(1)  # as in a loader process
     torch.set_num_threads(1)
     recompression = published(RecompressionSettings, backend=options.backend)
 

@@ -1,10 +1,10 @@
-"""How many images a second the networks take: in batches and in bfloat16, against one at a time in float32.
+"""Images per second of the networks: batches and bfloat16 compared with batch size 1 and float32.
 
     python benchmarks/networks.py [--rounds 5] [--batch N]
 
-The weights are random, which changes nothing of the work. Each round times all variants of a network one after the
-other, so that a machine whose speed drifts treats them alike; the table gives medians over the rounds, and the median
-of the rounds' ratios to the first variant. Float32 on a GPU is without TF32.
+The weights are random, which does not affect speed. Each round times all variants of a network one after the other, so
+that drifts of the machine's speed affect all alike; the table has medians over the rounds, and the median ratio to the
+first variant within a round. Float32 on a GPU is without TF32.
 """
 
 import argparse
@@ -18,7 +18,7 @@ import torch
 from dfdc.networks.efficientnet import build_model
 from dfdc.stages.faces.detection.dsfd.network import DSFD
 
-Variant = tuple[str, int, torch.dtype]  # name, images at a time, what is computed in
+Variant = tuple[str, int, torch.dtype]  # name, batch size, precision
 
 
 def variants(device: str, batch: int) -> list[Variant]:
@@ -42,12 +42,12 @@ def images_per_second(run: Callable[[torch.Tensor], object], images: torch.Tenso
 
 
 def compare(title: str, run: Callable, images: torch.Tensor, unit: int, batch: int, rounds: int) -> None:
-    """Print a row per variant; ``unit`` images (those of a window) always go together."""
+    """Print a row per variant; ``unit`` is the number of images that belong together (a window)."""
     chosen = variants(images.device.type, batch)
     rates: list[list[float]] = []
     for round_number in range(rounds + 1):
         row = [images_per_second(run, images, at_a_time * unit, dtype) for _, at_a_time, dtype in chosen]
-        if round_number:  # the first warms up
+        if round_number:  # the first is a warm-up
             rates.append(row)
     for number, (name, _, _) in enumerate(chosen):
         rate = statistics.median(row[number] for row in rates)
@@ -72,12 +72,12 @@ def main() -> None:
     where = torch.cuda.get_device_name() if device == "cuda" else f"CPU, {torch.get_num_threads()} threads"
     print(f"{where}; torch {torch.__version__}, Python {platform.python_version()}; medians of {options.rounds} rounds")
     if device == "cpu":
-        print("No GPU was found: what batches and bfloat16 gain on one is not measured here.")
+        print("No GPU found: the gains of batches and bfloat16 on a GPU are not measured.")
     print("\n| network | variant | images/s | ratio |\n|---|---|---|---|")
 
     detector = DSFD().eval().to(device, memory_format=torch.channels_last)
     frames = torch.randn(count, 3, 384, 683, device=device).contiguous(memory_format=torch.channels_last)
-    # Random weights find faces everywhere; a threshold that none reaches leaves the work of the network.
+    # With random weights there are faces everywhere; a threshold of 1 leaves only the cost of the network.
     compare("DSFD, 683x384", lambda images: detector(images, 1.0), frames, 1, batch, options.rounds)
     for kind, unit in (("frame", 1), ("sequence", 7)):
         model = build_model("efficientnet-b7", kind, (224, 192)).eval().to(device)

@@ -1,17 +1,17 @@
-"""What is lost if clips are encoded only as far as a model looks, and whether the two backends do the same.
+"""The quality lost by encoding only a part of each clip, and the equivalence of the two backends.
 
     python benchmarks/recompression.py [--draws 120] [--backend-draws 24]
 
-Draws of the published ranges, each on one of twelve clips of real and fake faces (boxes of 207x251 to 318x401 pixels).
+Draws from the published ranges are applied to twelve clips of real and fake faces (boxes of 207x251 to 318x401 pixels).
 
-The first tables encode a clip of 50 frames as a whole, only as far as the last frame that a model takes, and with some
-frames more. For the frames that the model takes they compare with the whole clip: the PSNR against the source (after
-scaling, so that it is the codec's loss alone) in dB, as the mean over the draws of the difference, its standard error,
-and the 5th, 50th and 95th percentile; the bits of these frames; and the time to encode. "Another moment" is the share
-of frames for which rounding picks another source frame. PSNR is of a draw's frames together; the last table has it for
-each frame by itself.
+For the first tables, clips of 50 frames are encoded completely, up to the last frame that a model takes, and with a few
+frames more. They compare the frames taken by the model with those of the complete clip: the difference in PSNR against
+the source (after scaling, so that it is due to the codec alone) in dB, as mean over the draws, standard error, and 5th,
+50th and 95th percentile; the bits of these frames; and the encoding time. "Other frame" is the fraction of frames for
+which rounding selects a different source frame. PSNR is over all frames of a draw; the last table has it for each
+frame.
 
-The second part encodes and decodes with PyAV and with the ffmpeg program, and compares what comes out.
+The second part compares the results of encoding and decoding with PyAV and with the ffmpeg program.
 """
 
 import argparse
@@ -43,35 +43,35 @@ SETTINGS = published(RecompressionSettings, probability=1.0)
 
 
 def core_seconds() -> float:
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(each.ru_utime + each.ru_stime for each in used)
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
 def scaled(frame: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
-    done = VideoReformatter().reformat(picture, *size, "rgb24", interpolation=Interpolation.BICUBIC, threads=1)
-    return done.to_ndarray()
+    resized = VideoReformatter().reformat(picture, *size, "rgb24", interpolation=Interpolation.BICUBIC, threads=1)
+    return resized.to_ndarray()
 
 
 def psnr(error: np.ndarray) -> np.ndarray:
-    """In dB, from mean squared errors."""
+    """PSNR in dB from mean squared errors."""
     return 10 * np.log10(255**2 / error)
 
 
 def decoded(stream: bytes) -> list[tuple[np.ndarray, int]]:
-    """The RGB frames of a stream, each with the bytes of its packet."""
+    """The RGB frames of a stream, each with the size of its packet in bytes."""
     decoder, converter = av.CodecContext.create("h264", "r"), VideoReformatter()
     decoder.thread_count = 1
     packets = decoder.parse(stream) + decoder.parse(b"")
     for number, packet in enumerate(packets):
-        packet.pts = number  # which the frame that it becomes takes along
+        packet.pts = number  # passed on to the decoded frame
     frames = [frame for packet in [*packets, None] for frame in decoder.decode(packet)]
     as_rgb = (converter.reformat(frame, format="rgb24", threads=1).to_ndarray().copy() for frame in frames)
     return [(pixels, packets[frame.pts].size) for pixels, frame in zip(as_rgb, frames, strict=True)]
 
 
 class Encoded:
-    """One clip, encoded as far as ``length``: of the taken frames their moments, errors and bytes."""
+    """The first ``length`` frames of a clip, encoded: source frames, errors and bytes of the taken frames."""
 
     def __init__(self, clip: Clip, draw: Recompression, length: int, taken: Sequence[int]) -> None:
         kept = kept_frames(length, draw.fps)
@@ -96,7 +96,7 @@ def compare_lengths(clips: Sequence[Clip], draws: Sequence[Recompression], name:
     ]
     of_whole = psnr(np.array([row[0].errors.mean() for row in results]))
     print(f"\n{name}: whole clips have {of_whole.mean():.2f} dB, from {of_whole.min():.2f} to {of_whole.max():.2f}\n")
-    print("| frames encoded | mean | std. error | 5 % | 50 % | 95 % | bits | time | another moment |")
+    print("| frames encoded | mean | std. error | 5 % | 50 % | 95 % | bits | time | other frame |")
     print("|---|---|---|---|---|---|---|---|---|")
     for column, length in enumerate(lengths[1:], 1):
         difference = psnr(np.array([row[column].errors.mean() for row in results])) - of_whole
@@ -132,15 +132,15 @@ def compare_backends(clips: Sequence[Clip], draws: Sequence[Recompression]) -> N
             of_backend[name] = (len(decoded(stream)), frames.shape, len(stream), np.mean((source - frames) ** 2), spent)
         rows.append((of_backend["pyav"], of_backend["ffmpeg"]))
     print("\nPyAV against the ffmpeg program, whole clips\n\n| | |\n|---|---|")
-    print(f"| same number of frames | {sum(one[0] == other[0] for one, other in rows)} of {len(rows)} |")
-    print(f"| same size | {sum(one[1] == other[1] for one, other in rows)} of {len(rows)} |")
-    ratio = np.array([one[2] / other[2] for one, other in rows])
+    print(f"| same number of frames | {sum(pyav[0] == program[0] for pyav, program in rows)} of {len(rows)} |")
+    print(f"| same size | {sum(pyav[1] == program[1] for pyav, program in rows)} of {len(rows)} |")
+    ratio = np.array([pyav[2] / program[2] for pyav, program in rows])
     print(f"| bytes of the stream | mean ×{ratio.mean():.4f}, from ×{ratio.min():.4f} to ×{ratio.max():.4f} |")
-    difference = np.array([psnr(one[3]) - psnr(other[3]) for one, other in rows])
+    difference = np.array([psnr(pyav[3]) - psnr(program[3]) for pyav, program in rows])
     print(f"| PSNR | mean {difference.mean():+.4f} dB, largest difference {np.abs(difference).max():.4f} dB |")
-    ratio = sum(other[4] for _, other in rows) / sum(one[4] for one, _ in rows)
+    ratio = sum(program[4] for _, program in rows) / sum(pyav[4] for pyav, _ in rows)
     milliseconds = [1e3 * np.mean([row[column][4] for row in rows]) for column in (0, 1)]
-    print(f"| core-time of a clip | {milliseconds[0]:.0f} ms against {milliseconds[1]:.0f} ms, ×{ratio:.2f} |")
+    print(f"| CPU time per clip | {milliseconds[0]:.0f} ms against {milliseconds[1]:.0f} ms, ×{ratio:.2f} |")
 
 
 def main() -> None:

@@ -1,16 +1,16 @@
-"""Whether the data half of the workflow grows in proportion to the data, and how large its plan is at full size.
+"""Scaling of the data stages with the amount of data, and the cost of planning a run on all of DFDC.
 
     python benchmarks/scale.py [--folder scale] [--shares 1 2 4] [--cores all]
 
-Makes a data set with as many videos as DFDC has, 119,154 in 50 parts with a metadata.json each, whose videos are hard
-links to 36 tiny ones (48 x 48 pixels, at which YuNet still finds the face; 60 frames, H.264): counts, names and tables
-are as large as in earnest, decoding and clips are not. Then it
+Generates a dataset with as many videos as DFDC (119,154 in 50 parts with metadata.json), whose videos are hard links to
+36 tiny ones (48 x 48 pixels, at which YuNet still detects the face; 60 frames, H.264): the numbers of videos and the
+sizes of tables are realistic, the costs of decoding and the sizes of clips are not. Then it
 
-- plans a whole run on all of it (a dry run): seconds, memory, jobs;
-- runs the workflow up to results/pairs.parquet on some percent of the videos, in parts of 2,384 (1 % is half a part,
-  4 % are two), and prints for each stage seconds on the processors, peak memory, and for 1,000 videos bytes and files.
+- plans a complete run on all videos (a dry run): seconds, memory, jobs;
+- runs the workflow up to results/pairs.parquet on a few percent of the videos, in parts of 2,384 (1 % is half a part,
+  4 % are two), and prints core-seconds and peak memory of each stage, and bytes and files per 1,000 videos.
 
-What it writes into the folder is removed before the next run.
+The folder is deleted before each run.
 """
 
 import argparse
@@ -45,7 +45,7 @@ STAGES = ("detect_faces", "build_tracks", "align_tracks", "extract_clips", "pair
 
 
 def make_families(folder: Path) -> list[list[Path]]:
-    """Tiny videos: for each of some people a real one and its fakes."""
+    """Tiny videos: a real one and its fakes for each of several people."""
     files, families = fetch_sources(), []
     folder.mkdir(parents=True)
     for number, take in enumerate(TAKES):
@@ -75,7 +75,7 @@ def make_families(folder: Path) -> list[list[Path]]:
 
 
 def make_data(root: Path, families: list[list[Path]], videos: int) -> None:
-    """A data set of so many training videos in parts as large as DFDC's, and one test video."""
+    """A dataset of ``videos`` training videos in parts as large as DFDC's, and one test video."""
     names = (f"{number:010}.mp4" for number in range(videos))
     left, part = videos, 0
     while left:
@@ -98,7 +98,7 @@ def make_data(root: Path, families: list[list[Path]], videos: int) -> None:
 
 
 def snakemake(work: Path, data: Path, *arguments: str) -> tuple[str, float, float]:
-    """Run it in a folder of its own; what it printed, the seconds, and the peak memory of the process in MB."""
+    """Run Snakemake in a new folder; returns its output, the seconds, and the peak memory of the process in MB."""
     work.mkdir(parents=True)
     own = work / "own.yaml"
     demo = yaml.safe_load((ROOT / "profiles" / "demo" / "settings.yaml").read_text())
@@ -117,7 +117,7 @@ def snakemake(work: Path, data: Path, *arguments: str) -> tuple[str, float, floa
 
 
 def print_plan(folder: Path, data: Path) -> None:
-    """The plan of a whole run: every job from the videos to the submission."""
+    """Print the cost of planning a complete run, from the videos to the submission."""
     text, seconds, megabytes = snakemake(folder / "plan", data, "submission.csv", "--dry-run", "--quiet", "rules")
     jobs = re.search(r"^total +(\d+)$", text, re.MULTILINE)[1]
     print(
@@ -126,7 +126,7 @@ def print_plan(folder: Path, data: Path) -> None:
 
 
 def measure(work: Path, data: Path, cores: str) -> tuple[float, dict[str, tuple[float, float]], float, int]:
-    """Run the data half; seconds, for each stage core-seconds and peak MB of a job, and bytes and files written."""
+    """Run the data stages; returns seconds, core-seconds and peak MB of each stage, and bytes and files written."""
     _, seconds, _ = snakemake(work, data, "results/pairs.parquet", "--cores", cores, "--quiet", "all")
     stages = {}
     for stage in STAGES:

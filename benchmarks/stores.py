@@ -1,11 +1,11 @@
-"""Reading 8 pictures of a random clip among 2,000: from a store, and from folders of PNG files.
+"""Reading 8 pictures of a random clip out of 2,000: from a store, and from folders of PNG files.
 
     python benchmarks/stores.py [--rounds 9] [--clips 2000] [--reads 300]
 
-What is compared is the layout on disk: the pictures are the same, small (96 x 96) so that decoding them does not hide
-it, and ten to a clip. Everything is in the page cache, so that a clip costs processor time and no more: that is what is
-measured. A round reads the same random clips all ways, by turns. The store is read twice: opened anew for each clip,
-and opened once, as training does. Medians of the rounds are printed.
+This compares the layouts on disk: the pictures are the same, ten per clip, and small (96 x 96) so that decoding does
+not dominate. All data are in the page cache, so that reading costs only CPU time, which is what is measured. Each round
+reads the same random clips in all ways. The store is read in two ways: opened for each clip, and opened once, as in
+training. Medians over the rounds are printed.
 """
 
 import argparse
@@ -27,7 +27,7 @@ LENGTH, WANTED, SIDE = 10, 8, 96
 
 
 def make_clips(count: int) -> list[list[bytes]]:
-    """Clips of PNG files, of some hundred different pictures."""
+    """Clips of PNG files, from a few hundred different pictures."""
     frames = [frame for pair in make_pairs(2) for clip in pair for frame in clip]
     size = (SIDE, SIDE)
     pictures = [encode_png(cv2.resize(frame, size, interpolation=cv2.INTER_AREA)) for frame in frames]
@@ -48,7 +48,7 @@ def read_files(root: Path, clip: int, wanted: list[int]) -> list[np.ndarray]:
 
 
 def milliseconds(read: Callable[[int, list[int]], list[np.ndarray]], choices: list[tuple[int, list[int]]]) -> float:
-    """Milliseconds of processor time a clip, in the system too."""
+    """CPU time (user and system) per clip, in milliseconds."""
     start = time.process_time()
     for clip, wanted in choices:
         read(clip, wanted)
@@ -59,7 +59,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--clips", type=int, default=2000)
-    parser.add_argument("--reads", type=int, default=300, help="clips read a round")
+    parser.add_argument("--reads", type=int, default=300, help="clips read per round")
     options = parser.parse_args()
     cv2.setNumThreads(1)
     rng = np.random.default_rng(0)
@@ -74,7 +74,7 @@ def main() -> None:
             "store, opened for each clip": lambda clip, wanted: Store(path).read(clip, wanted),
             "store, opened once": opened.read,
         }
-        for clip in range(options.clips):  # warms both, and checks that they hold the same
+        for clip in range(options.clips):  # warms up the page cache, and checks that both hold the same
             if any((a != b).any() for a, b in zip(read_files(root, clip, [0]), opened.read(clip, [0]), strict=True)):
                 raise RuntimeError(f"clip {clip} differs")
         rounds = []
@@ -83,8 +83,8 @@ def main() -> None:
             choices = [(int(clip), sorted(map(int, rng.choice(LENGTH, WANTED, replace=False)))) for clip in chosen]
             rounds.append([milliseconds(read, choices) for read in ways.values()])
     kilobytes = sum(map(len, clips[0])) / LENGTH / 1000
-    print(f"{options.clips} clips of {LENGTH} pictures of {kilobytes:.1f} kB; {WANTED} are read of a clip")
-    print("\n| | core-ms a clip | ratio to folders |\n|---|---|---|")
+    print(f"{options.clips} clips of {LENGTH} pictures of {kilobytes:.1f} kB; {WANTED} are read per clip")
+    print("\n| | core-ms per clip | ratio to folders |\n|---|---|---|")
     for column, way in enumerate(ways):
         time_of = statistics.median(row[column] for row in rounds)
         print(f"| {way} | {time_of:.2f} | {statistics.median(row[column] / row[0] for row in rounds):.2f} |")

@@ -1,10 +1,10 @@
-"""How long the tracks and the alignment of a training part of 2,400 videos take on one core.
+"""Time for tracking and alignment of a training part of 2,400 videos on one core.
 
     python benchmarks/tracks.py [--rounds 3] [--videos 2400]
 
-The part is made up: 5 fakes for each real video, 50 sampled frames each, one or two faces that wander and tremble, some
-frames in which a face is not found, and now and then a box where there is none. Timed is what the two jobs do, from
-reading their tables to writing them; the medians of the rounds are printed, and how they divide.
+The detections are synthetic: 5 fakes for each real video, 50 sampled frames each, one or two drifting and jittering
+faces, some missed detections and some false positives. The two jobs are timed from reading their tables to writing
+them; the medians over the rounds are printed, step by step.
 """
 
 import argparse
@@ -30,27 +30,27 @@ from dfdc.stages.faces.settings.alignment import AlignmentSettings
 from dfdc.stages.faces.settings.tracking import TrackerSettings
 from dfdc.stages.faces.tracking import track_video
 
-FAKES = 5  # of each real video
-SAMPLED = 50  # frames in which faces are looked for
+FAKES = 5  # per real video
+SAMPLED = 50  # sampled frames per video
 EVERY = 6
 SIZE = (1920, 1080)
-MISSED = 0.03  # of the faces
-INVENTED = 0.02  # boxes a frame
+MISSED = 0.03  # fraction of faces that are not detected
+INVENTED = 0.02  # false positives per frame
 
 
 def make_part(folder: Path, videos: int, seed: int = 0) -> int:
-    """Write the tables of detections and of videos; give the number of faces."""
+    """Write the tables of detections and of videos; returns the number of faces."""
     rng = np.random.default_rng(seed)
     rows, detections = [], []
-    about = ("ok", "", SAMPLED * EVERY, True, *SIZE, 29.97)
+    columns = ("ok", "", SAMPLED * EVERY, True, *SIZE, 29.97)
     for number in range(videos // (FAKES + 1)):
         real = f"video{number:05}_real.mp4"
-        rows.append(TrainingVideo(real, *about, "REAL", ""))
+        rows.append(TrainingVideo(real, *columns, "REAL", ""))
         paths = [_path(rng) for _ in range(1 if rng.random() < 0.8 else 2)]
         detections.append(_detections(real, paths, rng))
         for fake in range(FAKES):
             name = f"video{number:05}_fake{fake}.mp4"
-            rows.append(TrainingVideo(name, *about, "FAKE", real))
+            rows.append(TrainingVideo(name, *columns, "FAKE", real))
             detections.append(_detections(name, paths, rng))
     write_table(folder / "videos.parquet", VIDEOS, rows)
     write_table(folder / "detections.parquet", DETECTIONS, face_columns(detections))
@@ -58,7 +58,7 @@ def make_part(folder: Path, videos: int, seed: int = 0) -> int:
 
 
 def _path(rng: np.random.Generator) -> np.ndarray:
-    """The box of a face in each sampled frame, that wanders by a few pixels a frame."""
+    """The box of a face in each sampled frame, drifting by a few pixels per frame."""
     height = rng.uniform(120, 400)
     centre = rng.uniform((300, 250), (SIZE[0] - 300, SIZE[1] - 250)) + np.cumsum(rng.normal(0, 6, (SAMPLED, 2)), 0)
     half = np.array((0.38, 0.5)) * height
@@ -66,7 +66,7 @@ def _path(rng: np.random.Generator) -> np.ndarray:
 
 
 def _detections(video: str, paths: list[np.ndarray], rng: np.random.Generator) -> Faces:
-    """The faces of a video: those on their paths, as a detector sees them."""
+    """The detections of a video: noisy boxes on the paths, with misses and false positives."""
     frames, boxes, scores = [], [], []
     for sampled in range(SAMPLED):
         faces = [(path[sampled] + rng.normal(0, 3, 4), rng.uniform(0.85, 1)) for path in paths if rng.random() > MISSED]
@@ -94,7 +94,7 @@ class Stopwatch:
 
 
 def run(folder: Path) -> dict[str, float]:
-    """What the jobs build_tracks and align_tracks do, timed."""
+    """Time the steps of the jobs build_tracks and align_tracks."""
     timed = Stopwatch()
     with timed("read detections"):
         detections = read_table(folder / "detections.parquet", DETECTIONS)

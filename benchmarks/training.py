@@ -1,14 +1,14 @@
-"""How fast a training step is: in bfloat16, compiled or not, against float32; and whether the loader keeps up.
+"""Speed of a training step in bfloat16, with and without compilation, compared with float32; and of the data loader.
 
     python benchmarks/training.py [--rounds 5] [--steps 10] [--architecture efficientnet-b7] [--pairs 8] [--loader]
 
-A step is a whole one of the trainer: bytes to the device, mixing, forward, backward, optimizer. Each round times
-all variants one after the other; the table gives medians over the rounds, and the median of the rounds' ratios to
-float32 as PyTorch computes it by itself (without TF32). Weights and pictures are random, which changes nothing of the
-work. With ``--loader`` a training then reads clips of real faces that the benchmark makes, with the published
-augmentation and recompression, and the share of its time that it waits for them is printed.
+A step is a complete step of the trainer: copy to the device, mixup, forward, backward, optimizer. Each round times all
+variants one after the other; the table has medians over the rounds, and the median ratio within a round to float32 with
+PyTorch's defaults (without TF32). Weights and images are random, which does not affect speed. With ``--loader`` a
+training on clips of real faces follows, with the published augmentation and recompression, and the fraction of time
+spent waiting for data is printed.
 
-Without a GPU only a step in float32 is timed, of a small network unless another is asked for.
+Without a GPU only float32 is timed, by default with a small network.
 """
 
 import argparse
@@ -56,7 +56,7 @@ CPU_VARIANTS = (Variant("fp32", "fp32"),)
 
 
 def settings_of(architecture: str, kind: str, pairs: int, iterations: int = 1000) -> TrainSettings:
-    """The published ones, but for a warm-up."""
+    """The published settings without warm-up."""
     return published(
         TrainSettings,
         architecture=architecture,
@@ -79,7 +79,7 @@ def random_batch(kind: str, pairs: int) -> Batch:
 
 
 class Steps:
-    """Steps of one variant of a training, on batches that differ in nothing."""
+    """Training steps of one variant, always on the same batch."""
 
     def __init__(self, variant: Variant, settings: TrainSettings, device: torch.device) -> None:
         self.variant, self.device = variant, device
@@ -92,7 +92,7 @@ class Steps:
         self.batch = random_batch(settings.kind, settings.batch_pairs)
 
     def seconds(self, steps: int) -> float:
-        """How long a step takes, over some of them."""
+        """The mean time of a step."""
         set_precision(self.device, self.variant.precision)
         self._wait()
         start = time.perf_counter()
@@ -108,17 +108,17 @@ class Steps:
 
 def compare(settings: TrainSettings, device: torch.device, steps: int, rounds: int) -> None:
     """Print a row per variant."""
-    made, memory = [], []
+    timed, memory = [], []
     for variant in GPU_VARIANTS if device.type == "cuda" else CPU_VARIANTS:
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats()
             before = torch.cuda.memory_allocated()
-        made.append(Steps(variant, settings, device))
-        made[-1].seconds(3)  # warms up; compiles
+        timed.append(Steps(variant, settings, device))
+        timed[-1].seconds(3)  # warms up; compiles
         memory.append((torch.cuda.max_memory_allocated() - before) / 2**30 if device.type == "cuda" else None)
-    seconds = [[variant.seconds(steps) for variant in made] for _ in range(rounds)]
+    seconds = [[variant.seconds(steps) for variant in timed] for _ in range(rounds)]
     images = settings.batch_pairs * len(FRAMES[settings.kind])
-    for number, variant in enumerate(made):
+    for number, variant in enumerate(timed):
         rate = statistics.median(images / row[number] for row in seconds)
         ratio = statistics.median(row[0] / row[number] for row in seconds)
         peak = "" if memory[number] is None else f"{memory[number]:.1f}"
@@ -126,7 +126,7 @@ def compare(settings: TrainSettings, device: torch.device, steps: int, rounds: i
 
 
 def train_on_clips(settings: TrainSettings, device: torch.device, workers: int, iterations: int) -> None:
-    """Train on clips of real faces, and print what the training itself says of its speed."""
+    """Train on clips of real faces, and print the speed that the training has logged."""
     crop, augment = published(CropPolicy), published(AugmentSettings)
     samples = SampleSettings(
         settings.kind, FRAMES[settings.kind], False, crop, augment, published(RecompressionSettings), 0.5, 30
@@ -140,10 +140,10 @@ def train_on_clips(settings: TrainSettings, device: torch.device, workers: int, 
         run = RunSettings(Path(folder, "run"), [device], workers, checkpoint_every=iterations)
         train(data, replace(settings, iterations=iterations), samples, run)
         lines = [json.loads(line) for line in Path(folder, "run", "speed.jsonl").read_text().splitlines()]
-    later = lines[len(lines) // 2 :]  # the loader's start and the choice of kernels are over by then
+    later = lines[len(lines) // 2 :]  # without loader startup and kernel selection
     rate, wait = (statistics.median(line[key] for line in later) for key in ("images_per_second", "data_wait"))
     print(
-        f"\nA training of {iterations} iterations with {workers} loader processes, its second half: "
+        f"\nThe second half of a training of {iterations} iterations with {workers} loader processes: "
         f"{rate:.1f} images/s, {wait:.1%} of the time waiting for data."
     )
 
@@ -152,19 +152,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     gpu = torch.cuda.is_available()
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=10 if gpu else 1, help="a round and variant")
+    parser.add_argument("--steps", type=int, default=10 if gpu else 1, help="per round and variant")
     parser.add_argument("--architecture", default="efficientnet-b7" if gpu else "efficientnet-b0")
-    parser.add_argument("--pairs", type=int, default=8 if gpu else 2, help="in a batch")
-    parser.add_argument("--loader", action="store_true", help="also a training with its loader")
+    parser.add_argument("--pairs", type=int, default=8 if gpu else 2, help="per batch")
+    parser.add_argument("--loader", action="store_true", help="also run a training with its data loader")
     parser.add_argument("--workers", type=int, default=16, help="loader processes")
-    parser.add_argument("--iterations", type=int, default=200, help="of the training with its loader")
+    parser.add_argument("--iterations", type=int, default=200, help="of the training with --loader")
     options = parser.parse_args()
     device = torch.device("cuda" if gpu else "cpu")
     where = torch.cuda.get_device_name() if gpu else f"CPU, {torch.get_num_threads()} threads"
     print(f"{where}; torch {torch.__version__}, Python {platform.python_version()}; medians of {options.rounds} rounds")
     if not gpu:
-        print("No GPU was found: what bfloat16 and compiling gain on one is not measured here.")
-    print(f"\n{options.architecture}, {options.pairs} pairs a batch, pictures of {SIZE[0]}x{SIZE[1]}")
+        print("No GPU found: the gains of bfloat16 and compilation on a GPU are not measured.")
+    print(f"\n{options.architecture}, {options.pairs} pairs per batch, images of {SIZE[0]}x{SIZE[1]}")
     print("\n| model | variant | images/s | ratio | peak GiB |\n|---|---|---|---|---|")
     for kind in FRAMES:
         compare(settings_of(options.architecture, kind, options.pairs), device, options.steps, options.rounds)

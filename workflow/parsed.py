@@ -1,4 +1,4 @@
-"""The rules as Snakemake reads them, for what is made from them and for what is said of them."""
+"""The rules as parsed by Snakemake, for generated pages and for tests."""
 
 import os
 import tempfile
@@ -12,11 +12,11 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def parsed_rules() -> "list[Rule]":
-    """All rules there are, which are those of the demo, in the order of the Snakefile; without `all`.
+    """All rules except `all`, in the order of the Snakefile, with the demo's settings (which include every rule).
 
-    It leaves the environment as it is, and in the working directory nothing.
+    The environment and the working directory are left unchanged.
     """
-    from snakemake.api import SnakemakeApi  # not above, because it takes seconds
+    from snakemake.api import SnakemakeApi  # imported late because it takes seconds
     from snakemake.settings.types import ConfigSettings, OutputSettings, Quietness, ResourceSettings
 
     before = dict(os.environ)
@@ -25,7 +25,7 @@ def parsed_rules() -> "list[Rule]":
     try:
         with tempfile.TemporaryDirectory() as folder, SnakemakeApi(output) as api:
             workflow = api.workflow(ResourceSettings(), settings, snakefile=ROOT / "Snakefile", workdir=Path(folder))
-            # Snakemake has no public name for what it has read.
+            # Snakemake has no public access to the parsed rules.
             return [rule for rule in workflow._workflow.rules if rule.name != "all"]
     finally:
         os.environ.clear()

@@ -1,9 +1,9 @@
-"""Write docs/tables.md: every table, the files that hold it, the rule that writes them, its columns.
+"""Write docs/tables.md: all tables with their files, the rules that write them, and their columns.
 
     python workflow/tables.py [--check]
 
-The columns are those of dfdc.data.tables, the files those of the rules. With --check nothing is written, and the exit
-status is 1 if the page says something else.
+Columns are taken from dfdc.data.schemas, files from the rules. With --check nothing is written, and the exit status is
+1 if the page is out of date.
 """
 
 import re
@@ -21,37 +21,38 @@ from dfdc.data.catalog import schemas, type_in_words  # noqa: E402
 
 PAGE = ROOT / "docs" / "tables.md"
 
-# What a row of a table is about, in the order of the page.
+# What a row of each table describes, in the order of the page.
 ROWS = {
-    "videos": "a video that the part's `metadata.json` names, missing ones too",
+    "videos": "a video in the part's `metadata.json`, even if the file is missing",
     "test_videos": "a test video",
     "detections": "a face in a sampled frame",
     "tracks": "a face of a track in a frame",
-    "aligned": "a track of a real video together with one of a fake of it, or why there is none",
-    "clips": "a clip that was cut or should have been",
-    "pairs": "a real clip and its fake, which training mixes",
-    "metrics": "an iteration of a training",
-    "validation": "a measurement of a model on validation clips",
-    "crops": "a face of a test video, or a window of faces, as models look at it",
-    "scores": "a face that a model has judged",
-    "validation_scores": "a frame of a validation clip, as it was cut or compressed again, that a model has judged",
-    "evaluated": "a test video, or a validation clip, as one model or some together score it",
+    "aligned": "a track of a real video and the matching track of one of its fakes, or the reason why there is none",
+    "clips": "a clip, including clips that could not be cut",
+    "pairs": "a real clip and its fake, for mixup in training",
+    "metrics": "a training iteration",
+    "validation": "a validation result of a model during training",
+    "crops": "a face of a test video, or a window of faces, as input of a model",
+    "scores": "a face and its score by one model",
+    "validation_scores": "a frame of a validation clip, plain or recompressed, and its score by one model",
+    "evaluated": "a test video or a validation clip, and its score by one model or an ensemble",
 }
 
 HEAD = """\
 # Tables
 
-What the stages write, column by column. This page is made from [lib/dfdc/data/schemas](../lib/dfdc/data/schemas) by
-`python workflow/tables.py`. Every table is a Parquet file that holds these descriptions too: `dfdc inspect FILE` shows
-them with what is in the columns, and pandas, DuckDB and the like read the files as they are.
+The tables written by the stages, and their columns. This page is generated from
+[lib/dfdc/data/schemas](../lib/dfdc/data/schemas) by `python workflow/tables.py`. Tables are Parquet files, readable
+with pandas, DuckDB and similar tools. They also contain these descriptions; `dfdc inspect FILE` shows them with a
+summary of each column.
 
-Frames are numbered from 0. Boxes are x1, y1, x2, y2 in pixels of the upright frame. What does not exist, such as the
-box of a clip that could not be cut, is null. A name in braces is that of a part, a shard or a model.
+Frames are numbered from 0. Boxes are x1, y1, x2, y2 in pixels of the upright frame. Missing values, such as the box of
+a clip that could not be cut, are null. Names in braces stand for a part, a shard or a model.
 """
 
 
 def page() -> str:
-    """The whole page. Raises KeyError for a table that ``ROWS`` does not know or no rule writes."""
+    """The whole page. Raises KeyError for a table that is missing in ``ROWS`` or is not written by any rule."""
     files: dict[str, list[str]] = {}
     for table, rule, path in written():
         files.setdefault(table, []).append(f"`{path}`, written by `{rule}`")
@@ -69,7 +70,7 @@ def page() -> str:
 
 
 def written() -> Iterator[tuple[str, str, str]]:
-    """(table, rule, file) for each table that a rule's script writes, in the order of the rules."""
+    """(table, rule, file) for each table written by a rule's script, in the order of the rules."""
     for rule in parsed_rules():
         script = (ROOT / "workflow" / "scripts" / f"{rule.name}.py").read_text(encoding="utf-8")
         for name, table in re.findall(r"write_table\(snakemake\.output[.[](\w+)\]?, ([A-Z_]+)", script):
@@ -78,13 +79,13 @@ def written() -> Iterator[tuple[str, str, str]]:
 
 
 def main() -> None:
-    """Write the page, or compare it."""
+    """Write or check the page."""
     now = page()
     if "--check" not in sys.argv:
         PAGE.parent.mkdir(exist_ok=True)
         PAGE.write_text(now, encoding="utf-8")
     elif not PAGE.is_file() or PAGE.read_text(encoding="utf-8") != now:
-        sys.exit("docs/tables.md does not say what the tables are: run python workflow/tables.py")
+        sys.exit("docs/tables.md is out of date: run python workflow/tables.py")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,8 @@
-"""Say why jobs would run, in words: which file, setting or code has changed, and what merely follows on that.
+"""Explain why jobs would run: which files, settings or code have changed, and which jobs only follow from others.
 
-    python workflow/why.py [what one would give to snakemake]
+    python workflow/why.py [arguments of snakemake]
 
-It asks Snakemake for a dry run and puts what that says in short. Where a job would run for several reasons, Snakemake
-may name but the first of them.
+It summarizes a dry run of Snakemake. If a job would run for several reasons, Snakemake may report only the first.
 """
 
 import argparse
@@ -31,44 +30,44 @@ PARAMS = "Params have changed since last execution: "
 
 @dataclass
 class Job:
-    """A job of a dry run: its rule, the values of its wildcards, its output files and the reasons to run it."""
+    """A job of a dry run: its rule, and the details that Snakemake prints (wildcards, output, reason, …)."""
 
     rule: str
-    about: dict[str, str] = field(default_factory=dict)
+    details: dict[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
-        """What tells it from other jobs of its rule."""
-        pairs = (pair.split("=", 1) for pair in self.about.get("wildcards", "").split(", ") if pair)
+        """The values of the wildcards, which identify the job among those of its rule."""
+        pairs = (pair.split("=", 1) for pair in self.details.get("wildcards", "").split(", ") if pair)
         return " ".join(value for _, value in pairs)
 
     @property
     def output(self) -> list[str]:
-        """The files that it writes."""
-        return self.about.get("output", "").split(", ")
+        """The output files."""
+        return self.details.get("output", "").split(", ")
 
 
 def main() -> None:
-    """Print the reasons, and which results were made with other versions of libraries."""
+    """Print the reasons, and the results that were created with other library versions."""
     done = subprocess.run(
         ["snakemake", *sys.argv[1:], "--dry-run"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     if done.returncode != 0:
         sys.exit(done.stdout.strip())
-    jobs = [job for job in parse_jobs(done.stdout) if job.rule != "all"]  # that one only asks for the others
+    jobs = [job for job in parse_jobs(done.stdout) if job.rule != "all"]  # it only depends on the others
     if not jobs:
-        print("Nothing would run: everything is there and up to date.")
+        print("Nothing would run: all results exist and are up to date.")
     else:
         print_reasons(jobs)
     differing = other_versions(working_directory(sys.argv[1:]) / "results")
     if differing:
-        print("\nMade with other versions of libraries, which by itself makes nothing run again:")
+        print("\nCreated with other library versions (by itself no reason to run again):")
     for libraries, paths in differing.items():
-        print(f"  {libraries}: {some(map(str, paths))}\n    to make them again: {how_to_renew(paths)}")
+        print(f"  {libraries}: {some(map(str, paths))}\n    to recreate them: {how_to_renew(paths)}")
 
 
 def working_directory(arguments: Sequence[str]) -> Path:
-    """Where a run with some arguments of snakemake's works: --directory, or what its profile says, or here."""
+    """The working directory of a run with the given snakemake arguments: --directory, the profile's, or the current."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--directory", "-d")
     parser.add_argument("--profile")
@@ -80,18 +79,18 @@ def working_directory(arguments: Sequence[str]) -> Path:
 
 
 def print_reasons(jobs: Sequence[Job]) -> None:
-    """Print why some jobs would run, rule by rule, in the order of the plan."""
+    """Print why jobs would run, rule by rule, in the order of the plan."""
     print(f"{len(jobs)} job{'s' * (len(jobs) > 1)} would run.")
     rule_of = {path: job.rule for job in jobs for path in job.output}
     jobs_of: dict[str, dict[str, list[str]]] = {}
     for job in jobs:
-        for reason in explain(job.about.get("reason", ""), rule_of):
+        for reason in explain(job.details.get("reason", ""), rule_of):
             jobs_of.setdefault(job.rule, {}).setdefault(reason, []).append(job.name)
     for rule, reasons in jobs_of.items():
         print(f"\n{rule}")
         for reason, names in reasons.items():
-            known = sorted(filter(None, names))
-            listed = ", ".join(known[:4]) + (f" and {len(known) - 4} more" if len(known) > 4 else "")
+            named = sorted(filter(None, names))
+            listed = ", ".join(named[:4]) + (f" and {len(named) - 4} more" if len(named) > 4 else "")
             print(f"  {reason}" + (f" ({listed})" if listed else ""))
 
 
@@ -99,10 +98,10 @@ def parse_jobs(text: str) -> Iterator[Job]:
     """The jobs in the output of a dry run."""
     job = None
     for line in text.splitlines():
-        if found := BLOCK.match(line):
-            job = Job(found[1])
-        elif job and (found := re.match(r"    (\w+): (.*)", line)):
-            job.about[found[1]] = found[2]
+        if match := BLOCK.match(line):
+            job = Job(match[1])
+        elif job and (match := re.match(r"    (\w+): (.*)", line)):
+            job.details[match[1]] = match[2]
         elif job:
             yield job
             job = None
@@ -111,25 +110,25 @@ def parse_jobs(text: str) -> Iterator[Job]:
 
 
 def explain(reason: str, rule_of: Mapping[str, str]) -> Iterator[str]:
-    """The reasons of one job in words. ``rule_of``: which rule writes a file that will be written."""
+    """The reasons of one job, in plain words. ``rule_of``: the rule that will write a file."""
     for part in re.split(r"; (?=[A-Z])", reason):
         if part.startswith(BY_ANOTHER):
             rules = sorted({rule_of.get(path, path) for path in part.removeprefix(BY_ANOTHER).split(", ")})
-            yield f"follows on {', '.join(rules)}"
+            yield f"depends on {', '.join(rules)}"
         elif part.startswith(PARAMS):
             yield from _explain_params(part)
         elif part.startswith("Missing output files"):
-            yield "its output is not there"
+            yield "its output is missing"
         elif part.strip():
             yield part[0].lower() + part[1:].strip()
 
 
 def _explain_params(text: str) -> Iterator[str]:
-    found = re.search(r"before: (.*) now: (.*)", text, re.DOTALL)
-    before, now = ([] if side.startswith("<nothing") else _values(side) for side in found.groups())
+    match = re.search(r"before: (.*) now: (.*)", text, re.DOTALL)
+    before, now = ([] if side.startswith("<nothing") else _values(side) for side in match.groups())
     mappings = [value for value in now if isinstance(value, dict)]
     for old in [value for value in before if isinstance(value, dict)]:
-        # The one that has most of its keys is the same parameter.
+        # The mapping with the most keys in common is the same parameter.
         new = max(mappings, key=lambda value: len(set(value) & set(old)), default={})
         if new:
             mappings.remove(new)
@@ -144,7 +143,7 @@ def _explain_params(text: str) -> Iterator[str]:
 
 def _explain_single(before: list[Any], now: list[Any]) -> Iterator[str]:
     if any("unfinished attempts" in str(value) for value in (*before, *now)):
-        yield "it failed or was stopped the last time"
+        yield "it failed or was stopped last time"
     pairs = [[value for value in side if "unfinished attempts" not in str(value)] for side in (before, now)]
     if not any(pairs):
         return
@@ -160,7 +159,7 @@ def _explain_single(before: list[Any], now: list[Any]) -> Iterator[str]:
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any], path: str = "") -> Iterator[str]:
-    """What has changed between two parameters: code, or settings key by key."""
+    """The differences between two parameters: changed code, or settings key by key."""
     for key in [*old, *(key for key in new if key not in old)]:
         before, after = old.get(key), new.get(key)
         if before == after:
@@ -168,9 +167,9 @@ def _differences(old: Mapping[str, Any], new: Mapping[str, Any], path: str = "")
         if key.endswith(".py"):
             yield f"workflow/scripts/{key} has changed"
         elif key == "dfdc" or key.startswith("dfdc."):
-            word = "has changed" if before and after else "is used now" if after else "is used no more"
+            change = "has changed" if before and after else "is now used" if after else "is no longer used"
             path = Path("lib", *key.split("."))
-            yield f"{path / '__init__' if (ROOT / path).is_dir() else path}.py {word}"
+            yield f"{path / '__init__' if (ROOT / path).is_dir() else path}.py {change}"
         elif isinstance(before, dict) and isinstance(after, dict):
             yield from _differences(before, after, f"{path}{key}.")
         else:
@@ -178,7 +177,7 @@ def _differences(old: Mapping[str, Any], new: Mapping[str, Any], path: str = "")
 
 
 def _values(text: str) -> list[Any]:
-    """What a list of Python literals without its brackets holds; all of it as one word if it is none."""
+    """Parse comma-separated Python literals; if that fails, return the whole text as one item."""
     try:
         return list(ast.literal_eval(f"[{text}]"))
     except (SyntaxError, ValueError):

@@ -49,13 +49,13 @@ def test_a_training_is_stopped_and_goes_on_and_is_not_made_twice(finished_run, w
     reached = int(checkpoint.stem.removeprefix("checkpoint_"))
     assert reached < 4
     assert project.snakemake(TARGET).returncode == 0
-    assert f"going on after iteration {reached}" in log.read_text()
+    assert f"resuming after iteration {reached}" in log.read_text()
     assert result(project) == result(finished_run)
     assert project.plan() == []
 
     # As if Snakemake had been killed on a cluster, and its job had come to its end without it.
     project.remove(f"demo/{TARGET}")
     assert project.snakemake(TARGET).returncode == 0
-    assert "going on after iteration 4" in log.read_text()
+    assert "resuming after iteration 4" in log.read_text()
     assert "loss" not in log.read_text()
     assert result(project) == result(finished_run)

@@ -2,14 +2,14 @@
 
 
 def test_nothing_to_do(project):
-    assert project.why() == "Nothing would run: everything is there and up to date.\n"
+    assert project.why() == "Nothing would run: all results exist and are up to date.\n"
 
 
 def test_a_setting(project):
     said = project.why(settings={"alignment": {"min_iou": 0.4}, "prediction": {"fps": 10}})
     assert "align_tracks\n  the setting min_iou has changed: 0.5 → 0.4 (dfdc_train_part_0, dfdc_train_part_1)\n" in said
     assert "detect_test_faces\n  a setting has changed: 15 → 10 (0, 1)\n" in said
-    assert "pair_clips\n  follows on extract_clips\n" in said
+    assert "pair_clips\n  depends on extract_clips\n" in said
     assert "build_tracks" not in said
 
 
@@ -42,7 +42,7 @@ def test_files(project):
 def test_a_job_that_failed(project):
     project.write("demo/.snakemake/unfinished/build_tracks/dfdc_train_part_1", b"1")
     said = project.why()
-    assert "build_tracks\n  it failed or was stopped the last time (dfdc_train_part_1)\n" in said
+    assert "build_tracks\n  it failed or was stopped last time (dfdc_train_part_1)\n" in said
 
 
 def test_what_snakemake_refuses_is_shown(project):

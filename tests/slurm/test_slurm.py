@@ -69,7 +69,7 @@ def test_a_training_outlives_its_time_limit_and_a_kill(slow):
     )
     first = slow.training("re", 1, "TIMEOUT")
     slow.training("re", 2)
-    wait_for("the second attempt to go on", lambda: "going on after iteration" in slow.training_log("re"))
+    wait_for("the second attempt to go on", lambda: "resuming after iteration" in slow.training_log("re"))
     reached = slow.checkpoints("re")
     wait_for("a checkpoint of the second attempt", lambda: slow.checkpoints("re") != reached)
     (owner,) = slow.project.demo.glob("work/re/*/owner")
@@ -80,7 +80,7 @@ def test_a_training_outlives_its_time_limit_and_a_kill(slow):
     assert [job["TimeLimit"] for job in (first, second, third)] == ["00:01:00", "00:20:00", "00:30:00"]
     # Memory as the rule says: more each time.
     assert [re.search("mem=([^,]+)", job["TRES"])[1] for job in (first, second, third)] == ["62.50G", "125G", "187.50G"]
-    resumed = int(re.search(r"going on after iteration (\d+)", slow.training_log("re"))[1])
+    resumed = int(re.search(r"resuming after iteration (\d+)", slow.training_log("re"))[1])
     assert resumed >= int(re.search(r"\d+", reached[-1])[0])
     assert slow.project.plan("results/models/re/weights.safetensors", settings=LONG) == []
 
@@ -115,7 +115,7 @@ def test_after_kill_9_of_snakemake_no_second_training_runs_beside_the_first(slow
     slow.training("seq", 1, "CANCELLED")
     reached = slow.checkpoints("seq")
     snakemake = slow.start(target, settings=ENDLESS)
-    wait_for("the training to go on", lambda: "going on after iteration" in slow.training_log("seq"))
+    wait_for("the training to go on", lambda: "resuming after iteration" in slow.training_log("seq"))
     assert slow.checkpoints("seq")[-1] >= reached[-1]
     snakemake.send_signal(signal.SIGINT)
     snakemake.wait(timeout=120)

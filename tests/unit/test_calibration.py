@@ -76,7 +76,7 @@ def test_the_number_that_the_config_asks_for(tmp_path):
     published = ensemble_settings(section | {"calibration": "published"}, "")
     assert (published.exponent, published.clip, published.temperature) == (0.65, [0.02, 0.98], None)
     assert ensemble_settings(section | {"calibration": "exponent"}, path).exponent == 0.8
-    with pytest.raises(UserError, match="there are no validation pairs to fit it on"):
+    with pytest.raises(UserError, match="has no fitted value: there are no validation pairs"):
         ensemble_settings(section | {"calibration": "temperature"}, path)
     path.write_text(json.dumps({"temperature": {"temperature": 0.7}}))
     assert ensemble_settings(section | {"calibration": "temperature"}, path).temperature == 0.7

@@ -105,10 +105,10 @@ def test_a_damaged_checkpoint(tmp_path, caplog, content):
     newest.write_bytes(damaged)
     assert load_checkpoint(tmp_path, made())[0] == 1
     assert f"The checkpoint {newest} is damaged" in caplog.text
-    assert "The one before is taken" in caplog.text
+    assert "The previous one is used" in caplog.text
     older.write_bytes(damaged)
     with pytest.raises(
-        UserError, match=r"checkpoint .*02\.safetensors is damaged \(.*checkpoint .*01\.saf.*Delete what"
+        UserError, match=r"checkpoint .*02\.safetensors is damaged \(.*checkpoint .*01\.saf.*Delete the damaged"
     ):
         load_checkpoint(tmp_path, made())
 

@@ -119,7 +119,7 @@ def test_loads_single_precision_in_the_old_format(state, network, tmp_path):
 
 
 def test_missing_file(tmp_path):
-    with pytest.raises(UserError, match=r"no file of DSFD weights at .*absent\.pth.*WIDERFace_DSFD_RES152\.pth"):
+    with pytest.raises(UserError, match=r"no DSFD weights at .*absent\.pth.*WIDERFace_DSFD_RES152\.pth"):
         load_dsfd(tmp_path / "absent.pth")
 
 
@@ -169,8 +169,8 @@ def test_weights_that_nearly_fit_name_what_does_not(tmp_path, state):
     with pytest.raises(UserError) as caught:
         load_dsfd(tmp_path / "near.pth")
     message = str(caught.value)
-    assert "loc.0.conv4.weight is 8×256×1×1 in place of 4×256×1×1" in message
-    assert "conf.5.conv4.bias is int in place of 8" in message
+    assert "loc.0.conv4.weight is 8×256×1×1 instead of 4×256×1×1" in message
+    assert "conf.5.conv4.bias is int instead of 8" in message
     assert "extra is unknown" in message
     assert "latlayer1.bias is missing" in message
     assert "more differences" not in message

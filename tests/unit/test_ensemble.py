@@ -101,7 +101,7 @@ def test_a_calibration_that_was_not_fitted_is_the_users_mistake(tmp_path):
     section = {"exponent": 0.65, "clip": [0.01, 0.99], "weight_offset": 1e-4, "unknown": 0.5}
     absent = tmp_path / "calibration.json"
     assert ensemble_settings({**section, "calibration": "published"}, absent).exponent == 0.65
-    with pytest.raises(UserError, match=r"there is no .*calibration\.json\. Make it"):
+    with pytest.raises(UserError, match=r"there is no .*calibration\.json\. Create it"):
         ensemble_settings({**section, "calibration": "temperature"}, absent)
     absent.write_text('{"temperature": {"temperature": 0.7}, "exponent": {"exponent": null}}')
     assert ensemble_settings({**section, "calibration": "temperature"}, absent).temperature == 0.7

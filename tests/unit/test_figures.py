@@ -136,7 +136,7 @@ def test_nothing_was_found(tmp_path):
         draw(tmp_path / "figure.svg", nothing)
     data.plot_alignment(tmp_path / "figure.svg", [table("aligned", [])])
     data.plot_clip_lengths(tmp_path / "figure.svg", [table("clips", [])])
-    assert "there is no clip" in words_in(tmp_path / "figure.svg")
+    assert "no clips" in words_in(tmp_path / "figure.svg")
 
 
 def test_the_same_figure_is_the_same_file(tmp_path):
@@ -168,12 +168,12 @@ def test_least_loss():
 def test_figures_of_a_training(tmp_path):
     metrics = {"iteration": 1, "loss": 0.7, "learning_rate": 0.1, "gradient_norm": 2.0}
     training.plot_training(tmp_path / "a.svg", {"m": table("metrics", [metrics] * 3)}, 0.5)
-    assert "least possible mean (0.386)" in words_in(tmp_path / "a.svg")
+    assert "minimum expected loss (0.386)" in words_in(tmp_path / "a.svg")
     measured = {"iteration": 2, "clips": "plain", "count": 6, "log_loss": 0.6, "auc": 0.7}
     training.plot_validation(tmp_path / "b.svg", {"m": table("validation", [measured])})
     assert "Validation on 6 clips" in words_in(tmp_path / "b.svg")
     training.plot_validation(tmp_path / "b.svg", {"m": table("validation", [])})
-    assert "there are no validation clips" in words_in(tmp_path / "b.svg")
+    assert "no validation clips" in words_in(tmp_path / "b.svg")
 
 
 def stored_pairs(folder, pairs=3):
@@ -223,7 +223,7 @@ def test_no_pairs_at_all(tmp_path):
     samples.plot_clip(tmp_path / "a.jpg", drawn, sample_settings())
     samples.plot_augmented_mixup(tmp_path / "a.jpg", drawn, "m", sample_settings())
     samples.plot_frame_inputs(tmp_path / "a.jpg", drawn, {"m": sample_settings()})
-    assert drawn.words(4) == "there are no pairs"
+    assert drawn.words(4) == "no pairs"
 
 
 def test_pictures_keep_their_shape_and_place():
@@ -271,7 +271,7 @@ def test_figures_of_scores(tmp_path):
     plot_roc(path, scored())
     assert "ensemble (0.000)" in words_in(path)
     plot_roc(path, scored({"a": 0}))
-    assert "all real, or all fake" in words_in(path)
+    assert "all real or all fake" in words_in(path)
 
 
 def test_the_picture_of_mistakes_shows_faces_of_these_videos(tmp_path):
@@ -308,7 +308,7 @@ def test_figures_of_validation_clips(tmp_path):
     assert "published exponent 0.65: log loss 0.500" in said
     assert "temperature 0.70: log loss 0.400, left out 0.450" in said
     validation.plot_calibration(tmp_path / "a.svg", table("evaluated", []), calibration)
-    assert "there are no validation clips" in words_in(tmp_path / "a.svg")
+    assert "no validation clips" in words_in(tmp_path / "a.svg")
 
     found = {"clips": 10, "log_loss": 0.5, "auc": None, "intervals": {"log_loss": [0.4, 0.6], "auc": None}}
     condition = {"ensemble": found, "models": {"m": found}}

@@ -150,13 +150,13 @@ def test_weights_that_give_no_number_are_refused(crops, tmp_path):
     with torch.no_grad():
         scorer.model._fc.bias.fill_(float("nan"))
     rows, store = crops
-    with pytest.raises(UserError, match=r"no number for some faces of .*\.mp4"):
+    with pytest.raises(UserError, match=r"not finite for some faces of .*\.mp4"):
         score(rows, store, scorer, 1, [0])
 
 
 def test_weights_without_preprocessing_are_refused(frame_scorer, tmp_path):
     save_weights(tmp_path / "bare.safetensors", frame_scorer.model.state_dict(), {}, torch.float32)
-    with pytest.raises(UserError, match="says nothing of its architecture, crop, kind"):
+    with pytest.raises(UserError, match="has no architecture, crop, kind"):
         Scorer(tmp_path / "bare.safetensors", CPU)
 
 

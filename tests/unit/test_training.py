@@ -234,7 +234,7 @@ def test_a_training_that_is_told_to_end_saves_and_goes_on_later(tmp_path, stores
     assert said.strip().endswith("Stopped by a signal after iteration 5; run again to go on from there.")
     caplog.set_level("INFO", "dfdc")
     assert_same(run(tmp_path, stores), uninterrupted)
-    assert "going on after iteration 5" in caplog.text
+    assert "resuming after iteration 5" in caplog.text
 
 
 def test_a_training_that_is_killed_three_times_ends_the_same(tmp_path, stores, uninterrupted, caplog):
@@ -245,7 +245,7 @@ def test_a_training_that_is_killed_three_times_ends_the_same(tmp_path, stores, u
         assert process.returncode == -signal.SIGKILL
     caplog.set_level("INFO", "dfdc")
     assert_same(run(tmp_path, stores), uninterrupted)
-    assert "going on after iteration 4" in caplog.text
+    assert "resuming after iteration 4" in caplog.text
 
 
 def test_a_training_keeps_others_out_until_it_is_killed(tmp_path, stores):
@@ -275,7 +275,7 @@ def test_signals_are_as_they_were_afterwards(tmp_path, stores):
     [
         ("_bn1.bias", float("nan"), "loss is nan"),
         # Features so large that the loss is finite and the square of its gradient is not.
-        ("_bn1.weight", 1e30, "norm of the gradient is inf"),
+        ("_bn1.weight", 1e30, "gradient norm is inf"),
     ],
 )
 def test_numbers_that_are_none_are_refused_with_the_fakes(tmp_path, stores, weight, value, fault):

@@ -84,5 +84,5 @@ def test_weights_of_windows_of_another_length(stores, scorers):
 
 def test_a_network_that_gives_no_numbers(stores, scorers, monkeypatch):
     monkeypatch.setattr(scorers["frame"], "model", lambda pictures: torch.full((len(pictures), 1), torch.nan))
-    with pytest.raises(UserError, match=r"no number for some frames of the clips of fake0\.mp4"):
+    with pytest.raises(UserError, match=r"not finite for some frames of the clips of fake0\.mp4"):
         score_validation_clips(pairs(), stores, scorers["frame"], (2,), [])

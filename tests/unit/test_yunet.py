@@ -113,7 +113,7 @@ def test_the_threshold_counts(astronaut):
 
 
 def test_missing_weights(tmp_path):
-    with pytest.raises(UserError, match=r"no file of YuNet weights at .*absent\.onnx"):
+    with pytest.raises(UserError, match=r"no YuNet weights at .*absent\.onnx"):
         build(weights=tmp_path / "absent.onnx")
 
 

@@ -1,4 +1,4 @@
-"""Link the faces of a training part to tracks: detections → tracks."""
+"""Link the faces of a training part into tracks: detections → tracks."""
 
 from dfdc.data.schemas.detections import DETECTIONS, detected_faces
 from dfdc.data.schemas.tracks import TRACKS, track_columns

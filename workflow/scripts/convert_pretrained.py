@@ -1,4 +1,4 @@
-"""Bring pretrained weights into the project's form: a file or package → safetensors without the last layer."""
+"""Convert pretrained weights to the project's format: a file or package → safetensors without the last layer."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""Cut the faces of a shard: tracks and videos → the shard's store of faces and their index."""
+"""Crop the faces of a shard: tracks and videos → the shard's store of faces and its index."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ def main() -> None:
         {video.video: video for video in read_rows(snakemake.input.videos, TEST_VIDEOS, TestVideo)},
         Path(snakemake.output.store),
         CropSettings(**snakemake.params.settings, kinds=tuple(snakemake.params.kinds)),
-        snakemake.config["data"]["max_unreadable"],  # it decides whether the job fails, and not what it writes
+        snakemake.config["data"]["max_unreadable"],  # affects only whether the job fails, not its output
         worker_count(snakemake.config["speed"]["workers"], snakemake.threads),
         snakemake.params.video_timeout,
     )

@@ -1,4 +1,4 @@
-"""Find the faces in a training part: metadata.json and its videos → tables of detections and of videos."""
+"""Detect the faces in a training part: metadata.json and its videos → tables of detections and of videos."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ def main(device: str) -> None:
         metadata.parent,
         read_metadata(metadata),
         DetectionSettings(**snakemake.params.settings),
-        snakemake.config["data"]["max_unreadable"],  # it decides whether the job fails, and not what it writes
+        snakemake.config["data"]["max_unreadable"],  # affects only whether the job fails, not its output
         device=device,
         workers=worker_count(speed["workers"], snakemake.threads),
         batch_size=speed["batch_size"],
@@ -29,7 +29,7 @@ def main(device: str) -> None:
 
 
 if __name__ == "__main__":
-    # Not above: worker processes import this script, too, and those that need no torch save 200 MB and seconds each.
+    # Imported late: worker processes import this script too, and without torch each saves 200 MB and some seconds.
     from dfdc.system.jobs.devices import job_device
 
     with (

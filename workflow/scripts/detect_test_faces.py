@@ -1,4 +1,4 @@
-"""Find the faces in a shard of the test videos: videos → tables of detections and of videos."""
+"""Detect the faces in a shard of the test videos: videos → tables of detections and of videos."""
 
 from dfdc.data.parts import shard_videos
 from dfdc.data.schemas.detections import DETECTIONS, face_columns
@@ -26,7 +26,7 @@ def main(device: str) -> None:
 
 
 if __name__ == "__main__":
-    # Not above: worker processes import this script, too, and those that need no torch save 200 MB and seconds each.
+    # Imported late: worker processes import this script too, and without torch each saves 200 MB and some seconds.
     from dfdc.system.jobs.devices import job_device
 
     with (

@@ -1,4 +1,4 @@
-"""Draw what was found in the training videos: tables of all parts → figures."""
+"""Plot statistics of the training videos: tables of all parts → figures."""
 
 from dfdc.data.schemas.alignment import ALIGNED
 from dfdc.data.schemas.clips import CLIPS
@@ -20,9 +20,9 @@ from dfdc.system.jobs.log import rule_log
 
 
 def main() -> None:
-    # One part after the other: of all detections together only the numbers that are drawn are held in memory.
+    # One part at a time, so that only the plotted statistics of all detections are in memory.
     parts = zip(snakemake.input.videos, snakemake.input.detections, snakemake.input.tracks, strict=True)
-    found = together(
+    stats = together(
         [
             found_in(
                 read_table(videos, VIDEOS),
@@ -33,10 +33,10 @@ def main() -> None:
             for videos, detections, tracks in parts
         ]
     )
-    plot_videos(snakemake.output.videos, found)
-    plot_faces(snakemake.output.faces, found)
-    plot_heights(snakemake.output.heights, found)
-    plot_tracks(snakemake.output.tracks, found)
+    plot_videos(snakemake.output.videos, stats)
+    plot_faces(snakemake.output.faces, stats)
+    plot_heights(snakemake.output.heights, stats)
+    plot_tracks(snakemake.output.tracks, stats)
     plot_alignment(snakemake.output.alignment, (read_table(path, ALIGNED) for path in snakemake.input.aligned))
     plot_clip_lengths(snakemake.output.clips, (read_table(path, CLIPS) for path in snakemake.input.clips))
 

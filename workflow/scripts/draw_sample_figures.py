@@ -1,4 +1,4 @@
-"""Draw what the trainings are made of: some pairs of clips → pictures of clips, mixed faces, and inputs."""
+"""Draw contact sheets of the training data: some pairs of clips → clips, mixup samples, network inputs."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ def main() -> None:
     of_kind = {
         kind: {name: model for name, model in models.items() if model.kind == kind} for kind in ("frame", "sequence")
     }
-    # Mixed faces are shown as a model sees them that looks at single ones; of these the one that erases most.
+    # Mixup samples are those of a frame model, if there is one; augmented ones are of the model that erases most.
     single = of_kind["frame"] or models
     plain, erasing = next(iter(single)), max(single, key=lambda name: single[name].augment.erasing)
 

@@ -1,4 +1,4 @@
-"""Draw the scores of the test videos, and how they stand to the labels where these are known."""
+"""Plot the scores of the test videos and, if labels are known, ROC curves and the largest errors."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Draw what was found in the test videos: tables of videos, detections and tracks → figures."""
+"""Plot statistics of the test videos: tables of videos, detections and tracks → figures."""
 
 from dfdc.data.schemas.detections import DETECTIONS
 from dfdc.data.schemas.tracks import TRACKS
@@ -10,7 +10,7 @@ from dfdc.system.jobs.log import rule_log
 
 def main() -> None:
     shards = zip(snakemake.input.videos, snakemake.input.detections, snakemake.input.tracks, strict=True)
-    found = together(
+    stats = together(
         [
             found_in(
                 read_table(videos, TEST_VIDEOS),
@@ -21,10 +21,10 @@ def main() -> None:
             for videos, detections, tracks in shards
         ]
     )
-    plot_videos(snakemake.output.videos, found)
-    plot_faces(snakemake.output.faces, found)
-    plot_heights(snakemake.output.heights, found)
-    plot_tracks(snakemake.output.tracks, found)
+    plot_videos(snakemake.output.videos, stats)
+    plot_faces(snakemake.output.faces, stats)
+    plot_heights(snakemake.output.heights, stats)
+    plot_tracks(snakemake.output.tracks, stats)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Draw how the trainings went: their metrics and validation → figures."""
+"""Plot the training curves of all models: metrics and validation results → figures."""
 
 from dfdc.data.schemas.training import METRICS, VALIDATION
 from dfdc.data.tables import read_table

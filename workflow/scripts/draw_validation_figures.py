@@ -1,4 +1,4 @@
-"""Draw how good the models are on validation clips, and what calibration these ask for."""
+"""Plot the evaluation on validation clips and the calibration."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Compare the scores with the labels: tables of scores, labels → measures, and the scores of videos beside labels."""
+"""Evaluate the scores of the test videos: tables of scores, labels → metrics, and video scores with labels."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""How good the models are on validation clips: tables of scores → measures, calibration, scores of clips."""
+"""Evaluate the models on validation clips: tables of scores → metrics, calibration, clip scores."""
 
 import json
 from pathlib import Path

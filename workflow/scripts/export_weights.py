@@ -1,4 +1,4 @@
-"""Export finished weights in half precision, with all that prediction needs to know of them in the metadata."""
+"""Export trained weights in half precision, with everything that prediction needs in the metadata."""
 
 from dfdc.networks.weights.export import export_weights
 from dfdc.system.jobs.log import rule_log

@@ -1,4 +1,4 @@
-"""Cut the clips of a training part: aligned tracks and videos → the part's store of clips and their index."""
+"""Cut the clips of a training part: aligned tracks and videos → the part's store of clips and its index."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def main() -> None:
         Path(snakemake.output.store),
         ClipSettings(**snakemake.params.settings),
         snakemake.params.every,
-        snakemake.config["data"]["max_unreadable"],  # it decides whether the job fails, and not what it writes
+        snakemake.config["data"]["max_unreadable"],  # affects only whether the job fails, not its output
         worker_count(snakemake.config["speed"]["workers"], snakemake.threads),
         snakemake.params.video_timeout,
     )

@@ -1,4 +1,4 @@
-"""Make the demo's data set: settings → training parts, test videos and their labels."""
+"""Generate the demo dataset: settings → training parts, test videos and their labels."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Link the faces of a shard to tracks with a box for every kept frame: detections → tracks."""
+"""Link the faces of a shard into tracks with a box for every kept frame: detections → tracks."""
 
 from dfdc.data.schemas.detections import DETECTIONS, detected_faces
 from dfdc.data.schemas.tracks import TRACKS, track_columns

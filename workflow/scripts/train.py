@@ -1,4 +1,4 @@
-"""Train a model: pairs, clips and pretrained weights → weights, metrics, and how it did on validation pairs."""
+"""Train a model: pairs, clips and pretrained weights → weights, metrics and validation results."""
 
 from dataclasses import fields
 from pathlib import Path
@@ -46,10 +46,10 @@ def main(devices: list[torch.device]) -> None:
         read_backbone(pretrained, model["architecture"]) if pretrained else None,
     )
 
-    # Checkpoints of other settings, code or data are no place to go on from.
-    about = (model, training, validation, params.torch_threads, params.code, devices[0].type)
+    # The folder depends on settings, code and data, so that a training never resumes from checkpoints of others.
+    key = (model, training, validation, params.torch_threads, params.code, devices[0].type)
     hashes = (sha256(snakemake.input.pairs[0]), pretrained and sha256(pretrained))
-    folder = Path("work", name, digest(*about, *hashes))
+    folder = Path("work", name, digest(*key, *hashes))
     run = RunSettings(
         folder,
         devices,
@@ -61,12 +61,17 @@ def main(devices: list[torch.device]) -> None:
     logger.info(f"on {', '.join(map(str, devices))}; {len(data.pairs)} pairs; checkpoints and records in {folder}")
     trained = train(data, settings, samples, run)
 
-    about = {"architecture": model["architecture"], "kind": model["kind"], "training": training}
-    about |= {"data": hashes[0], "pretrained": hashes[1] or None, "code": digest(params.code), "versions": versions()}
+    metadata = {"architecture": model["architecture"], "kind": model["kind"], "training": training}
+    metadata |= {
+        "data": hashes[0],
+        "pretrained": hashes[1] or None,
+        "code": digest(params.code),
+        "versions": versions(),
+    }
     write_table(snakemake.output.metrics, METRICS, trained.metrics)
     write_table(snakemake.output.validation, VALIDATION, trained.validation)
-    save_weights(snakemake.output.weights, trained.state, about, torch.float32)
-    # The last one stays: output whose Snakemake was killed meanwhile is not trusted, and the next run reads it there.
+    save_weights(snakemake.output.weights, trained.state, metadata, torch.float32)
+    # The last checkpoint is kept: if Snakemake is killed now it discards the output, and the next run reads it here.
     keep_newest(folder, 1)
 
 

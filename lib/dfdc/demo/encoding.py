@@ -1,4 +1,4 @@
-"""Writing a demo video as DFDC's are: H.264 with an AAC track in MP4."""
+"""Writing demo videos in the format of DFDC's: MP4 with H.264 video and AAC audio."""
 
 from collections.abc import Iterable
 from fractions import Fraction
@@ -10,7 +10,7 @@ import numpy as np
 from dfdc.system.files import atomic_path
 
 SOUND_RATE = 44100  # Hz
-SOUND_BLOCK = 1024  # samples of an AAC frame
+SOUND_BLOCK = 1024  # samples per AAC frame
 
 
 def write_video(path: Path, frames: Iterable[np.ndarray], fps: float, sound: np.ndarray, crf: int) -> None:
@@ -22,7 +22,7 @@ def write_video(path: Path, frames: Iterable[np.ndarray], fps: float, sound: np.
     with atomic_path(path) as temporary, av.open(str(temporary), "w", format="mp4") as container:
         picture = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
         picture.pix_fmt = "yuv420p"
-        # Without cpu-independent some versions of x264 give other bytes at each call on a CPU with AVX-512.
+        # Without cpu-independent some versions of x264 are not deterministic on CPUs with AVX-512.
         picture.options = {"crf": str(crf), "preset": "fast", "x264-params": "cpu-independent=1"}
         picture.thread_count = 1
         voice = container.add_stream("aac", rate=SOUND_RATE, layout="mono")
@@ -40,7 +40,7 @@ def write_video(path: Path, frames: Iterable[np.ndarray], fps: float, sound: np.
 
 
 def draw_sound(seconds: float, rng: np.random.Generator) -> np.ndarray:
-    """A hum with syllables, a little like a voice through a wall: float32 in [-1, 1] at ``SOUND_RATE``."""
+    """A modulated hum that resembles a muffled voice: float32 in [-1, 1] at ``SOUND_RATE``."""
     t = np.arange(round(seconds * SOUND_RATE)) / SOUND_RATE
     pitch = rng.uniform(90, 220)
     tones = sum(np.sin(2 * np.pi * pitch * k * t + rng.uniform(0, 6)) / k for k in range(1, 5))

@@ -1,9 +1,9 @@
-"""Deepfakes of a modest kind: another person's face put onto a shot, or the shot's own face put back changed.
+"""Simple deepfakes: face swaps, and self-blended faces.
 
-Both follow the steps that face-swap programs share: align by landmarks, render a face of limited resolution,
-match its colours, blend it under a soft mask. The second kind is the self-blended image of Shiohara and
-Yamasaki, "Detecting Deepfakes with Self-Blended Images" (CVPR 2022), section 3, made for video: its changes
-stay the same through a shot, and only the alignment trembles. Outside the mask not a pixel changes.
+Both follow the usual steps of face-swap programs: align by landmarks, render a face of limited resolution, match its
+colours, blend it with a soft mask. Self-blends are those of Shiohara and Yamasaki, "Detecting Deepfakes with
+Self-Blended Images" (CVPR 2022), section 3, adapted to video: the transforms are constant within a shot, and only the
+alignment jitters. Pixels outside the mask do not change.
 """
 
 from collections.abc import Iterator
@@ -20,13 +20,13 @@ KINDS = ("swap", "self-blend")
 
 @dataclass(frozen=True)
 class Recipe:
-    """How one face is faked through a shot; drawn once, so that a fake keeps its look.
+    """The parameters of one faked face, constant within a shot so that the fake is consistent over time.
 
-    ``resolution`` is the side in pixels of the square, hairline to chin, in which the face is rendered. In
-    units of that square: ``softness`` (sigma of the mask's edge), ``grow`` (of the mask), ``tremble`` (sigma
-    of the alignment's error) and ``warp`` (the 2 x 3 matrix of a self-blend). ``matching`` is how much of the
-    difference in colour is taken away, 0 to 1; ``offset`` is added in Lab (8-bit units) and ``contrast``
-    multiplies lightness around its mean; ``blur`` is a sigma in rendered pixels, negative values sharpen.
+    ``resolution`` is the side in pixels of the square, hairline to chin, in which the face is rendered. In units of
+    that square: ``softness`` (sigma of the mask's edge), ``grow`` (dilation of the mask), ``tremble`` (sigma of the
+    alignment jitter) and ``warp`` (the 2 x 3 matrix of a self-blend). ``matching`` is the fraction of the colour
+    difference that is removed, 0 to 1; ``offset`` is added in Lab (8-bit units) and ``contrast`` scales lightness
+    around its mean; ``blur`` is a sigma in rendered pixels, negative values sharpen.
     """
 
     resolution: int
@@ -42,7 +42,7 @@ class Recipe:
 
 
 def draw_recipe(kind: str, rng: np.random.Generator) -> Recipe:
-    """Draw how a fake of a kind ("swap" or "self-blend") looks, from easy to hard to see."""
+    """Draw the parameters of a fake of a kind ("swap" or "self-blend"); fakes range from easy to hard to detect."""
     self_blend = kind == "self-blend"
     angle = rng.normal(0, 2.5)
     warp = cv2.getRotationMatrix2D((0.5, 0.5), float(angle), float(rng.uniform(0.94, 1.08)))
@@ -62,10 +62,10 @@ def draw_recipe(kind: str, rng: np.random.Generator) -> Recipe:
 
 
 def fake_frames(shot: Shot, donors: list[Donor | None], recipes: list[Recipe], rng: np.random.Generator) -> Iterator:
-    """Give the shot's frames with every face replaced, in order.
+    """Yield the frames of a shot with every face replaced, in order.
 
-    ``donors`` and ``recipes`` have one entry for each of the shot's people; a donor of None blends the face
-    onto itself. Frames are RGB uint8 of the shot's size.
+    ``donors`` and ``recipes`` have one entry for each person in the shot; a donor of None means a self-blend. Frames
+    are RGB uint8 of the shot's size.
     """
     count, people = shot.landmarks.shape[:2]
     donors = [donor and _facing(donor, shot.landmarks[:, person]) for person, donor in enumerate(donors)]
@@ -85,7 +85,7 @@ def fake_frames(shot: Shot, donors: list[Donor | None], recipes: list[Recipe], r
 
 
 def _in_view(landmarks: np.ndarray, frame: np.ndarray) -> bool:
-    """Whether some of the face is in the picture."""
+    """Whether any part of the face is in the picture."""
     low, high = landmarks.min(0), landmarks.max(0)
     margin = high - low
     return bool((high + margin > 0).all() and (low - margin < frame.shape[1::-1]).all())
@@ -94,7 +94,7 @@ def _in_view(landmarks: np.ndarray, frame: np.ndarray) -> bool:
 def _replace_face(
     fake: np.ndarray, frame: np.ndarray, landmarks: np.ndarray, donor: Donor | None, step: int, recipe: Recipe
 ) -> None:
-    """Blend a rendered face into ``fake`` at the landmarks; ``frame`` is the picture without any fake."""
+    """Blend a rendered face into ``fake`` at the landmarks; ``frame`` is the original picture."""
     side = recipe.resolution
     to_square = similarity(landmarks, TEMPLATE * side)
     own = _square(frame, landmarks, side)
@@ -114,14 +114,14 @@ def _replace_face(
 
 def _square(frame: np.ndarray, landmarks: np.ndarray, side: int) -> np.ndarray:
     """The face in a square of ``side`` pixels, aligned to the template, float32 in 0 to 255."""
-    # By way of twice the size, so that shrinking a large face leaves no aliasing.
+    # Rendered at twice the size first, to avoid aliasing when a large face is downscaled.
     double = similarity(landmarks, TEMPLATE * 2 * side)
     large = cv2.warpAffine(frame, double, (2 * side, 2 * side), borderMode=cv2.BORDER_REFLECT_101)
     return cv2.resize(large, (side, side), interpolation=cv2.INTER_AREA).astype(np.float32)
 
 
 def _warped_self(own: np.ndarray, recipe: Recipe) -> np.ndarray:
-    """The face's own picture after the recipe's small change of geometry."""
+    """The original face after the recipe's small geometric transform."""
     side = recipe.resolution
     warp = recipe.warp.copy()
     warp[:, 2] *= side
@@ -129,7 +129,7 @@ def _warped_self(own: np.ndarray, recipe: Recipe) -> np.ndarray:
 
 
 def _facing(donor: Donor, landmarks: np.ndarray) -> Donor:
-    """The donor, mirrored if that makes it look to the same side as a face (frames x 5 x 2)."""
+    """The donor, mirrored if necessary to face the same way as a face given by landmarks (frames x 5 x 2)."""
     if _turn(donor.landmarks) * _turn(landmarks) >= 0:
         return donor
     mirrored = donor.landmarks[:, [1, 0, 2, 4, 3]].copy()
@@ -138,7 +138,7 @@ def _facing(donor: Donor, landmarks: np.ndarray) -> Donor:
 
 
 def _turn(landmarks: np.ndarray) -> float:
-    """How far a face (frames x 5 x 2) is turned on the whole: below 0 to the left, above 0 to the right."""
+    """The mean head turn of a face (frames x 5 x 2): negative to the left, positive to the right."""
     eyes = landmarks[:, :2]
     nose = landmarks[:, 2] - eyes.mean(1)
     across = eyes[:, 1] - eyes[:, 0]
@@ -146,7 +146,7 @@ def _turn(landmarks: np.ndarray) -> float:
 
 
 def _donor_frame(donor: Donor, step: int) -> tuple[np.ndarray, np.ndarray]:
-    """The donor's picture at a time step, going to and fro through what there is."""
+    """The donor's picture and landmarks at a time step, playing its frames forwards and backwards in turn."""
     count = len(donor.frames)
     turn = [*range(count), *range(count - 2, 0, -1)]
     index = turn[step % len(turn)]
@@ -154,7 +154,7 @@ def _donor_frame(donor: Donor, step: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _affine(source: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """The 2 x 3 affine matrix that maps points onto others in least squares."""
+    """The 2 x 3 affine matrix that maps points onto others (least squares)."""
     rows = np.column_stack([source, np.ones(len(source))])
     return np.linalg.lstsq(rows.astype(float), target.astype(float), rcond=None)[0].T
 
@@ -180,13 +180,13 @@ def _mask(landmarks: np.ndarray, side: int, recipe: Recipe) -> np.ndarray:
     mask = np.zeros((side, side), np.uint8)
     cv2.fillConvexPoly(mask, cv2.convexHull(np.int32(np.rint(grown * 16))), 255, cv2.LINE_AA, 4)
     soft = cv2.GaussianBlur(mask, (0, 0), recipe.softness * side).astype(np.float32) / 255
-    # Nothing may touch the square's edge, or the blend would end in a straight line.
+    # The mask must vanish at the edge of the square, or the blend would end in a straight line.
     ramp = np.minimum(np.arange(side), np.arange(side)[::-1]) / (0.04 * side)
     return soft * np.clip(np.minimum(ramp[:, None], ramp[None]), 0, 1).astype(np.float32)
 
 
 def _coloured(face: np.ndarray, own: np.ndarray, inside: np.ndarray, recipe: Recipe) -> np.ndarray:
-    """The face in the colours of the face that it covers, as far as the recipe matches them."""
+    """The face with its colours matched to those of the face that it covers, as far as the recipe says."""
     lab = cv2.cvtColor(np.clip(face, 0, 255) / 255, cv2.COLOR_RGB2LAB)
     goal = cv2.cvtColor(np.clip(own, 0, 255) / 255, cv2.COLOR_RGB2LAB)
     if not inside.any():
@@ -208,7 +208,7 @@ def _focused(face: np.ndarray, blur: float) -> np.ndarray:
 
 
 def _paste(fake: np.ndarray, face: np.ndarray, mask: np.ndarray, to_frame: np.ndarray) -> None:
-    """Blend the square into the picture where the mask is, in place."""
+    """Blend the square into the picture with the mask, in place."""
     side = len(face)
     height, width = fake.shape[:2]
     corners = transform(np.array([(0, 0), (side, 0), (side, side), (0, side)]), to_frame)
@@ -226,7 +226,7 @@ def _paste(fake: np.ndarray, face: np.ndarray, mask: np.ndarray, to_frame: np.nd
 
 
 def _tremble(count: int, amount: float, rng: np.random.Generator) -> np.ndarray:
-    """Errors of the alignment (frames x 1 x 2): most of it from frame to frame, some of it slow."""
+    """Alignment jitter (frames x 1 x 2): mostly independent between frames, with some slow drift."""
     fast = rng.normal(0, amount, (count, 1, 2))
     slow = np.cumsum(rng.normal(0, amount / 4, (count, 1, 2)), 0)
     return np.clip(fast + slow - slow.mean(0), -0.05, 0.05)

@@ -1,4 +1,4 @@
-"""From a take to a shot: a moving camera, changing light and sensor noise over photos and video alike."""
+"""From a take to a shot: camera motion, changing light and sensor noise, for photos and videos."""
 
 from dataclasses import dataclass
 
@@ -12,17 +12,17 @@ SIZES = ((480, 270), (270, 480), (400, 224), (360, 270), (640, 360))
 SIZE_ODDS = (0.3, 0.2, 0.2, 0.2, 0.1)
 RATES = (29.97, 25.0, 15.0)
 RATE_ODDS = (0.5, 0.3, 0.2)
-MIN_FRAMES = 52  # a track shorter than a clip of 50 frames teaches nothing
-FACE_HEIGHTS = (70.0, 135.0)  # wanted, hairline to chin, in pixels of the shot
+MIN_FRAMES = 52  # tracks shorter than a clip of 50 frames are not used in training
+FACE_HEIGHTS = (70.0, 135.0)  # target range, hairline to chin, in pixels of the shot
 MAX_FACE_HEIGHT = 155.0
-MAX_SPAN = 0.62  # of a frame's side, from the first landmark of the people to the last
-COVER = 1.07  # how much larger than the frame the picture is, so that the camera has room to move
+MAX_SPAN = 0.62  # extent of all landmarks, as a fraction of the frame's side
+COVER = 1.07  # minimum size of the picture relative to the frame, so that the camera has room to move
 SURROUND = 0.6  # width of the extension around a tightly framed photo, in units of its longer side
 
 
 @dataclass(frozen=True)
 class Shot:
-    """What a camera saw: RGB uint8 frames and landmarks, float32 of frames x people x 5 x 2 in pixels."""
+    """A rendered shot: RGB uint8 frames, and landmarks, float32 of frames x people x 5 x 2 in pixels."""
 
     frames: list[np.ndarray]
     landmarks: np.ndarray
@@ -30,10 +30,9 @@ class Shot:
 
 
 def film(footage: Footage, seconds: tuple[float, float], rng: np.random.Generator) -> Shot:
-    """Film a take with a camera, a size, a frame rate, a light and a noise drawn from ``rng``.
+    """Render a take with camera motion, frame size, frame rate, light and noise drawn from ``rng``.
 
-    ``seconds`` is the range of the length; a shot is never shorter than ``MIN_FRAMES``. Pictures are mirrored
-    half of the time.
+    ``seconds`` is the range of durations; a shot has at least ``MIN_FRAMES`` frames. Half of the shots are mirrored.
     """
     if footage.take.surround:
         footage = _with_surround(footage)
@@ -56,7 +55,7 @@ def film(footage: Footage, seconds: tuple[float, float], rng: np.random.Generato
 
 
 def _curve(count: int, rng: np.random.Generator) -> np.ndarray:
-    """A slow random curve of ``count`` values within [-1, 1]: three sines of up to 1/30 of a turn a frame."""
+    """A slow random curve of ``count`` values in [-1, 1]: a sum of three sines of up to 1/30 cycle per frame."""
     t = np.arange(count) / 30
     waves = [
         weight * np.sin(2 * np.pi * (rng.uniform(0.1, top) * t + rng.random()))
@@ -73,7 +72,7 @@ def _face_height(landmarks: np.ndarray) -> float:
 
 
 def _there_and_back(available: int, count: int) -> np.ndarray:
-    """Source frame of each frame of the shot: onward, and back again if the take is too short."""
+    """The source frame of each frame of the shot: forwards, and backwards again if the take is too short."""
     if available == 1:
         return np.zeros(count, int)
     turn = np.concatenate([np.arange(available), np.arange(available - 2, 0, -1)])
@@ -83,18 +82,18 @@ def _there_and_back(available: int, count: int) -> np.ndarray:
 def _framing(footage: Footage, rng: np.random.Generator) -> tuple[tuple[int, int], float]:
     """Draw a frame size and the scale of the picture in it.
 
-    The faces are as high as wanted, unless the picture would not fill the frame or the people not fit in.
+    The faces get the drawn height, unless the picture would not fill the frame or the people would not fit.
     """
     height, width = footage.frames[0].shape[:2]
     face = _face_height(_focus(footage))
-    wanted = rng.uniform(*FACE_HEIGHTS) / face
+    preferred = rng.uniform(*FACE_HEIGHTS) / face
     low, high = _focus(footage).min((0, 1, 2)), _focus(footage).max((0, 1, 2))
     choices = []
     for index in rng.choice(len(SIZES), len(SIZES), replace=False, p=SIZE_ODDS):
         size = SIZES[index]
         fitting = min(MAX_SPAN * np.array(size) / (high - low))
         covering = COVER * max(size[0] / width, size[1] / height)
-        scale = max(min(wanted, fitting), covering)
+        scale = max(min(preferred, fitting), covering)
         if scale <= fitting and scale * face <= MAX_FACE_HEIGHT:
             return size, scale
         choices.append((scale, size))
@@ -132,7 +131,7 @@ def _camera_path(
 
 
 def _view(frame: np.ndarray, camera: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """The camera's view of a picture. Shrinking is done by area first, so that nothing flickers."""
+    """The camera's view of a picture. Downscaling uses area interpolation first, to avoid flicker."""
     scale = float(np.hypot(*camera[0, :2]))
     if scale < 0.75:
         small = cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
@@ -143,7 +142,7 @@ def _view(frame: np.ndarray, camera: np.ndarray, size: tuple[int, int]) -> np.nd
 
 
 class _Film:
-    """Light that drifts, and the noise of a sensor."""
+    """Drifting light and sensor noise."""
 
     def __init__(self, size: tuple[int, int], count: int, rng: np.random.Generator) -> None:
         level = rng.uniform(0.88, 1.1)
@@ -151,7 +150,7 @@ class _Film:
         light = level * (1 + rng.uniform(0.0, 0.07) * _curve(count, rng))
         self.gains = light[:, None] * np.stack([1 + warmth, np.ones(count), 1 - warmth], 1)
         self.size = size
-        # One large sheet of noise, cut at another place for each frame: cheaper than fresh noise.
+        # One large noise image, cropped at a different position for each frame: cheaper than new noise.
         width, height = size[0] + 64, size[1] + 64
         grain = rng.standard_normal((height, width, 3), np.float32) * 0.5
         grain += rng.standard_normal((height, width, 1), np.float32)
@@ -168,7 +167,7 @@ class _Film:
 
 
 def _mirrored(footage: Footage) -> Footage:
-    """Left and right changed: of the pictures, of each face's landmarks, and of the order of the people."""
+    """Mirror the frames and the landmarks."""
     width = footage.frames[0].shape[1]
     landmarks = footage.landmarks[:, :, [1, 0, 2, 4, 3]].copy()
     landmarks[..., 0] = width - 1 - landmarks[..., 0]
@@ -177,11 +176,11 @@ def _mirrored(footage: Footage) -> Footage:
 
 
 def _with_surround(footage: Footage) -> Footage:
-    """A photo with its own blurred mirror image around it, as video calls blur what is behind a person."""
+    """Extend a photo with its blurred reflection, like the blurred background of a video call."""
     frame = footage.frames[0]
     pad = round(SURROUND * max(frame.shape[:2]))
     sharp = cv2.copyMakeBorder(frame, pad, pad, pad, pad, cv2.BORDER_REFLECT_101)
-    # The blur is so wide that it can be made at an eighth of the size.
+    # The blur is so wide that it can be computed at an eighth of the size.
     small = cv2.resize(sharp, None, fx=1 / 8, fy=1 / 8, interpolation=cv2.INTER_AREA)
     small = cv2.GaussianBlur(small, (0, 0), pad / 40)
     blurred = cv2.resize(small, sharp.shape[1::-1], interpolation=cv2.INTER_CUBIC)

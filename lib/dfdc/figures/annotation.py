@@ -1,4 +1,4 @@
-"""A video with the boxes of its faces and their scores drawn into it."""
+"""Copies of scored videos with face boxes and scores drawn on every frame."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,15 +18,15 @@ from dfdc.system.files import atomic_path
 from dfdc.system.pool import map_in_order
 from dfdc.video.reading import FORMATS, open_video, read_frames
 
-# Of the palette of Okabe and Ito, which colour-blind people can tell apart. The labels say the same in numbers.
+# From the colour-blind-safe palette of Okabe and Ito. The labels give the scores as numbers as well.
 REAL, FAKE = (0, 114, 178), (213, 94, 0)
-# Sound that an MP4 file can hold as it is; other sound is left out.
+# Audio codecs that can be copied into an MP4 file; other audio is dropped.
 SOUND = ("aac", "mp3", "ac3", "eac3", "alac", "flac", "opus")
 
 
 @dataclass(frozen=True)
 class _Shown:
-    """A track, with a box at each of its kept frames, and its score in each second."""
+    """A track with a box at each of its kept frames, and its score in each second."""
 
     track: Track
     scores: Mapping[int, float]
@@ -42,19 +42,19 @@ class _Annotation:
 
 
 def annotate_video(target: Path, video: VideoScore, settings: EnsembleSettings, limit: float | None) -> str:
-    """Write a scored video, which is not unreadable, with its boxes and scores to an MP4 file.
+    """Write a copy of a scored (readable) video to an MP4 file, with its boxes and scores drawn in.
 
-    The frames are upright and at their times, the sound is kept as it is. A box has the score of its track in that
-    second. Gives "", or why the file could not be written: a video can crash a decoder, so another process does it,
-    which may take ``limit`` seconds.
+    Frames are upright and keep their timestamps; the audio is copied. Each box is labelled with its track's score in
+    the current second. Returns "", or the reason why the file could not be written. The work runs in a separate
+    process, because a video can crash the decoder; it is stopped after ``limit`` seconds.
     """
     fps = video.row.fps
     tracks = tuple(
         _Shown(scored.track, {round(start / BIN): score for start, score in scored.over_time(fps, settings)})
         for scored in video.tracks
     )
-    wanted = _Annotation(video.path, target, video.probability, fps, tracks)
-    with contextlib.closing(map_in_order(_Writer().prepare, [wanted], 1, limit, lambda _, reason: reason)) as done:
+    annotation = _Annotation(video.path, target, video.probability, fps, tracks)
+    with contextlib.closing(map_in_order(_Writer().prepare, [annotation], 1, limit, lambda _, reason: reason)) as done:
         return next(done)
 
 
@@ -64,14 +64,14 @@ class _Writer:
         return _write
 
 
-def _write(wanted: _Annotation) -> str:
+def _write(annotation: _Annotation) -> str:
     try:
         with (
-            atomic_path(wanted.target) as temporary,
-            _open(wanted.source) as source,
+            atomic_path(annotation.target) as temporary,
+            _open(annotation.source) as source,
             av.open(str(temporary), "w", format="mp4") as target,
         ):
-            _write_frames(wanted, source, target)
+            _write_frames(annotation, source, target)
     except (VideoError, av.FFmpegError, ValueError, cv2.error) as error:
         return str(error)
     return ""
@@ -82,17 +82,17 @@ def _open(path: Path) -> av.container.InputContainer:
 
 
 def _write_frames(
-    wanted: _Annotation, source: av.container.InputContainer, target: av.container.OutputContainer
+    annotation: _Annotation, source: av.container.InputContainer, target: av.container.OutputContainer
 ) -> None:
     pictures = source.streams.video[0]
     rate = pictures.average_rate or Fraction(25)
     stream = target.add_stream("libx264", rate=rate, options={"crf": "20", "preset": "veryfast"})
     stream.pix_fmt = "yuv420p"
-    times, base = _times(wanted.source) or (None, 1 / rate)
+    times, base = _times(annotation.source) or (None, 1 / rate)
     stream.codec_context.time_base = base
     sound = _Sound(source, target)
-    for index, picture in read_frames(open_video(wanted.source)):
-        drawn = _draw(picture, index, wanted)
+    for index, picture in read_frames(open_video(annotation.source)):
+        drawn = _draw(picture, index, annotation)
         if index == 0:
             stream.height, stream.width = drawn.shape[:2]
         frame = av.VideoFrame.from_ndarray(drawn, format="rgb24")
@@ -104,7 +104,7 @@ def _write_frames(
 
 
 def _times(path: Path) -> tuple[list[int], Fraction] | None:
-    """When the frames of a video are shown, in order, and the unit of that; None if the file does not clearly say."""
+    """The sorted timestamps of a video's frames and their time base; None if they are missing or ambiguous."""
     with _open(path) as container:
         stream = container.streams.video[0]
         stamps = [packet.pts for packet in container.demux(stream) if packet.size]
@@ -114,7 +114,7 @@ def _times(path: Path) -> tuple[list[int], Fraction] | None:
 
 
 class _Sound:
-    """The sound of a video on its way to another file."""
+    """Copies the audio packets of one file to another."""
 
     def __init__(self, source: av.container.InputContainer, target: av.container.OutputContainer) -> None:
         self._target, self._next = target, None
@@ -125,7 +125,7 @@ class _Sound:
             self._take()
 
     def write_until(self, seconds: float) -> None:
-        """Copy what begins before a time. What is damaged ends the sound."""
+        """Copy the packets that start before a time. Audio ends at the first damaged packet."""
         while self._next is not None and float(self._next.dts * self._next.time_base) < seconds:
             self._next.stream = self._stream
             self._target.mux(self._next)
@@ -138,13 +138,13 @@ class _Sound:
             self._next = None
 
 
-def _draw(picture: np.ndarray, index: int, wanted: _Annotation) -> np.ndarray:
-    """The picture with its boxes and labels; its sides are even, as the pixel format demands."""
+def _draw(picture: np.ndarray, index: int, annotation: _Annotation) -> np.ndarray:
+    """The frame with boxes and labels, cropped to even sides as the pixel format requires."""
     height, width = (side - side % 2 for side in picture.shape[:2])
     drawn = np.ascontiguousarray(picture[:height, :width])
     thickness = max(1, round(min(height, width) / 240))
-    second = int(index / wanted.fps / BIN)
-    for shown in wanted.tracks:
+    second = int(index / annotation.fps / BIN)
+    for shown in annotation.tracks:
         track = shown.track
         if track.frames[0] <= index <= track.frames[-1]:
             box = [round(float(np.interp(index, track.frames, side))) for side in track.boxes.T]
@@ -153,15 +153,15 @@ def _draw(picture: np.ndarray, index: int, wanted: _Annotation) -> np.ndarray:
             cv2.rectangle(drawn, box[:2], box[2:], colour, thickness, cv2.LINE_AA)
             text = f"track {track.number}" + ("" if score is None else f": {score:.2f}")
             _label(drawn, text, (box[0], box[1]), colour, thickness, above=True)
-    colour = FAKE if wanted.probability >= 0.5 else REAL
-    _label(drawn, f"fake: {wanted.probability:.2f}", (0, 0), colour, thickness, above=False)
+    colour = FAKE if annotation.probability >= 0.5 else REAL
+    _label(drawn, f"fake: {annotation.probability:.2f}", (0, 0), colour, thickness, above=False)
     return drawn
 
 
 def _label(
     picture: np.ndarray, text: str, corner: Sequence[int], colour: tuple[int, int, int], thickness: int, above: bool
 ) -> None:
-    """White text on a ground of the colour, inside the picture; ``corner`` is its lower or upper left one."""
+    """White text on a coloured background, kept inside the picture; ``corner`` is its lower or upper left corner."""
     font, scale, margin = cv2.FONT_HERSHEY_SIMPLEX, 0.45 * max(thickness, 1), 3 * thickness
     (width, height), below = cv2.getTextSize(text, font, scale, thickness)
     full = (width + 2 * margin, height + below + 2 * margin)

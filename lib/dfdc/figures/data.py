@@ -1,4 +1,4 @@
-"""Figures of what was found in videos: their state, faces, tracks, aligned tracks, clips."""
+"""Figures of the data: status of videos, faces, tracks, alignment, clips."""
 
 import re
 from collections import Counter
@@ -13,18 +13,18 @@ import pyarrow as pa
 from dfdc.data.arrays import boxes_of
 from dfdc.figures.style import LABELS, NAMES, bars, drawing, outlines, say_nothing, thousands
 
-REASONS = 8  # so many reasons are told apart
-MOST_FACES = 5  # frames with more faces than this count with those that have so many
+REASONS = 8  # the most frequent reasons have a bar each, the rest share one
+MOST_FACES = 5  # the last bin counts frames with this many faces or more
 
 
 @dataclass(frozen=True)
 class Found:
-    """What was found in some videos. All but ``videos`` has REAL and FAKE as keys, or "" where that is not known.
+    """Statistics of some videos, by label: REAL and FAKE, or "" if labels are unknown.
 
-    - ``videos``: label to state and its reason to the number of videos;
-    - ``faces``: how many sampled frames have 0, 1, … faces, the last element those with ``MOST_FACES`` or more;
-    - ``heights``: of the boxes of all faces, in pixels;
-    - ``tracks``: from the first to the last frame of each track, in seconds.
+    - ``videos``: for each label, the number of videos by status and reason;
+    - ``faces``: numbers of sampled frames with 0, 1, … faces; the last bin is ``MOST_FACES`` or more;
+    - ``heights``: heights of all face boxes, in pixels;
+    - ``tracks``: duration of each track from its first to its last frame, in seconds.
     """
 
     videos: dict[str, Counter]
@@ -34,9 +34,9 @@ class Found:
 
 
 def found_in(videos: pa.Table, detections: pa.Table, tracks: pa.Table, every: int) -> Found:
-    """Count what was found in the videos of a part or a shard.
+    """Statistics of the videos of a part or a shard.
 
-    ``every`` is the distance of the frames in which faces were looked for; of test videos, that of the kept ones.
+    Faces were detected in every ``every``-th frame (for test videos: in every ``every``-th kept frame).
     """
     by_video = videos.to_pandas().set_index("video")
     label_of = by_video["label"] if "label" in by_video else pd.Series("", by_video.index)
@@ -70,14 +70,14 @@ def found_in(videos: pa.Table, detections: pa.Table, tracks: pa.Table, every: in
     )
 
 
-def together(found: Sequence[Found]) -> Found:
-    """What was found in several parts or shards, as one."""
-    labels = list(found[0].videos)
+def together(parts: Sequence[Found]) -> Found:
+    """Merge the statistics of several parts or shards."""
+    labels = list(parts[0].videos)
     return Found(
-        {label: sum((part.videos[label] for part in found), Counter()) for label in labels},
-        {label: np.sum([part.faces[label] for part in found], axis=0) for label in labels},
-        {label: np.concatenate([part.heights[label] for part in found]) for label in labels},
-        {label: np.concatenate([part.tracks[label] for part in found]) for label in labels},
+        {label: sum((part.videos[label] for part in parts), Counter()) for label in labels},
+        {label: np.sum([part.faces[label] for part in parts], axis=0) for label in labels},
+        {label: np.concatenate([part.heights[label] for part in parts]) for label in labels},
+        {label: np.concatenate([part.tracks[label] for part in parts]) for label in labels},
     )
 
 
@@ -87,12 +87,12 @@ def _states(videos: pd.DataFrame) -> Counter:
 
 
 def in_general(reason: str) -> str:
-    """A reason without what is particular to one video: numbers become …, and places in the file go."""
+    """A reason without the details of one video: numbers become …, and the position in the file is dropped."""
     return re.sub(r"\d+(?:[.x:]\d+)*(?:, …)?", "…", re.sub(r"^after frame -?\d+: ", "", reason))
 
 
 def most_frequent(counts: dict[str, Counter], limit: int = REASONS) -> dict[str, dict[str, int]]:
-    """The counts of what is most frequent over all labels, and of the rest together as "others"."""
+    """The counts of the names that are most frequent over all labels; the rest are summed as "others"."""
     names = [name for name, _ in sum(counts.values(), Counter()).most_common(limit)]
     return {
         label: {name: of_label[name] for name in names}
@@ -101,71 +101,68 @@ def most_frequent(counts: dict[str, Counter], limit: int = REASONS) -> dict[str,
     }
 
 
-def plot_videos(path: str | Path, found: Found) -> None:
-    """How many videos are in which state, and why."""
-    counts = most_frequent(found.videos)
+def plot_videos(path: str | Path, stats: Found) -> None:
+    """Number of videos by status and reason."""
+    counts = most_frequent(stats.videos)
     rows = len({name for of_label in counts.values() for name in of_label})
     with drawing(path, 8, 1.4 + 0.5 * max(rows, 1)) as (axes,):
         bars(axes, counts)
         total = sum(sum(of_label.values()) for of_label in counts.values())
         axes.set_title(f"{thousands(total)} videos by state")
-        axes.set_xlabel("videos (logarithmic)")
+        axes.set_xlabel("videos (log scale)")
 
 
-def plot_faces(path: str | Path, found: Found) -> None:
-    """How many faces the sampled frames have."""
+def plot_faces(path: str | Path, stats: Found) -> None:
+    """Histogram of faces per sampled frame."""
     with drawing(path, 7, 3.6) as (axes,):
-        width = 0.8 / len(found.faces)
-        for number, (label, counts) in enumerate(found.faces.items()):
-            places = np.arange(len(counts)) + (number - (len(found.faces) - 1) / 2) * width
+        width = 0.8 / len(stats.faces)
+        for number, (label, counts) in enumerate(stats.faces.items()):
+            places = np.arange(len(counts)) + (number - (len(stats.faces) - 1) / 2) * width
             share = 100 * counts / max(counts.sum(), 1)
             name = f"{NAMES[label]} ({thousands(counts.sum())} frames)"
             axes.bar(places, share, width * 0.92, color=LABELS[label], label=name)
             for place, value in zip(places, share, strict=True):
                 axes.text(place, value, f"{value:.1f}" if value else "0", ha="center", va="bottom", fontsize=8)
         axes.set_xticks(range(MOST_FACES + 1), [*map(str, range(MOST_FACES)), f"{MOST_FACES} or more"])
-        axes.set_xlabel("faces in a sampled frame")
+        axes.set_xlabel("faces in the frame")
         axes.set_ylabel("sampled frames (%)")
         axes.set_title("Faces per sampled frame")
         axes.grid(axis="x", visible=False)
         axes.legend()
 
 
-def plot_heights(path: str | Path, found: Found) -> None:
-    """How high the boxes of faces are."""
-    everything = np.concatenate(list(found.heights.values()))
+def plot_heights(path: str | Path, stats: Found) -> None:
+    """Histogram of face heights."""
+    heights = np.concatenate(list(stats.heights.values()))
     with drawing(path, 7, 3.6) as (axes,):
-        if not len(everything):
-            return say_nothing(axes, "no face was found")
-        low, high = np.maximum(np.percentile(everything, [0, 100]), 1)
-        outlines(axes, found.heights, np.geomspace(low * 0.98, high * 1.02, 41))
+        if not len(heights):
+            return say_nothing(axes, "no faces found")
+        low, high = np.maximum(np.percentile(heights, [0, 100]), 1)
+        outlines(axes, stats.heights, np.geomspace(low * 0.98, high * 1.02, 41))
         axes.set_xscale("log")
         ticks = [size for size in (8, 16, 32, 64, 128, 256, 512, 1024, 2048) if low * 0.7 <= size <= high * 1.5]
         axes.set_xticks(ticks, list(map(str, ticks)), minor=False)
         axes.minorticks_off()
-        axes.set_xlabel("height of a face's box (pixels, logarithmic)")
+        axes.set_xlabel("height of the face box (pixels, log scale)")
         axes.set_ylabel("faces (%)")
-        axes.set_title(f"Sizes of faces, median {np.median(everything):.0f} pixels")
+        axes.set_title(f"Face height, median {np.median(heights):.0f} pixels")
 
 
-def plot_tracks(path: str | Path, found: Found) -> None:
-    """How long tracks are."""
-    everything = np.concatenate(list(found.tracks.values()))
+def plot_tracks(path: str | Path, stats: Found) -> None:
+    """Histogram of track durations."""
+    seconds = np.concatenate(list(stats.tracks.values()))
     with drawing(path, 7, 3.6) as (axes,):
-        if not len(everything):
-            return say_nothing(axes, "there is no track")
-        longest = max(float(np.percentile(everything, 99.9)), 0.5)
-        outlines(axes, found.tracks, np.linspace(0, longest * 1.001, 31))
-        axes.set_xlabel("from the first to the last frame of a track (seconds)")
+        if not len(seconds):
+            return say_nothing(axes, "no tracks")
+        longest = max(float(np.percentile(seconds, 99.9)), 0.5)
+        outlines(axes, stats.tracks, np.linspace(0, longest * 1.001, 31))
+        axes.set_xlabel("duration from first to last frame (seconds)")
         axes.set_ylabel("tracks (%)")
-        axes.set_title(f"Lengths of tracks, median {np.median(everything):.1f} seconds")
+        axes.set_title(f"Track duration, median {np.median(seconds):.1f} seconds")
 
 
 def alignment_of(aligned: Iterable[pa.Table]) -> tuple[Counter, Counter]:
-    """How many pairs of tracks are aligned and how many are not and why; how many fakes have an aligned track or not.
-
-    The keys of the second are "with" and "without".
-    """
+    """Numbers of track pairs by alignment status and reason, and of fakes "with" and "without" an aligned track."""
     tracks, fakes = Counter(), Counter()
     for table in aligned:
         status, reason = table["status"].to_pylist(), table["reason"].to_pylist()
@@ -174,13 +171,13 @@ def alignment_of(aligned: Iterable[pa.Table]) -> tuple[Counter, Counter]:
             for state, why in zip(status, reason, strict=True)
         )
         names = table["fake"].to_pylist()
-        having = {name for name, state in zip(names, status, strict=True) if state == "aligned"}
-        fakes.update({"with": len(having), "without": len(set(names) - having)})
+        aligned_fakes = {name for name, state in zip(names, status, strict=True) if state == "aligned"}
+        fakes.update({"with": len(aligned_fakes), "without": len(set(names) - aligned_fakes)})
     return tracks, fakes
 
 
 def plot_alignment(path: str | Path, aligned: Iterable[pa.Table]) -> None:
-    """How many tracks of real videos found their partner in each fake, and why others did not."""
+    """Number of real tracks that were aligned with a track of each fake, and the reasons for those that were not."""
     tracks, fakes = alignment_of(aligned)
     counts = most_frequent({"FAKE": tracks})
     with drawing(path, 8, 1.6 + 0.4 * max(len(counts["FAKE"]), 1)) as (axes,):
@@ -188,14 +185,14 @@ def plot_alignment(path: str | Path, aligned: Iterable[pa.Table]) -> None:
         total, of_fakes = sum(tracks.values()), sum(fakes.values())
         share, of_share = tracks["aligned"] / max(total, 1), fakes["with"] / max(of_fakes, 1)
         axes.set_title(
-            f"{share:.1%} of {thousands(total)} pairs of tracks are aligned;\n"
+            f"{share:.1%} of {thousands(total)} track pairs are aligned;\n"
             f"{of_share:.1%} of {thousands(of_fakes)} fakes have an aligned track"
         )
-        axes.set_xlabel("pairs of tracks (logarithmic)")
+        axes.set_xlabel("track pairs (log scale)")
 
 
 def plot_clip_lengths(path: str | Path, clips: Iterable[pa.Table]) -> None:
-    """How long clips are, and how much the fake ones differ from their twins."""
+    """Histograms of clip lengths and of the differences between fake clips and their real counterparts."""
     frames: dict[str, list[np.ndarray]] = {"REAL": [], "FAKE": []}
     differences = []
     for table in clips:
@@ -208,15 +205,15 @@ def plot_clip_lengths(path: str | Path, clips: Iterable[pa.Table]) -> None:
     with drawing(path, 9, 3.6, columns=2) as (left, right):
         longest = max(map(max, filter(len, lengths.values())), default=0)
         if not longest:
-            say_nothing(left, "there is no clip")
+            say_nothing(left, "no clips")
             return say_nothing(right, "")
         outlines(left, lengths, np.arange(longest + 2) - 0.5)
         left.legend(loc="upper left")
-        left.set_xlabel("frames of a clip (0: it could not be cut)")
+        left.set_xlabel("frames (0: the clip could not be cut)")
         left.set_ylabel("clips (%)")
-        left.set_title("Lengths of clips")
+        left.set_title("Clip length")
         outlines(right, {"FAKE": difference}, np.linspace(0, max(float(difference.max(initial=1)), 1) * 1.001, 41))
         right.set_xlabel("mean difference from the real clip (0 to 255)")
         right.set_ylabel("fake clips (%)")
         equal = int((difference == 0).sum())
-        right.set_title(f"Differences (pairs that are equal: {thousands(equal)})")
+        right.set_title(f"Difference between fake and real clip ({thousands(equal)} identical pairs)")

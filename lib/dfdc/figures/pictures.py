@@ -1,4 +1,4 @@
-"""Sheets of pictures: rows of small pictures with words, as JPEG files."""
+"""Contact sheets: rows of small pictures with captions, as JPEG files."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ from PIL import Image, ImageDraw, ImageFont
 from dfdc.system.files import atomic_path
 
 GAP = 6  # pixels between pictures
-WORDS, HEAD = 14, 18  # pixels: the size of letters
-LEADING = 1.45  # the height of a line, in sizes of letters
+WORDS, HEAD = 14, 18  # font sizes in pixels
+LEADING = 1.45  # line height as a multiple of the font size
 
 
 @dataclass(frozen=True)
 class Row:
-    """Pictures side by side, RGB uint8 of any size, with a line of words above them and one below each."""
+    """Pictures side by side, RGB uint8 of any size, with a title line above them and a caption below each."""
 
     pictures: Sequence[np.ndarray]
     title: str = ""
@@ -33,7 +33,7 @@ def write_sheet(path: str | Path, title: str, rows: Sequence[Row], height: int) 
 
 
 def sheet(title: str, rows: Sequence[Row], height: int) -> np.ndarray:
-    """The same as a picture, RGB uint8. Words that are wider than what they belong to end with …."""
+    """The same sheet as an RGB uint8 array. Text that is too wide is cut off with …."""
     blocks = [_row(row, height) for row in rows]
     width = max([*(block.width for block in blocks), 640]) + 2 * GAP
     head = _words(title, width - 2 * GAP, HEAD)
@@ -72,12 +72,12 @@ def _row(row: Row, height: int) -> Image.Image:
 def _fitted(picture: np.ndarray, height: int) -> Image.Image:
     rows, columns = picture.shape[:2]
     size = max(round(columns * height / rows), 1), height
-    way = cv2.INTER_AREA if height < rows else cv2.INTER_CUBIC
-    return Image.fromarray(cv2.resize(picture, size, interpolation=way))
+    interpolation = cv2.INTER_AREA if height < rows else cv2.INTER_CUBIC
+    return Image.fromarray(cv2.resize(picture, size, interpolation=interpolation))
 
 
 def _words(text: str, width: int, size: int) -> Image.Image:
-    """A line of words no wider than ``width``."""
+    """A line of text no wider than ``width``."""
     font = _font(size)
     if font.getlength(text) > width:
         while text and font.getlength(text + "…") > width:

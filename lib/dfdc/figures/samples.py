@@ -1,4 +1,4 @@
-"""Pictures of what trainings are made of: clips, mixed faces, and what each model is shown."""
+"""Contact sheets of the training data: clips, mixup samples, and the inputs of each model."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -21,15 +21,15 @@ from dfdc.stages.training.augment.mixup import mix
 from dfdc.stages.training.samples import PairDataset, Place, SampleSettings
 
 TARGETS = (0.0, 0.25, 0.5, 0.75, 1.0)
-CLIPS, MIXED, AUGMENTED, INPUTS = 8, 4, 8, 6  # pairs in a picture
-HEIGHT = 150  # pixels of a face in a picture
+CLIPS, MIXED, AUGMENTED, INPUTS = 8, 4, 8, 6  # pairs on each sheet
+HEIGHT = 150  # of a face on a sheet, in pixels
 
 
 class Samples:
-    """Some pairs of clips, drawn from all of them, each of another real video as far as there are so many."""
+    """A random selection of clip pairs, from different real videos as far as possible."""
 
     def __init__(self, pairs: pa.Table, stores: Mapping[str, Path], seed: int = 0) -> None:
-        """Draw from rows of the table of pairs; ``stores`` are the stores of the parts."""
+        """Draw from the table of pairs; ``stores`` gives the store of each part."""
         self.total, self.stores = len(pairs), stores
         order = generator(seed, "figures").permutation(len(pairs))
         candidates = rows_of(pairs.take(order[: 100 * CLIPS]), Pair)
@@ -43,12 +43,12 @@ class Samples:
         self.pairs = [*first, *others][:CLIPS]
 
     def words(self, count: int) -> str:
-        """How many of how many pairs a picture shows."""
+        """The title text: how many pairs are shown, out of how many."""
         shown = min(count, len(self.pairs))
-        return f"{shown} of {thousands(self.total)} pairs, drawn at random" if self.total else "there are no pairs"
+        return f"{shown} of {thousands(self.total)} pairs, drawn at random" if self.total else "no pairs"
 
     def faces(self, count: int, frames: Sequence[int], settings: SampleSettings) -> list[tuple[Pair, list, list]]:
-        """Up to ``count`` pairs, each with these frames of the real and of the fake clip as they were cut."""
+        """Up to ``count`` pairs, each with the given frames of its real and its fake clip, without augmentation."""
         if not self.pairs:
             return []
         reader = PairReader(self.pairs, self.stores, replace(settings, frames=tuple(frames), whole_clip=True))
@@ -56,7 +56,7 @@ class Samples:
 
 
 def plot_clips(path: str | Path, samples: Samples, settings: SampleSettings) -> None:
-    """Real clips and their fakes, three frames of each side by side."""
+    """Real clips and their fakes side by side, three frames each."""
     rows = [
         Row([*real, *fake], _caption(pair), ["real", "", "", "fake", "", ""])
         for pair, real, fake in samples.faces(CLIPS, _spread(3, samples.pairs), settings)
@@ -76,7 +76,7 @@ def plot_clip(path: str | Path, samples: Samples, settings: SampleSettings) -> N
 
 
 def plot_mixup(path: str | Path, samples: Samples, model: str, settings: SampleSettings) -> None:
-    """Real faces, mixed more and more with their fakes: what mixup makes of a pair for each target."""
+    """Mixup of real faces with their fakes, for increasing targets."""
     rows = []
     for pair, real, fake in samples.faces(MIXED, settings.frames[:1], settings):
         faces = [center_transform(frame, settings.crop)[np.newaxis] for frame in (real[0], fake[0])]
@@ -85,7 +85,7 @@ def plot_mixup(path: str | Path, samples: Samples, model: str, settings: SampleS
 
 
 def plot_augmented_mixup(path: str | Path, samples: Samples, model: str, settings: SampleSettings) -> None:
-    """The same with recompression, crops, flips, AutoAugment and erasing, drawn as in the training of a model."""
+    """Mixup with recompression, crops, flips, AutoAugment and random erasing, drawn as in training."""
     rows = []
     if samples.pairs:
         dataset = PairDataset(samples.pairs, samples.stores, settings)
@@ -97,7 +97,7 @@ def plot_augmented_mixup(path: str | Path, samples: Samples, model: str, setting
 
 
 def plot_frame_inputs(path: str | Path, samples: Samples, models: Mapping[str, SampleSettings]) -> None:
-    """The same faces as each model that looks at single frames is shown them."""
+    """The same faces as inputs of each frame model."""
     first = next(iter(models.values()))
     rows = [Row([], "; ".join(f"{name}: {_size(model)}" for name, model in models.items()))]
     for pair, real, fake in samples.faces(INPUTS, first.frames[:1], first):
@@ -109,7 +109,7 @@ def plot_frame_inputs(path: str | Path, samples: Samples, models: Mapping[str, S
 
 
 def plot_sequence_input(path: str | Path, samples: Samples, models: Mapping[str, SampleSettings]) -> None:
-    """The frames of a clip and of its fake as each model that looks at a sequence is shown them."""
+    """The frames of a clip and of its fake as inputs of each sequence model."""
     sizes = (f"{name}: {len(model.frames)} frames of {_size(model)}" for name, model in models.items())
     rows = [Row([], "; ".join(sizes))]
     for name, model in models.items():
@@ -122,7 +122,7 @@ def plot_sequence_input(path: str | Path, samples: Samples, models: Mapping[str,
 
 
 def _mixtures(real: np.ndarray, fake: np.ndarray, erased: Sequence[Any] = ()) -> list[np.ndarray]:
-    """One real face and its fake, 1 x height x width x 3 each, mixed for each of the targets, as pictures."""
+    """One real face and its fake, 1 x height x width x 3 each, mixed for each target, as pictures."""
     pair = [normalise(torch.from_numpy(face)).expand(len(TARGETS), -1, -1, -1) for face in (real, fake)]
     mixed = mix(*pair, torch.tensor(TARGETS))
     return list(denormalise(erase_(mixed, erased) if erased else mixed))
@@ -137,7 +137,7 @@ def _caption(pair: Pair) -> str:
 
 
 def _spread(count: int, pairs: Sequence[Pair]) -> list[int]:
-    """Frame numbers from the first to the last that all of some pairs have."""
+    """``count`` frame numbers, evenly spaced over the frames that all pairs have."""
     last = min((pair.frames for pair in pairs), default=1) - 1
     return np.linspace(0, last, count).astype(int).tolist()
 

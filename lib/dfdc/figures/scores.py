@@ -17,17 +17,17 @@ from dfdc.stages.evaluation.metrics import auc
 from dfdc.stages.prediction.ensemble import confident, video_scores
 from dfdc.stages.prediction.settings.ensemble import EnsembleSettings
 
-BINS = 20  # of scores, from 0 to 1
-MISTAKES, FACES = 8, 6  # videos in a picture, and faces of a video
+BINS = 20  # of score histograms, from 0 to 1
+MISTAKES, FACES = 8, 6  # videos on the sheet, and faces of each video
 ENSEMBLE = "ensemble"
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Scores of test videos by the ensemble and by each model alone, and all probabilities of faces.
+    """Scores of test videos by the ensemble and by each model alone, and the probabilities of all faces.
 
-    ``of`` is ensemble or model to video to score; ``faces`` is model to probabilities; ``labels`` has 1 for fakes and
-    0 for real videos, and is empty where they are not known.
+    ``of`` gives the score of each video, by ensemble or model; ``faces`` gives the face probabilities of each model;
+    ``labels`` has 1 for fake and 0 for real videos, and is empty if they are unknown.
     """
 
     of: Mapping[str, Mapping[str, float]]
@@ -42,16 +42,16 @@ class Scores:
         labels: Mapping[str, int],
         settings: EnsembleSettings,
     ) -> "Scores":
-        """Score videos from each model's tables of scores."""
-        everyone = [table for of_model in tables.values() for table in of_model]
+        """Compute the video scores from each model's tables of face scores."""
+        all_tables = [table for of_model in tables.values() for table in of_model]
         by_model = {name: video_scores(videos, of_model, settings) for name, of_model in tables.items()}
         faces = {
             name: np.concatenate([table["probability"] for table in of_model]) for name, of_model in tables.items()
         }
-        return cls({ENSEMBLE: video_scores(videos, everyone, settings), **by_model}, faces, labels)
+        return cls({ENSEMBLE: video_scores(videos, all_tables, settings), **by_model}, faces, labels)
 
     def by_label(self, name: str) -> dict[str, np.ndarray]:
-        """The scores of the real and of the fake videos that have a label, or of all where no labels are known."""
+        """The scores of labelled real and fake videos, or of all videos if no labels are known."""
         scores = self.of[name]
         if not self.labels:
             return {"": np.array(list(scores.values()))}
@@ -63,7 +63,7 @@ class Scores:
 
 
 def plot_transform(path: str | Path, scores: Scores, settings: EnsembleSettings) -> None:
-    """How probabilities are moved away from 0.5, and the probabilities that were."""
+    """The transform that sharpens face probabilities, and their histogram before and after it."""
     raw = np.linspace(0, 1, 1001)
     number = settings.exponent if settings.temperature is None else settings.temperature
     name = f"{'exponent' if settings.temperature is None else 'temperature'} {number:.3g}"
@@ -71,15 +71,15 @@ def plot_transform(path: str | Path, scores: Scores, settings: EnsembleSettings)
         curve.plot(raw, confident(raw, settings), color=GREEN, label=name)
         curve.plot(raw, raw, color=BLACK, linestyle=":", label="unchanged")
         curve.set_aspect("equal")
-        curve.set_xlabel("probability that a network gives")
-        curve.set_ylabel("probability that counts")
+        curve.set_xlabel("network output")
+        curve.set_ylabel("transformed probability")
         curve.set_title(f"Prediction transform, clipped to {settings.clip[0]:g} … {settings.clip[1]:g}")
         curve.legend()
         if not sum(map(len, scores.faces.values())):
-            return say_nothing(histogram, "no face was scored")
+            return say_nothing(histogram, "no faces scored")
         edges = np.linspace(0, 1, 41)
         faces = np.concatenate(list(scores.faces.values()))
-        for values, name, line in ((faces, "as given", ":"), (confident(faces, settings), "transformed", "-")):
+        for values, name, line in ((faces, "network output", ":"), (confident(faces, settings), "transformed", "-")):
             counts, _ = np.histogram(values, edges)
             colour = BLACK if line == ":" else GREEN
             histogram.stairs(100 * counts / len(faces), edges, color=colour, linestyle=line, linewidth=1.6, label=name)
@@ -90,7 +90,7 @@ def plot_transform(path: str | Path, scores: Scores, settings: EnsembleSettings)
 
 
 def plot_scores(path: str | Path, scores: Scores) -> None:
-    """How many videos have which score, of the ensemble and of each model, by label where labels are known."""
+    """Histograms of the scores of the ensemble and of each model, by label if labels are known."""
     edges = np.linspace(0, 1, BINS + 1)
     rows = -(-len(scores.of) // 2)
     with drawing(path, 9, 2.9 * rows, rows=rows, columns=2) as panels:
@@ -108,13 +108,13 @@ def plot_scores(path: str | Path, scores: Scores) -> None:
 
 
 def plot_roc(path: str | Path, scores: Scores) -> None:
-    """Which share of the fakes is found for which share of false alarms, at every threshold."""
+    """ROC curves of the ensemble and of each model."""
     colours = {ENSEMBLE: BLACK, **series(list(scores.faces))}
     with drawing(path, 6, 5.4) as (axes,):
         for name, colour in colours.items():
             real, fake = scores.by_label(name).values()
             if not len(real) or not len(fake):
-                return say_nothing(axes, "the labelled videos are all real, or all fake")
+                return say_nothing(axes, "no ROC curve: the labelled videos are all real or all fake")
             truth, predicted = np.repeat([0, 1], [len(real), len(fake)]), np.concatenate([real, fake])
             width = 2.4 if name == ENSEMBLE else 1.4
             area = auc(truth, predicted)
@@ -122,21 +122,23 @@ def plot_roc(path: str | Path, scores: Scores) -> None:
             axes.plot(alarms, hits, color=colour, linewidth=width, label=f"{name} ({area:.3f})")
         axes.plot([0, 1], [0, 1], color=BLACK, linestyle=":", linewidth=1, label="chance (0.500)")
         axes.set_aspect("equal")
-        axes.set_xlabel("real videos taken for fakes (share)")
-        axes.set_ylabel("fakes found (share)")
+        axes.set_xlabel("false positive rate")
+        axes.set_ylabel("true positive rate")
         axes.set_title(f"ROC: {thousands(len(real))} real and {thousands(len(fake))} fake videos")
         axes.legend(title="area under the curve", loc="lower right")
 
 
 def worst(scores: Mapping[str, float], labels: Mapping[str, int], count: int = MISTAKES) -> list[str]:
-    """The videos whose scores are farthest from their labels, the worst first; none on the right side of 0.5."""
+    """The misclassified videos (threshold 0.5) whose scores are farthest from their labels, worst first."""
     wrong = {video: abs(labels[video] - score) for video, score in scores.items() if video in labels}
     return sorted((video for video in wrong if wrong[video] > 0.5), key=lambda video: (-wrong[video], video))[:count]
 
 
 def plot_mistakes(path: str | Path, scores: Scores, crops: Sequence[pa.Table], stores: Sequence[Path]) -> None:
-    """The faces of the videos on which the ensemble is most wrong. ``crops`` are the shards' tables, in step with
-    ``stores``."""
+    """Faces of the videos with the largest errors of the ensemble.
+
+    ``crops`` are the tables of the shards, in the same order as ``stores``.
+    """
     chosen = worst(scores.of[ENSEMBLE], scores.labels)
     faces = _faces_of(chosen, crops, stores)
     rows = []
@@ -148,26 +150,29 @@ def plot_mistakes(path: str | Path, scores: Scores, crops: Sequence[pa.Table], s
     wrong = len(worst(scores.of[ENSEMBLE], scores.labels, len(scores.labels)))
     labelled = len(set(scores.labels) & set(scores.of[ENSEMBLE]))
     write_sheet(
-        path, f"Worst mistakes: {len(chosen)} of {thousands(wrong)}, among {thousands(labelled)} videos", rows, 150
+        path,
+        f"Largest errors: {len(chosen)} of {thousands(wrong)} misclassified, of {thousands(labelled)} labelled videos",
+        rows,
+        150,
     )
 
 
 def _faces_of(
     videos: Sequence[str], crops: Sequence[pa.Table], stores: Sequence[Path]
 ) -> dict[str, list[tuple[int, np.ndarray]]]:
-    """Some faces of each video with their frame numbers, spread over the video."""
-    found = {}
+    """Some faces of each video, evenly spaced over its crops, with their frame numbers."""
+    faces = {}
     for table, path in zip(crops, stores, strict=True):
         rows: dict[str, list[Crop]] = {}
-        mine = table.filter(pa.compute.is_in(table["video"], pa.array(videos, pa.string())))
-        for crop in rows_of(mine.sort_by([("kind", "ascending"), ("batch", "ascending")]), Crop):
+        selected = table.filter(pa.compute.is_in(table["video"], pa.array(videos, pa.string())))
+        for crop in rows_of(selected.sort_by([("kind", "ascending"), ("batch", "ascending")]), Crop):
             rows.setdefault(crop.video, []).append(crop)
         if rows:
             store = Store(path)
             for video, of_video in rows.items():
-                # Single faces where there are any: they are spread more evenly than windows.
+                # Single faces if there are any: they are spaced more evenly than windows.
                 of_kind = [crop for crop in of_video if crop.kind == of_video[0].kind]
                 places = np.unique(np.linspace(0, len(of_kind) - 1, FACES).astype(int))
                 spread = [of_kind[place] for place in places]
-                found[video] = [(crop.frames[0], store.read(crop.batch, [0])[0]) for crop in spread]
-    return found
+                faces[video] = [(crop.frames[0], store.read(crop.batch, [0])[0]) for crop in spread]
+    return faces

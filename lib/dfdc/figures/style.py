@@ -1,4 +1,4 @@
-"""How every figure looks, and how it is written: sizes, fonts, and colours that the colour-blind can tell apart."""
+"""The common style of all figures: sizes, fonts, colour-blind-safe colours; and writing them."""
 
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -15,10 +15,10 @@ from dfdc.system.files import atomic_path
 # Okabe and Ito, "Color Universal Design" (2008).
 BLACK, ORANGE, SKY_BLUE, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 YELLOW, BLUE, VERMILLION, PURPLE = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
-# What is real and what is fake has the same colour everywhere.
+# Real and fake have the same colours in all figures.
 LABELS = {"REAL": BLUE, "FAKE": VERMILLION, "": GREEN}
 NAMES = {"REAL": "real", "FAKE": "fake", "": "test videos"}
-# What belongs to a model has these, in the order of the models' names; the whole ensemble is black.
+# Colours of the models, in the order of their names; the ensemble is black.
 SERIES = (GREEN, ORANGE, SKY_BLUE, PURPLE, VERMILLION, BLUE, YELLOW)
 
 STYLE = {
@@ -32,8 +32,7 @@ STYLE = {
     "grid.color": "#DDDDDD",
     "legend.frameon": False,
     "lines.linewidth": 1.6,
-    # Letters become outlines, so that a figure looks the same where a font is missing; and the same figure is the
-    # same file.
+    # Text as outlines, so that figures do not depend on installed fonts; a fixed salt, so that files are reproducible.
     "svg.fonttype": "path",
     "svg.hashsalt": "dfdc",
 }
@@ -41,7 +40,7 @@ STYLE = {
 
 @contextmanager
 def drawing(path: str | Path, width: float, height: float, rows: int = 1, columns: int = 1) -> Iterator[list[Axes]]:
-    """Give the axes of a figure, row by row, and write it as an SVG file when the block ends well.
+    """Yield the axes of a figure, row by row; write it as an SVG file when the block ends without an exception.
 
     Width and height are in inches.
     """
@@ -53,26 +52,26 @@ def drawing(path: str | Path, width: float, height: float, rows: int = 1, column
 
 
 def series(names: Sequence[str]) -> dict[str, str]:
-    """A colour for each of some models."""
+    """A colour for each model."""
     return {name: SERIES[number % len(SERIES)] for number, name in enumerate(names)}
 
 
 def say_nothing(axes: Axes, why: str) -> None:
-    """In place of a drawing for which there are no data."""
+    """Show a message in place of a plot for which there are no data."""
     axes.set_axis_off()
     axes.text(0.5, 0.5, why, ha="center", va="center", transform=axes.transAxes)
 
 
 def thousands(number: float) -> str:
-    """A whole number with commas."""
+    """A number rounded to an integer, with thousands separators."""
     return f"{number:,.0f}"
 
 
 def bars(axes: Axes, counts: dict[str, dict[str, int]]) -> None:
-    """Horizontal bars for each label, of counts by what they are counts of, which is written beside them.
+    """Horizontal bars of counts by name, one series per label, most frequent first.
 
-    ``counts``: label to name to count. What is frequent comes first. The axis is logarithmic: of a hundred thousand
-    videos the five that cannot be read are to be seen, too.
+    ``counts`` maps label to name to count. The axis is logarithmic, so that five unreadable videos among a hundred
+    thousand remain visible.
     """
     total = {name: sum(of_label.get(name, 0) for of_label in counts.values()) for name in _keys(counts)}
     names = sorted(total, key=lambda name: (-total[name], name))
@@ -98,15 +97,15 @@ def _keys(counts: dict[str, dict[str, int]]) -> set[str]:
 
 
 def outlines(axes: Axes, values: dict[str, np.ndarray], edges: np.ndarray) -> None:
-    """Histograms of each label as outlines: the share of its values, in per cent, in each bin.
+    """Step histograms, one per label: the percentage of its values in each bin.
 
-    What lies beyond the edges counts in the outer bins.
+    Values beyond the edges are counted in the outer bins.
     """
     for label, of_label in values.items():
         counts, _ = np.histogram(np.clip(of_label, edges[0], edges[-1]), edges)
         share = 100 * counts / max(len(of_label), 1)
         name = f"{NAMES[label]} ({thousands(len(of_label))})"
-        # Where the two are equal both are to be seen: the real one is wide and pale.
+        # The real line is wide and pale, so that both are visible where they coincide.
         look = {"linewidth": 4, "alpha": 0.45} if label == "REAL" else {"linewidth": 1.4}
         axes.stairs(share, edges, color=LABELS[label], label=name, **look)
     axes.set_ylim(bottom=0)

@@ -1,4 +1,4 @@
-"""A picture of a video's score over time: a row for each face that was followed."""
+"""The scores of a video over time, one row per face track."""
 
 from pathlib import Path
 
@@ -14,20 +14,20 @@ from dfdc.stages.prediction.settings.ensemble import EnsembleSettings
 from dfdc.stages.prediction.videos import BIN, TrackScores, VideoScore
 from dfdc.system.files import atomic_path
 
-# Of the palette of Okabe and Ito, which colour-blind people can tell apart; the markers differ as well.
+# From the colour-blind-safe palette of Okabe and Ito; the markers differ as well.
 MODELS = (("#0072B2", "o"), ("#E69F00", "s"), ("#009E73", "^"), ("#CC79A7", "D"), ("#56B4E9", "v"))
 COMBINED = "#000000"
 MOST_TRACKS = 8
-FACES = 10  # thumbnails that have room beside each other
+FACES = 10  # thumbnails that fit side by side
 FACE = 72  # pixels
 DPI = 120
 
 
 def plot_timeline(path: Path, video: VideoScore, settings: EnsembleSettings, name: str) -> None:
-    """Draw the scores of a video that has tracks to a PNG file.
+    """Plot the scores of a video with at least one track to a PNG file.
 
-    Each track has a row: some of its faces at their times, what each model says of each face, and what they say
-    together of each second. Of more than eight tracks the longest are drawn. Needs ``video.store``.
+    Each track has a row: thumbnails of its faces, the scores of each model for each face, and the combined score of
+    each second. If there are more than eight tracks, the longest are drawn. Needs ``video.store``.
     """
     longest = sorted(video.tracks, key=lambda scored: len(scored.track.frames), reverse=True)[:MOST_TRACKS]
     shown = sorted(longest, key=lambda scored: scored.track.number)
@@ -59,7 +59,7 @@ def plot_timeline(path: Path, video: VideoScore, settings: EnsembleSettings, nam
 
 
 def _plot_faces(axes: Axes, video: VideoScore, track: Track, seconds: float) -> None:
-    """Faces of a track at their times, so far apart that none hides another."""
+    """Draw thumbnails of a track's faces on the time axis, without overlap."""
     axes.set_axis_off()
     axes.set_ylim(0, 1)
     free_from = -np.inf
@@ -74,7 +74,7 @@ def _plot_faces(axes: Axes, video: VideoScore, track: Track, seconds: float) -> 
 
 
 def thumbnail(face: np.ndarray) -> np.ndarray:
-    """The centre square of an RGB picture, at the size of a thumbnail."""
+    """The central square of an RGB picture, resized to a thumbnail."""
     height, width = face.shape[:2]
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
@@ -87,10 +87,10 @@ def _plot_scores(
     axes.axhline(0.5, color="0.6", linewidth=1, linestyle="--")
     for model, (frames, probabilities) in scored.scores.items():
         colour, marker = models[model]
-        size = 5 if len(frames) < 150 else 3  # where there are more they hide each other
+        size = 5 if len(frames) < 150 else 3  # larger markers would overlap
         axes.plot(frames / fps, probabilities, marker, color=colour, markersize=size, mec="white", mew=0.3, label=model)
     starts, scores = zip(*scored.over_time(fps, settings), strict=True)
-    # Where a second has no score the line is broken.
+    # The line is interrupted at seconds without a score.
     times = np.repeat(starts, 3) + np.tile([0, BIN, BIN], len(starts))
     values = np.column_stack([scores, scores, np.full(len(scores), np.nan)]).ravel()
     gaps = np.append(np.diff(starts) > BIN, True)

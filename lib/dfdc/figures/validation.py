@@ -1,4 +1,4 @@
-"""Figures of how good the models are on validation clips."""
+"""Figures of the evaluation on validation clips."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,13 +12,13 @@ from dfdc.stages.evaluation.intervals import reliability_bins
 
 ENSEMBLE, PLAIN = "ensemble", "plain"
 CALIBRATIONS = {"published": PURPLE, "exponent": GREEN, "temperature": ORANGE}
-NOTHING = "there are no validation clips"
+NOTHING = "no validation clips"
 
 
 def plot_calibration(path: str | Path, evaluated: pa.Table, calibration: Mapping[str, Any]) -> None:
-    """How many of the clips with a score of about p are fake: with the published exponent, and with fitted numbers.
+    """Reliability diagram and score histogram, with the published exponent and with the fitted calibrations.
 
-    ``evaluated`` has the scores of validation clips, ``calibration`` the fitted numbers and their log losses.
+    ``evaluated`` has the scores of validation clips, ``calibration`` the fitted parameters and their log losses.
     """
     rows = evaluated.to_pandas()
     rows = rows[(rows["condition"] == PLAIN) & (rows["models"] == ENSEMBLE)]
@@ -35,8 +35,8 @@ def plot_calibration(path: str | Path, evaluated: pa.Table, calibration: Mapping
             counts, edges = np.histogram(scores["score"], np.linspace(0, 1, 11))
             histogram.stairs(counts, edges, color=colour, linewidth=1.6, label=kind)
         diagram.set_aspect("equal")
-        diagram.set_xlabel("mean score in a tenth of the range")
-        diagram.set_ylabel("fakes (share)")
+        diagram.set_xlabel("mean score in the bin")
+        diagram.set_ylabel("fraction of fakes")
         diagram.set_title(f"Calibration on {thousands(calibration['clips'])} clips of {calibration['sources']} sources")
         diagram.figure.legend(*diagram.get_legend_handles_labels(), loc="outside lower left", ncols=2, fontsize=9)
         histogram.set_xlabel("score")
@@ -46,7 +46,7 @@ def plot_calibration(path: str | Path, evaluated: pa.Table, calibration: Mapping
 
 
 def words(kind: str, calibration: Mapping[str, Any]) -> str:
-    """A calibration with its number and its log loss; of a fitted one that on sources it was not fitted on."""
+    """Legend text of a calibration: its parameter, its log loss and, if fitted, the log loss on left-out sources."""
     fit = calibration[kind]
     number = fit["temperature" if kind == "temperature" else "exponent"]
     name = f"{kind} {number:.2f}" if kind != "published" else f"published exponent {number:g}"
@@ -57,7 +57,7 @@ def words(kind: str, calibration: Mapping[str, Any]) -> str:
 
 
 def plot_conditions(path: str | Path, evaluation: Mapping[str, Any]) -> None:
-    """Log loss and AUC of the ensemble and of each model on clips as they are and compressed again."""
+    """Log loss and AUC of the ensemble and of each model, on plain and on recompressed clips."""
     conditions = evaluation["conditions"]
     models = list(conditions[PLAIN]["models"])
     colours = {ENSEMBLE: BLACK, **series(models)}
@@ -68,21 +68,21 @@ def plot_conditions(path: str | Path, evaluation: Mapping[str, Any]) -> None:
         for axes, measure in ((loss, "log_loss"), (auc, "auc")):
             for number, (name, colour) in enumerate(colours.items()):
                 places = np.arange(len(conditions)) + (number - (len(colours) - 1) / 2) * 0.8 / len(colours)
-                of = [found[ENSEMBLE] if name == ENSEMBLE else found["models"][name] for found in conditions.values()]
-                for place, found in zip(places, of, strict=True):
-                    if interval := found["intervals"][measure]:
+                reports = [row[ENSEMBLE] if name == ENSEMBLE else row["models"][name] for row in conditions.values()]
+                for place, report in zip(places, reports, strict=True):
+                    if interval := report["intervals"][measure]:
                         axes.plot(interval, [place, place], color=colour, linewidth=1.4, alpha=0.6)
-                values = [np.nan if found[measure] is None else found[measure] for found in of]
+                values = [np.nan if report[measure] is None else report[measure] for report in reports]
                 axes.plot(values, places, color=colour, linestyle="", marker="o", markersize=5, label=name)
             axes.set_yticks(range(len(conditions)), list(conditions) if axes is loss else [""] * len(conditions))
             axes.invert_yaxis()
             axes.grid(axis="y", visible=False)
             for line in np.arange(len(conditions) - 1) + 0.5:
                 axes.axhline(line, color="#DDDDDD", linewidth=0.8)
-        loss.axvline(np.log(2), color=BLACK, linestyle=":", linewidth=1, label="a guess of 0.5")
+        loss.axvline(np.log(2), color=BLACK, linestyle=":", linewidth=1, label="constant score of 0.5")
         loss.set_xlim(left=0)
         loss.set_xlabel("log loss (nats)")
         clips = thousands(conditions[PLAIN][ENSEMBLE]["clips"])
-        loss.set_title(f"{clips} validation clips, as cut and compressed again", loc="left")
+        loss.set_title(f"{clips} validation clips, plain and recompressed", loc="left")
         auc.set_xlabel("area under the ROC curve")
         loss.figure.legend(*loss.get_legend_handles_labels(), loc="outside lower center", ncols=5, fontsize=9)

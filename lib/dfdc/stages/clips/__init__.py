@@ -1,1 +1,1 @@
-"""Aligned tracks to pairs of clips: cutting, comparing, pairing, and reading them again."""
+"""From aligned tracks to pairs of clips: cutting, comparing, pairing and reading."""

@@ -28,8 +28,8 @@ def choose_window(
 ) -> tuple[int, Box] | None:
     """The first frame and the box of the clip of an aligned track, or None if the track is too short.
 
-    The start is one of the entries that leave ``frames // every`` entries; the box is the real or the fake face
-    at the middle of the window. Both are drawn from (seed, real video, fake video, tracks).
+    The window spans ``frames // every`` entries of the track and starts at a random one; its box is that of the real or
+    the fake face in the middle of the window. Both are drawn from (seed, real video, fake video, tracks).
     """
     entries = settings.frames // every
     length = len(aligned.frames)
@@ -44,7 +44,7 @@ def choose_window(
 
 @dataclass(frozen=True)
 class Cut:
-    """All clips of one video: for each its first frame and its box; ``counted`` is as ``read_frames`` takes it."""
+    """All clips to cut from one video: first frame and box of each; for ``counted`` see ``read_frames``."""
 
     path: Path
     windows: tuple[tuple[int, Box], ...]
@@ -54,11 +54,11 @@ class Cut:
 
 @dataclass(frozen=True)
 class CutClip:
-    """A clip's PNG pictures, the hash of its pixels, why there are fewer than there should be (or ""), and signatures.
+    """A clip's PNG pictures, the hash of its pixels, the reason for missing frames (or ""), and signatures.
 
-    ``signatures`` has one of each picture: its colours on a grid of 16 x 16 cells, each the mean over the cell's
-    area (frames x 16 x 16 x 3, uint8). Equal pictures have equal signatures. What is finer than a cell, as much of
-    the noise of compression is, does not show in them; another face does.
+    ``signatures`` are the pictures averaged over a grid of 16 x 16 cells (frames x 16 x 16 x 3, uint8). Equal pictures
+    have equal signatures. Details smaller than a cell, such as most compression noise, are averaged out; a different
+    face is not.
     """
 
     pictures: list[bytes]
@@ -68,7 +68,7 @@ class CutClip:
 
 
 def cut_clips(cut: Cut) -> list[CutClip]:
-    """Decode a video once and cut all its clips."""
+    """Cut all clips of a video in one decoding pass."""
     pictures: list[list[bytes]] = [[] for _ in cut.windows]
     signatures: list[list[np.ndarray]] = [[] for _ in cut.windows]
     hashes = [hashlib.sha256() for _ in cut.windows]
@@ -100,7 +100,7 @@ def cut_clips(cut: Cut) -> list[CutClip]:
 
 
 def failed(cut: Cut, reason: str) -> list[CutClip]:
-    """In place of the clips of a video that nobody could read to its end."""
+    """Empty clips in place of those of a video whose worker crashed or timed out."""
     nothing = np.zeros((0, SIGNATURE, SIGNATURE, 3), np.uint8)
     return [CutClip([], hashlib.sha256().hexdigest(), reason, nothing) for _ in cut.windows]
 
@@ -113,7 +113,7 @@ class _Cutter:
 
 @dataclass(frozen=True)
 class _Window:
-    """Where a clip is to be cut: of the real video or of the fake of an aligned track."""
+    """A clip to cut from the real or the fake video of an aligned track."""
 
     label: str
     track: AlignedTrack
@@ -121,7 +121,7 @@ class _Window:
     box: Box
 
     def clip(self, part: str, number: int, cut: CutClip) -> Clip:
-        """The row of the clip that was cut here, with its number if there is anything of it."""
+        """The table row of the cut clip; ``number`` is its number in the store, if it has any frames."""
         track = self.track
         return Clip(
             part=part,
@@ -153,12 +153,12 @@ def extract_clips(
     workers: int = 1,
     video_timeout: float | None = None,
 ) -> list[Clip]:
-    """Cut the clips of a training part into a store; give all clips that were or should have been cut.
+    """Cut the clips of a training part into a store; returns a row for each clip, including those that failed.
 
-    ``videos`` are the videos of the part by name, ``every`` the distance of the sampled frames. Each video is decoded
-    once, for all its clips. An aligned track that is too short for a clip has a row, too, and so have the clips of a
-    video that takes longer than ``video_timeout`` seconds. The rows of fakes say how much they differ from their twins
-    (``difference``). Raises UserError if more than the share ``max_unreadable`` of the videos cannot be read any more.
+    ``videos`` are the videos of the part by name; ``every`` is the distance between sampled frames. Each video is
+    decoded once for all its clips. Aligned tracks that are too short for a clip have a row as well, as do the clips of
+    a video that takes longer than ``video_timeout`` seconds. Rows of fakes have the difference from their real clip
+    (``difference``). Raises UserError if more than the fraction ``max_unreadable`` of the videos has become unreadable.
     """
     windows_of, too_short = _windows(folder.name, aligned, videos, settings, every)
     cuts = [
@@ -197,7 +197,7 @@ def _windows(
     settings: ClipSettings,
     every: int,
 ) -> tuple[dict[str, list[_Window]], list[Clip]]:
-    """The windows of each video, a real one before its fakes, and the rows of aligned tracks that have none."""
+    """The windows of each video, real videos before their fakes, and the rows of aligned tracks without a window."""
     windows_of: dict[str, list[_Window]] = defaultdict(list)
     too_short: list[Clip] = []
     for track in aligned:

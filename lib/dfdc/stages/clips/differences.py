@@ -1,4 +1,4 @@
-"""How much the clips of a pair differ."""
+"""The difference between the two clips of a pair."""
 
 from dataclasses import replace
 
@@ -11,18 +11,18 @@ SIGNATURE = 16  # cells along each side
 
 
 def signature(face: np.ndarray) -> np.ndarray:
-    """The colours of an RGB uint8 picture on a grid of 16 x 16 cells, each the mean over the cell's area."""
+    """An RGB uint8 picture averaged over a grid of 16 x 16 cells."""
     height, width, _ = face.shape
     if min(height, width) >= SIGNATURE:
-        # Cells of whole pixels: the mean over these is several times as fast. Less than a pixel a cell is left out.
+        # Cells of whole pixels are several times faster to average; less than a pixel per cell is cropped.
         face = face[: height // SIGNATURE * SIGNATURE, : width // SIGNATURE * SIGNATURE]
     return cv2.resize(face, (SIGNATURE, SIGNATURE), interpolation=cv2.INTER_AREA)
 
 
 def difference(signatures: np.ndarray, others: np.ndarray) -> float | None:
-    """How much two clips differ: the mean absolute difference, 0 to 255, of the signatures of their common frames.
+    """The mean absolute difference, 0 to 255, between the signatures of two clips over their common frames.
 
-    Clips of equal frames give exactly 0; None if there is no common frame.
+    Exactly 0 for identical frames; None if there are no common frames.
     """
     common = min(len(signatures), len(others))
     if common == 0:
@@ -31,17 +31,17 @@ def difference(signatures: np.ndarray, others: np.ndarray) -> float | None:
 
 
 class Comparison:
-    """Notes how much fakes differ from their twins, keeping no more than the clips whose fake is to come.
+    """Computes the difference of each fake clip from its real clip.
 
-    Those are the clips of one real video, on which its fakes follow.
+    Keeps in memory only the signatures of real clips whose fakes are still to come: the clips of one real video.
     """
 
     def __init__(self) -> None:
-        """No clip was seen yet."""
+        """Start without any clips."""
         self._waiting: dict[tuple, np.ndarray] = {}
 
     def __call__(self, clip: Clip, signatures: np.ndarray) -> Clip:
-        """Take the next clip, a fake one after the real one of its pair; give it back, a fake with its difference."""
+        """Process the next clip (fake clips after their real clip); returns it, with its difference if it is a fake."""
         if clip.label == "REAL":
             self._waiting[clip_key(clip)] = signatures
             return clip
@@ -49,5 +49,5 @@ class Comparison:
 
 
 def clip_key(clip: Clip) -> tuple:
-    """What the two clips of a pair have in common."""
+    """The key shared by the two clips of a pair."""
     return clip.part, clip.real, clip.fake, clip.real_track, clip.fake_track, clip.first_frame, tuple(clip.box)

@@ -1,4 +1,4 @@
-"""Pairs of a real clip and its fake, and which of them are kept out of training."""
+"""Pairing real and fake clips, and splitting the pairs into training and validation."""
 
 import logging
 from collections.abc import Sequence
@@ -14,9 +14,9 @@ logger = logging.getLogger(__name__)
 
 
 def pair_clips(clips: Sequence[Clip], min_difference: float, validation: ValidationSettings) -> list[Pair]:
-    """Each fake clip with the real clip of the same first frame and box, from the clips of any number of parts.
+    """Pair each fake clip with the real clip of the same first frame and box; the clips may be of any number of parts.
 
-    Clips that failed make no pair, and pairs whose clips differ by less than ``min_difference``, 0 to 255 (see
+    Failed clips are not paired. Pairs whose clips differ by less than ``min_difference``, 0 to 255 (see
     ``differences.difference``), are left out.
     """
     reals = {clip_key(clip): clip for clip in clips if clip.label == "REAL" and clip.frames}
@@ -51,11 +51,11 @@ def pair_clips(clips: Sequence[Clip], min_difference: float, validation: Validat
 
 
 def split_pairs(pairs: Sequence[Pair], settings: ValidationSettings) -> list[Pair]:
-    """The pairs with their ``split``: train or validation.
+    """Assign each pair to a ``split``: train or validation.
 
-    A source video belongs to one of them with all its fakes, or the one would tell of the other. Of the n source
-    videos outside ``settings.parts`` round(share * n) are for validation, at least one if the share is not 0, and
-    never all: those with the smallest draws from (seed, part, name). A part more or less therefore moves few others.
+    A source video and all its fakes are in the same split, to avoid leakage. Of the n source videos outside
+    ``settings.parts``, round(share * n) are used for validation (at least one if the share is not 0, and never all):
+    those with the smallest draws from (seed, part, name). Adding or removing a part therefore moves few others.
     """
     sources = {(pair.part, pair.real) for pair in pairs}
     others = [source for source in sources if source[0] not in settings.parts]

@@ -1,4 +1,4 @@
-"""Reading the clips of pairs, recompressed or as they are: for training, for validation, for figures."""
+"""Reading pairs of clips, with or without recompression, for training, validation and figures."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,8 +20,11 @@ from dfdc.video.settings import RecompressionSettings
 
 @dataclass(frozen=True)
 class ReadSettings:
-    """How the clips of a pair are read: ``frames``: which frames of a clip; ``whole_clip``: recompress all of its
-    frames, as published, or only as far as the last that is taken."""
+    """How pairs of clips are read.
+
+    ``frames``: the frames taken from each clip; ``whole_clip``: recompress the whole clip, as published, or only up to
+    the last frame taken.
+    """
 
     frames: tuple[int, ...]
     whole_clip: bool
@@ -29,10 +32,10 @@ class ReadSettings:
 
 
 class PairReader:
-    """Reads the frames of pairs that a model takes. Goes to other processes as a few numbers a pair."""
+    """Reads the frames of pairs that a model uses. Pickled compactly, as a few integers per pair."""
 
     def __init__(self, pairs: Sequence[Pair], stores: Mapping[str, Path], settings: ReadSettings) -> None:
-        """Map the stores. Raises UserError if one is missing or is not a store."""
+        """Memory-map the stores. Raises UserError if one is missing or invalid."""
         parts = sorted({pair.part for pair in pairs})
         self.settings = settings
         self._stores = [Store(stores[part]) for part in parts]
@@ -45,11 +48,11 @@ class PairReader:
         return len(self._pairs)
 
     def read(self, pair: int, recompression: Recompression | None) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """The frames of the real and of the fake clip of a pair, both recompressed alike or both as they are."""
+        """The frames of the real and the fake clip of a pair, with the same recompression or none."""
         settings = self.settings
-        part, *clips, both = self._pairs[pair].tolist()
-        # Where one clip is shorter than its twin, both are read as far as both go.
-        length = both if settings.whole_clip else min(both, max(settings.frames) + 1)
+        part, *clips, common = self._pairs[pair].tolist()
+        # Both clips are read only up to the length of the shorter one.
+        length = common if settings.whole_clip else min(common, max(settings.frames) + 1)
         faces = []
         for number in clips:
             clip = self._stores[part].clip(number, length)
@@ -61,12 +64,12 @@ class PairReader:
 
 
 def load_in_order(dataset: Dataset, workers: int) -> Iterator[Any]:
-    """What a dataset holds, as it is, loaded by ``workers`` processes (0: by this one)."""
-    return load(workers, dataset, batch_size=None, collate_fn=_as_it_is)
+    """The items of a dataset, in order and unbatched, loaded by ``workers`` processes (0: in this process)."""
+    return load(workers, dataset, batch_size=None, collate_fn=_identity)
 
 
 def load(workers: int, dataset: Dataset, **options: Any) -> Iterator[Any]:
-    """What a dataset holds, loaded by ``workers`` processes (0: by this one); options are those of ``DataLoader``."""
+    """Load a dataset with ``workers`` processes (0: in this process); options are those of ``DataLoader``."""
     loader = DataLoader(
         dataset,
         num_workers=workers,
@@ -75,26 +78,26 @@ def load(workers: int, dataset: Dataset, **options: Any) -> Iterator[Any]:
         prefetch_factor=4 if workers else None,
         **options,
     )
-    with signals_held():  # the trainer decides when its workers end
+    with signals_held():  # the main process decides when its workers end
         loaded = iter(loader)
     yield from loaded
 
 
 def _start_worker(_: int) -> None:
-    # One worker per core: threads inside the workers would only get into each other's way.
+    # There is one worker per core: threads inside the workers would only oversubscribe the cores.
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
 
 
-def _as_it_is(item: Any) -> Any:
+def _identity(item: Any) -> Any:
     return item
 
 
 def choose_pairs(pairs: Sequence[Pair], count: int) -> list[Pair]:
-    """Up to ``count`` of some pairs, the same ones whatever their order."""
+    """A random selection of up to ``count`` pairs that does not depend on their order."""
     return sorted(pairs, key=lambda pair: generator(0, "validation choice", *pair_name(pair)).random())[:count]
 
 
 def pair_name(pair: Pair) -> tuple[str, str, int]:
-    """What tells a pair from all others, for draws that are about it."""
+    """A unique key of a pair, for seeding its draws."""
     return pair.part, pair.fake, pair.fake_clip

@@ -1,1 +1,1 @@
-"""How good the scores are: measures with intervals, calibration, validation clips."""
+"""Evaluation of scores: metrics with confidence intervals, calibration, validation clips."""

@@ -1,4 +1,4 @@
-"""Fitting how confident the scores should be, on validation clips."""
+"""Calibration of scores, fitted on validation clips."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ from dfdc.stages.evaluation.metrics import log_loss
 from dfdc.stages.prediction.ensemble import combine_each
 from dfdc.stages.prediction.settings.ensemble import EnsembleSettings
 
-# What can be fitted, and within which limits.
+# The parameters that can be fitted, and their ranges.
 LIMITS = {"exponent": (0.1, 2.0), "temperature": (0.1, 10.0)}
 FOLDS = 5
 GRID = 33
@@ -26,10 +26,10 @@ def fit(
     labels: np.ndarray,
     settings: EnsembleSettings,
 ) -> float:
-    """The exponent or the temperature (``kind``) with which the log loss of N clips is least.
+    """The exponent or temperature (``kind``) that minimizes the log loss of N clips.
 
-    Each face has a probability and the number of its clip, each clip a label. The logarithm of the number is looked
-    for on a grid, then by golden section around the best place of the grid, within ``LIMITS``.
+    Each face has a probability and the number of its clip; each clip has a label. The search is over the logarithm of
+    the parameter within ``LIMITS``: a grid, then a golden-section search around the best grid point.
     """
 
     def loss(logarithm: float) -> float:
@@ -47,16 +47,16 @@ def calibrate(
     sources: Sequence[str],
     settings: EnsembleSettings,
 ) -> dict[str, Any]:
-    """The published exponent beside a fitted one and a fitted temperature, with the log loss of each on the same clips.
+    """The log loss of the published exponent, a fitted exponent and a fitted temperature on the same clips.
 
-    ``log_loss`` of a fitted number is on what it was fitted on. ``log_loss_left_out`` is the honest one: each fifth of
-    the sources is scored with the number fitted on the other four. ``as_given`` moves no probability, it only clips.
-    Without clips there are no numbers, and with a single source nothing can be left out.
+    ``log_loss`` of a fitted parameter is measured on the clips that it was fitted on. ``log_loss_left_out`` is the
+    unbiased estimate by 5-fold cross-validation over sources. ``as_given`` only clips the probabilities. All values
+    are None without clips; ``log_loss_left_out`` is also None if there is only one source.
     """
-    held = len(labels) > 0
+    has_clips = len(labels) > 0
 
     def loss(settings: EnsembleSettings) -> float | None:
-        return log_loss(labels, combine_each(probabilities, numbers, len(labels), settings)) if held else None
+        return log_loss(labels, combine_each(probabilities, numbers, len(labels), settings)) if has_clips else None
 
     result = {
         "clips": len(labels),
@@ -66,18 +66,18 @@ def calibrate(
         "as_given": {"exponent": 1.0, "log_loss": loss(with_value(settings, "exponent", 1.0))},
     }
     for kind, limits in LIMITS.items():
-        value = fit(kind, probabilities, numbers, labels, settings) if held else None
+        value = fit(kind, probabilities, numbers, labels, settings) if has_clips else None
         result[kind] = {
             kind: value,
-            "log_loss": loss(with_value(settings, kind, value)) if held else None,
+            "log_loss": loss(with_value(settings, kind, value)) if has_clips else None,
             "log_loss_left_out": _loss_left_out(kind, probabilities, numbers, labels, sources, settings),
-            "at_limit": held and bool(np.isclose(value, limits, rtol=1e-3).any()),
+            "at_limit": has_clips and bool(np.isclose(value, limits, rtol=1e-3).any()),
         }
     return result
 
 
 def with_value(settings: EnsembleSettings, kind: str, value: float) -> EnsembleSettings:
-    """The settings with another exponent and no temperature, or with a temperature."""
+    """The settings with the given exponent and no temperature, or with the given temperature."""
     return replace(settings, **({"temperature": None} | {kind: value}))
 
 
@@ -107,9 +107,9 @@ def _loss_left_out(
 
 
 def _minimum(function: Callable[[float], float], low: float, high: float) -> float:
-    """Where a function is least: the best place of a grid, then golden section between its neighbours."""
+    """The minimum of a function: the best grid point, refined by golden-section search between its neighbours."""
     grid = np.linspace(low, high, GRID)
-    best = int(np.argmin([function(place) for place in grid]))
+    best = int(np.argmin([function(point) for point in grid]))
     left, right = grid[max(best - 1, 0)], grid[min(best + 1, GRID - 1)]
     ratio = (math.sqrt(5) - 1) / 2
     inner, outer = right - ratio * (right - left), left + ratio * (right - left)

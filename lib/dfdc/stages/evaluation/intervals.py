@@ -1,7 +1,7 @@
-"""How good scores from 0 to 1 are when the labels, 0 and 1, are known: measures, how sure they are, and curves.
+"""Metrics of scores in [0, 1] against labels 0 and 1, their confidence intervals, and curves.
 
-These are for finished scores. What a training needs to know of itself is in ``metrics``, so that a new measure
-here makes no training run again.
+These are for final scores. The metrics used during training are in ``metrics``, so that a new metric here does not
+make trainings run again.
 """
 
 from collections.abc import Sequence
@@ -16,25 +16,25 @@ MEASURES = ("log_loss", "balanced_log_loss", "auc", "average_precision", "calibr
 BINS = 10  # of equal width, from 0 to 1
 REPLICATES = 1000
 LEVEL = 0.95
-BLOCK = 1_000_000  # weights that are held at a time
+BLOCK = 1_000_000  # weights in memory at a time
 
 
 def measure(labels: np.ndarray, scores: np.ndarray) -> dict[str, float | None]:
-    """All measures of N scores against N labels; None where one is not defined.
+    """All metrics of N scores against N labels; None if undefined.
 
     - ``log_loss``: mean binary cross-entropy, scores clipped by 1e-15.
-    - ``balanced_log_loss``: the mean of the log losses of the real and of the fake ones.
-    - ``auc``: how often a fake scores higher than a real one, ties half.
-    - ``average_precision``: the sum over all scores, from the highest, of precision times the gain in recall; equal
-      scores are one step.
+    - ``balanced_log_loss``: the mean of the log losses of real and of fake samples.
+    - ``auc``: the probability that a fake scores higher than a real one; ties count half.
+    - ``average_precision``: the sum of precision times the increase in recall over all thresholds, from the highest;
+      tied scores are one step.
     - ``calibration_error``: the expected calibration error, the mean over 10 bins of equal width of
-      |mean score - share of fakes|, each bin weighted by what is in it (Guo et al., "On Calibration of Modern Neural
-      Networks", ICML 2017, section 2, for the probability of being fake). Of few scores it is above 0 by chance, and
-      more so in the replicates of ``intervals``.
+      |mean score - fraction of fakes|, weighted by the number of scores in the bin (Guo et al., "On Calibration of
+      Modern Neural Networks", ICML 2017, section 2, for the probability of being fake). It is biased upwards for few
+      scores, and more so in the replicates of ``intervals``.
     - ``brier``: the mean of (score - label)².
-    - ``accuracy``: the share on the right side of 0.5, which itself counts as real.
+    - ``accuracy``: the fraction of correct classifications at a threshold of 0.5; a score of 0.5 counts as real.
 
-    Without scores none is defined; without one of the labels balanced log loss, AUC and average precision are not.
+    Without scores none is defined; balanced log loss, AUC and average precision need both labels.
     """
     _, (labels, scores) = _sorted(labels, scores)
     values = _weighted(labels, scores, np.ones((1, len(scores))))
@@ -44,12 +44,11 @@ def measure(labels: np.ndarray, scores: np.ndarray) -> dict[str, float | None]:
 def intervals(
     labels: np.ndarray, scores: np.ndarray, sources: Sequence[str], replicates: int = REPLICATES
 ) -> dict[str, list[float] | None]:
-    """For each measure the interval that holds 95 % of its values when the sources are drawn again.
+    """The 95 % confidence interval of each metric, by a percentile bootstrap over sources (cluster bootstrap).
 
-    The percentile bootstrap over clusters: as many sources as there are are drawn with replacement, each with all its
-    scores, since videos of one source are no independent witnesses. The draws depend on nothing but the number of
-    sources, so that two systems with the same sources are compared on the same draws. None with fewer than two
-    sources, and where a measure is undefined in more than half of the replicates.
+    Sources are resampled with replacement, each with all its scores, because videos of one source are not independent.
+    The draws depend only on the number of sources, so that systems with the same sources are compared on the same
+    draws. None with fewer than two sources, or if the metric is undefined in more than half of the replicates.
     """
     names, source = np.unique(np.asarray(sources, dtype=str), return_inverse=True)
     if len(names) < 2:
@@ -58,19 +57,19 @@ def intervals(
     source = source[order]
     rng = generator(0, "bootstrap")
     size = max(BLOCK // len(scores), 1)
-    found = []
+    blocks = []
     for first in range(0, replicates, size):
         draws = rng.integers(len(names), size=(min(size, replicates - first), len(names)))
         counts = np.stack([np.bincount(drawn, minlength=len(names)) for drawn in draws])
-        found.append(_weighted(labels, scores, counts[:, source].astype(np.float64)))
-    return {name: _interval(np.concatenate([block[name] for block in found])) for name in MEASURES}
+        blocks.append(_weighted(labels, scores, counts[:, source].astype(np.float64)))
+    return {name: _interval(np.concatenate([block[name] for block in blocks])) for name in MEASURES}
 
 
 def roc_curve(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """False positive rates, true positive rates and thresholds: a score of at least the threshold says fake.
+    """False positive rates, true positive rates and thresholds; scores of at least the threshold count as fake.
 
-    From (0, 0) at infinity to (1, 1) at the lowest score, a point for each different score. Rates are nan where there
-    are none of a label.
+    From (0, 0) at infinity to (1, 1) at the lowest score, with a point for each distinct score. A rate is nan if its
+    label does not occur.
     """
     labels, scores = np.asarray(labels), np.asarray(scores, np.float64)
     thresholds = np.unique(scores)[::-1]
@@ -84,8 +83,11 @@ def roc_curve(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.nd
 
 
 def reliability_bins(labels: np.ndarray, scores: np.ndarray, bins: int = BINS) -> list[dict[str, Any]]:
-    """What a reliability diagram shows, for each bin of equal width: ``low``, ``high``, ``count``, ``score`` (the mean)
-    and ``fake`` (the share of fakes); the last two are None in an empty bin."""
+    """The data of a reliability diagram, for bins of equal width.
+
+    Each has ``low``, ``high``, ``count``, ``score`` (the mean) and ``fake`` (the fraction of fakes); the last two are
+    None in an empty bin.
+    """
     labels, scores = np.asarray(labels), np.asarray(scores, np.float64)
     bin_of = _bins(scores, bins)
     rows = []
@@ -105,16 +107,16 @@ def reliability_bins(labels: np.ndarray, scores: np.ndarray, bins: int = BINS) -
 
 
 def _sorted(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
-    """The order from the highest score to the lowest, and labels and scores in it."""
+    """The order of descending scores, and the labels and scores in that order."""
     labels, scores = np.asarray(labels), np.asarray(scores, np.float64)
     order = np.argsort(-scores, kind="stable")
     return order, (labels[order], scores[order])
 
 
 def _weighted(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
-    """Each measure for every row of R x N weights, as if score n was there weights[r, n] times; nan if undefined.
+    """Each metric for each row of R x N weights; weights[r, n] is the multiplicity of score n; nan if undefined.
 
-    The scores are sorted, the highest first.
+    The scores are sorted in descending order.
     """
     if len(scores) == 0:
         return {name: np.full(len(weights), np.nan) for name in MEASURES}
@@ -123,7 +125,7 @@ def _weighted(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> di
     losses = -np.where(fake, np.log(clipped), np.log1p(-clipped))
     total, fakes = weights.sum(1), _sums(weights, fake)
     loss, loss_of_fakes = _sums(weights, losses), _sums(weights, losses * fake)
-    # Scores are equal, or in one bin, from each of these places to the next.
+    # The starts of runs of equal scores, and of scores in the same bin.
     steps = np.flatnonzero(np.diff(scores, prepend=np.inf))
     bins = np.flatnonzero(np.diff(_bins(scores, BINS), prepend=BINS))
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -140,7 +142,10 @@ def _weighted(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> di
 
 
 def _ranked(both: np.ndarray, fakes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """AUC and average precision, for every row of what there is at each score, from the highest, and of its fakes."""
+    """AUC and average precision of each row, from the numbers of all items and of fakes at each distinct score.
+
+    The scores are in descending order.
+    """
     reals = both - fakes
     above, fakes_above = both.cumsum(1), fakes.cumsum(1)
     all_fakes, all_reals = fakes_above[:, -1], above[:, -1] - fakes_above[:, -1]
@@ -151,7 +156,7 @@ def _ranked(both: np.ndarray, fakes: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 
 def _totals(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
-    """The sums of each row from each start to the next."""
+    """For each row, the sums of the segments that begin at ``starts``."""
     return values if len(starts) == values.shape[1] else np.add.reduceat(values, starts, axis=1)
 
 
@@ -160,7 +165,7 @@ def _bins(scores: np.ndarray, bins: int) -> np.ndarray:
 
 
 def _sums(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
-    # Not by @: BLAS adds in another order with another number of cores.
+    # Not with @: the summation order of BLAS depends on the number of cores.
     return np.einsum("rn,n->r", weights, values.astype(np.float64))
 
 

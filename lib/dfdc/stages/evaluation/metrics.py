@@ -1,4 +1,4 @@
-"""How good numbers from 0 to 1 are as answers when the labels, 0 and 1, are known."""
+"""Metrics of scores in [0, 1] against labels 0 and 1."""
 
 import numpy as np
 
@@ -12,9 +12,9 @@ def log_loss(labels: np.ndarray, scores: np.ndarray) -> float:
 
 
 def auc(labels: np.ndarray, scores: np.ndarray) -> float | None:
-    """Area under the ROC curve: how often a fake scores higher than a real one, ties half.
+    """Area under the ROC curve: the probability that a fake scores higher than a real sample; ties count half.
 
-    None where there are only fakes or only real ones.
+    None unless both labels occur.
     """
     labels, scores = np.asarray(labels), np.asarray(scores)
     real, fake = np.sort(scores[labels == 0]), scores[labels == 1]
@@ -25,5 +25,5 @@ def auc(labels: np.ndarray, scores: np.ndarray) -> float | None:
 
 
 def accuracy(labels: np.ndarray, scores: np.ndarray) -> float:
-    """The share of videos on the right side of 0.5; a score of exactly 0.5 counts as real."""
+    """The fraction of correct classifications at a threshold of 0.5; a score of exactly 0.5 counts as real."""
     return float(np.mean((np.asarray(scores) > 0.5) == (np.asarray(labels) == 1)))

@@ -1,4 +1,4 @@
-"""How good the scores of videos, or of clips, are when the labels are known."""
+"""Evaluation of the scores of labelled videos or clips."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -19,14 +19,14 @@ from dfdc.stages.evaluation.metrics import LOG_LOSS_CLIP
 from dfdc.stages.prediction.ensemble import combine_each, faces_of
 from dfdc.stages.prediction.settings.ensemble import EnsembleSettings
 
-# Where groups begin: faces by their height in pixels, videos by frames a second and by their shorter side in pixels.
+# Lower limits of the groups: face height in pixels, frames per second, shorter side of the video in pixels.
 FACE_HEIGHTS = (64, 128, 256)
 FRAME_RATES = (20, 28, 32)
 RESOLUTIONS = (360, 720, 1080)
 MANY_TRACKS = 3
 
-# What the numbers are that an evaluation gives.
-ABOUT = {
+# The parameters of the metrics, which are written beside them.
+PARAMETERS = {
     "log_loss_clip": LOG_LOSS_CLIP,
     "calibration_bins": BINS,
     "intervals": {"level": LEVEL, "replicates": REPLICATES, "over": "sources"},
@@ -35,10 +35,10 @@ ABOUT = {
 
 @dataclass(frozen=True)
 class Answers:
-    """Things to be scored (videos or clips) whose labels, 0 or 1, are known, and what models say of their faces.
+    """Labelled items (videos or clips) and the face probabilities that the models give for them.
 
-    ``sources``: the source video of each; ``faces``: for each model the number of its thing and the probability of
-    each face.
+    ``labels``: 0 (real) or 1 (fake); ``sources``: the source video of each item; ``faces``: for each model, the item
+    number and the probability of each face.
     """
 
     names: Sequence[str]
@@ -47,12 +47,12 @@ class Answers:
     faces: Mapping[str, tuple[np.ndarray, np.ndarray]]
 
     def scores(self, models: Sequence[str], settings: EnsembleSettings) -> np.ndarray:
-        """The score of each thing, by some of the models together."""
+        """The score of each item by an ensemble of the given models."""
         numbers, probabilities = self.faces_of(models)
         return combine_each(probabilities, numbers, len(self.names), settings)
 
     def faces_of(self, models: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        """The faces of some models together: numbers of things, and probabilities."""
+        """The faces of the given models, concatenated: item numbers and probabilities."""
         chosen = [self.faces[model] for model in models]
         return np.concatenate([face[0] for face in chosen]), np.concatenate([face[1] for face in chosen])
 
@@ -65,11 +65,11 @@ def evaluate(
     settings: EnsembleSettings,
     calibration: str = "published",
 ) -> tuple[dict[str, Any], list[Evaluated]]:
-    """How good each model, each pair of models and all together are on test videos: the numbers, and the scores.
+    """Evaluate each model, each pair of models and the ensemble on test videos; returns the report and the scores.
 
-    ``tracks`` are the tables of the tracks of the videos, ``scores_of`` the tables of scores of each model;
-    ``calibration`` names that of the settings. Groups of videos are measured for all models together; a group of fakes
-    made by one method has all real videos beside it.
+    ``tracks`` are the track tables of the videos, ``scores_of`` the score tables of each model; ``calibration`` names
+    the calibration that the settings use. Groups of videos are evaluated with the ensemble; a group of fakes made by
+    one method is compared with all real videos.
     """
     by_name = {video.video: video for video in videos}
     names = sorted(set(by_name) & set(labels))
@@ -103,32 +103,32 @@ def evaluate(
             "labelled": len(names),
             "by_status": dict(sorted(Counter(video.status for video in videos).items())),
         },
-        **ABOUT,
+        **PARAMETERS,
     }, rows
 
 
 def compare(answers: Answers, settings: EnsembleSettings, things: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Measures and scores of the ensemble, of each model, and of each pair of models.
+    """Metrics and scores of the ensemble, of each model, and of each pair of models.
 
-    ``things`` is what they are counted as: videos or clips. The scores have the keys ensemble, the names of the
-    models, and those of pairs as "one + other".
+    ``things`` is the key of the item count: videos or clips. The keys of the scores are "ensemble", the names of the
+    models, and "one + other" for pairs.
     """
     models = sorted(answers.faces)
-    wanted = {
+    combinations_of = {
         "models": {model: [model] for model in models},
         "pairs": {" + ".join(pair): list(pair) for pair in combinations(models, 2)},
     }
     ensemble = answers.scores(models, settings)
     result = {"ensemble": report(answers.labels, ensemble, answers.sources, things)}
     scores: dict[str, np.ndarray] = {}
-    for kind, combined in wanted.items():
-        scores |= {name: answers.scores(together, settings) for name, together in combined.items()}
+    for kind, combined in combinations_of.items():
+        scores |= {name: answers.scores(members, settings) for name, members in combined.items()}
         result[kind] = {name: report(answers.labels, scores[name], answers.sources, things) for name in combined}
-    return result, scores | {"ensemble": ensemble}  # last: a model may have that name
+    return result, scores | {"ensemble": ensemble}  # last, in case a model has that name
 
 
 def report(labels: np.ndarray, scores: np.ndarray, sources: Sequence[str], things: str) -> dict[str, Any]:
-    """The measures of some scores, how many there are, of how many sources, and the intervals of the measures."""
+    """The metrics of some scores, their confidence intervals, and the numbers of items and of sources."""
     if len(labels) == 0:
         return {things: 0, "sources": 0, **dict.fromkeys(MEASURES), "intervals": dict.fromkeys(MEASURES)}
     return {
@@ -142,24 +142,24 @@ def report(labels: np.ndarray, scores: np.ndarray, sources: Sequence[str], thing
 def groups(
     answers: Answers, scores: np.ndarray, keys: Mapping[str, Sequence[str]], things: str
 ) -> dict[str, dict[str, Any]]:
-    """Reports for groups: ``keys`` gives for each kind of group the group of each thing, or "" for none.
+    """A report for each group; ``keys`` gives, for each kind of group, the group of each item, or "" for none.
 
-    Where real ones have no group of a kind, as no method made them, all of them stand beside each group.
+    Real items without a group (no method made them) are included in every group of that kind.
     """
-    found: dict[str, dict[str, Any]] = {}
+    reports: dict[str, dict[str, Any]] = {}
     for kind, of_each in keys.items():
         group_of = np.array(of_each, dtype=str)
         everywhere = (answers.labels == 0) & (group_of == "")
-        found[kind] = {}
+        reports[kind] = {}
         for group in dict.fromkeys(sorted(filter(None, of_each), key=_natural)):
             chosen = np.flatnonzero((group_of == group) | everywhere)
             sources = [answers.sources[number] for number in chosen]
-            found[kind][group] = report(answers.labels[chosen], scores[chosen], sources, things)
-    return found
+            reports[kind][group] = report(answers.labels[chosen], scores[chosen], sources, things)
+    return reports
 
 
 def between(value: float | None, limits: Sequence[float], unit: str) -> str:
-    """The group of a number between limits, in words; "unknown" for None and 0."""
+    """The name of the range that a number falls into; "unknown" for None and 0."""
     if not value or np.isnan(value):
         return "unknown"
     place = int(np.searchsorted(limits, value, "right"))
@@ -171,14 +171,14 @@ def between(value: float | None, limits: Sequence[float], unit: str) -> str:
 
 
 def _natural(group: str) -> tuple[int, int, str]:
-    """Groups in the order of the numbers that they begin with, "below" first and "unknown" last."""
+    """Sort key of group names: "below" first, then by leading number, "unknown" last."""
     digits = "".join(character for character in group.split(" ")[0] if character.isdigit())
     rank = 0 if group.startswith("below") else 2 if group == "unknown" else 1
     return rank, int(digits or 0), group
 
 
 def _faces_in(names: Sequence[str], tracks: Sequence[pa.Table]) -> dict[str, tuple[int, float | None]]:
-    """For each video the number of its tracks, and the median height of its faces."""
+    """The number of tracks and the median face height of each video."""
     table = pa.concat_tables(tracks)
     boxes = boxes_of(table["box"])
     faces = pd.DataFrame(

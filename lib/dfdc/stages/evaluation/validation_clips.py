@@ -1,4 +1,4 @@
-"""What a model with finished weights says of validation clips, also when they are compressed."""
+"""Scores of validation clips, plain and recompressed, with exported weights."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,13 +18,13 @@ from dfdc.video.recompression import Recompression, recompress
 from dfdc.video.settings import EncoderSettings
 
 PLAIN = "plain"
-# As most videos are made that people send to each other, and not as in training.
+# Typical of videos shared online; training uses other encoder settings.
 ENCODING = EncoderSettings(preset="medium", pixel_format="yuv420p", backend="pyav")
 TUNE = "film"
 
 
 def conditions(recompression: Sequence[Mapping[str, Any]]) -> dict[str, Recompression | None]:
-    """The conditions under which clips are scored, by name: plain, then each of a list of fps, scale and CRF."""
+    """The conditions under which clips are scored, by name: plain, then each combination of fps, scale and CRF."""
     draws = [Recompression(draw["fps"], draw["scale"], draw["crf"], TUNE) for draw in recompression]
     return {PLAIN: None} | {f"fps {draw.fps}, scale {draw.scale:g}, CRF {draw.crf}": draw for draw in draws}
 
@@ -37,11 +37,11 @@ def score_validation_clips(
     recompression: Sequence[Mapping[str, Any]],
     workers: int = 1,
 ) -> list[ValidationScore]:
-    """The scores of one model: one for each of ``frames`` of both clips of some pairs.
+    """Scores of one model: one for each of ``frames`` of both clips of each pair.
 
-    ``stores`` is the store of each part. The clips are scored as they were cut
-    and compressed again in each way of the list ``recompression``, the frames resized and cropped as in prediction.
-    Raises UserError if the weights want another number of frames.
+    ``stores`` gives the store of each part. Clips are scored as cut and with each recompression of the list; frames are
+    resized and cropped as in prediction. Raises UserError if the weights need a different number of frames or give
+    non-finite scores.
     """
     if scorer.kind == "sequence" and len(frames) != scorer.sequence_length:
         raise UserError(
@@ -59,9 +59,9 @@ def score_validation_clips(
             probabilities = np.concatenate(scorer(units, [False] * len(units)))
             if not np.isfinite(probabilities).all():
                 raise UserError(
-                    f"The network gives no number for some frames of the clips of {pair.fake} ({pair.part}). Its "
-                    "weights are damaged, or too large for half precision: set speed.device to cpu in the config to "
-                    "see which."
+                    f"The network's output is not finite for some frames of the clips of {pair.fake} ({pair.part}). "
+                    "Either its weights are damaged, or its activations overflow in half precision: set speed.device "
+                    "to cpu in the config to find out which."
                 )
             rows += (
                 ValidationScore(*clip, condition, frame, probability)
@@ -76,17 +76,17 @@ def _clip_of(pair: Pair, label: str) -> int:
 
 
 class Clips(Dataset):
-    """Both clips of each pair, the real one first. Goes to other processes as the rows of the pairs."""
+    """Both clips of each pair, the real one first. Pickled as the rows of the pairs."""
 
     def __init__(
         self,
         pairs: Sequence[Pair],
         stores: Mapping[str, Path],
         frames: tuple[int, ...],
-        wanted: tuple[tuple[str, Recompression | None], ...],
+        draws: tuple[tuple[str, Recompression | None], ...],
     ) -> None:
-        """Map the stores. Raises UserError if one is missing or is not a store."""
-        self._pairs, self._frames, self._wanted = pairs, frames, wanted
+        """Memory-map the stores. Raises UserError if one is missing or invalid."""
+        self._pairs, self._frames, self._draws = pairs, frames, draws
         self._stores = {part: Store(stores[part]) for part in sorted({pair.part for pair in pairs})}
 
     def __len__(self) -> int:
@@ -94,18 +94,18 @@ class Clips(Dataset):
         return 2 * len(self._pairs)
 
     def clip(self, index: int) -> tuple[Pair, str]:
-        """The pair that a clip is of, and its label."""
+        """The pair that a clip belongs to, and its label."""
         return self._pairs[index // 2], ("REAL", "FAKE")[index % 2]
 
     def __getitem__(self, index: int) -> tuple[int, dict[str, list[np.ndarray]]]:
-        """The height of a clip's pictures, and for each condition the frames that are wanted."""
+        """The height of a clip's frames, and the selected frames under each condition."""
         pair, label = self.clip(index)
-        # Where one clip is shorter than its twin, both are read as far as both go, as in training.
+        # As in training, a clip is read only up to the length of the shorter clip of its pair.
         pictures = self._stores[pair.part].read(_clip_of(pair, label), range(pair.frames))
-        found = {}
-        for name, draw in self._wanted:
+        of_conditions = {}
+        for name, draw in self._draws:
             if draw is None:
-                found[name] = [pictures[min(frame, len(pictures) - 1)] for frame in self._frames]
+                of_conditions[name] = [pictures[min(frame, len(pictures) - 1)] for frame in self._frames]
             else:
-                found[name] = list(recompress(pictures, draw, ENCODING, self._frames))
-        return pictures[0].shape[0], found
+                of_conditions[name] = list(recompress(pictures, draw, ENCODING, self._frames))
+        return pictures[0].shape[0], of_conditions

@@ -1,4 +1,4 @@
-"""How good the models are on validation clips, and what calibration these ask for."""
+"""Evaluation of the models on validation clips, and calibration."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from dfdc.data.schemas.evaluation import Evaluated
 from dfdc.stages.evaluation.calibration import LIMITS, calibrate, with_value
-from dfdc.stages.evaluation.report import ABOUT, FACE_HEIGHTS, Answers, between, compare, groups
+from dfdc.stages.evaluation.report import FACE_HEIGHTS, PARAMETERS, Answers, between, compare, groups
 from dfdc.stages.prediction.settings.ensemble import EnsembleSettings
 
 PLAIN = "plain"
@@ -21,15 +21,14 @@ def evaluate_validation(
     enlarge: float,
     settings: EnsembleSettings,
 ) -> tuple[dict[str, Any], dict[str, Any], list[Evaluated]]:
-    """How good each model, each pair of models and all together are on single clips: numbers, calibration, scores.
+    """Evaluate each model, each pair of models and the ensemble on single clips; returns report, calibration, scores.
 
-    ``scores_of`` has the table of validation scores of each model, ``methods`` for a part and a fake of it how it was
-    made, where that is known; ``enlarge`` is how many times the boxes of the clips were enlarged. The numbers are
-    given for each condition, for groups of the plain clips too; the calibration (see ``calibration.calibrate``)
-    is of the plain clips.
+    ``scores_of`` has the validation scores of each model; ``methods`` gives the method of a fake by (part, fake), if
+    known; ``enlarge`` is the factor by which the boxes of the clips were enlarged. The report covers each condition,
+    and groups of the plain clips; the calibration (see ``calibration.calibrate``) is fitted on the plain clips.
 
-    A clip counts as a video does in prediction, but for the frames: here each model looks at those that it takes from a
-    clip in training, so that the share of each model in an ensemble is that of its frames.
+    A clip is scored like a video in prediction, except for the frames: each model scores the frames that it takes from
+    a clip in training, so its weight in the ensemble is proportional to their number.
     """
     models = sorted(scores_of)
     frames = pd.concat([scores_of[model].to_pandas().assign(model=model) for model in models])
@@ -49,7 +48,7 @@ def evaluate_validation(
             fitted = with_value(settings, kind, calibration[kind][kind])
             rows += _rows(clips, PLAIN, "ensemble", kind, answers.scores(models, fitted))
     of_groups = groups(answers, answers.scores(models, settings), keys, "clips")
-    return {"conditions": conditions, "groups": of_groups, **ABOUT}, calibration, rows
+    return {"conditions": conditions, "groups": of_groups, **PARAMETERS}, calibration, rows
 
 
 def _rows(
@@ -74,7 +73,7 @@ def _rows(
 def _answers(
     frames: pd.DataFrame, models: list[str], methods: Mapping[tuple[str, str], str]
 ) -> tuple[pd.DataFrame, Answers]:
-    """The clips that some frames are of, sorted, and what the models say of them."""
+    """The clips of some scored frames, sorted, and the models' scores of them."""
     key = ["part", "real", "fake", "label", "clip"]
     clips = frames.drop_duplicates(key)[[*key, "height"]].sort_values(key, ignore_index=True)
     clips["method"] = [

@@ -1,1 +1,1 @@
-"""Training and test videos to faces: detection, tracking, alignment of fakes with their originals."""
+"""From videos to faces: detection, tracking, alignment of fakes with their originals."""

@@ -1,4 +1,4 @@
-"""Which track of a real video and which track of its fake show the same face at the same time."""
+"""Alignment: matching the tracks of a real video with the tracks of its fakes that show the same face."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ def align_tracks(
 ) -> list[AlignedTrack]:
     """The aligned tracks of a part, from the tracks of each of its videos.
 
-    For every real video, each of its fakes and each real track of at least ``min_boxes`` boxes: the first fake
-    track of that length with a common frame and an overlap of more than ``min_iou`` in all common frames. What
-    finds no partner gets a row that says why.
+    Each real track of at least ``min_boxes`` boxes is matched, for each fake of its video, with the first fake track of
+    at least ``min_boxes`` boxes that has common frames and an IoU above ``min_iou`` in all of them. Real tracks and
+    fakes without a match have a row with the reason.
     """
     by_name = {video.video: video for video in videos}
     long_tracks = {
@@ -38,7 +38,7 @@ def align_tracks(
 
 @dataclass(frozen=True, slots=True)
 class _Boxes:
-    """A track's number, and its box at each frame as plain numbers, which are quicker one by one."""
+    """A track's number and its box at each frame, as plain numbers because these are faster one by one."""
 
     number: int
     at: dict[int, list[float]]
@@ -49,7 +49,7 @@ class _Boxes:
 
 
 def _obstacle(real: TrainingVideo, fake: TrainingVideo, tracks: Mapping[str, Sequence[_Boxes]]) -> str:
-    """Why two videos cannot be aligned at all; empty if they can."""
+    """The reason why two videos cannot be aligned, or "" if they can."""
     for which, video in (("real video", real), ("fake", fake)):
         if video.status == "unreadable":
             return f"the {which} is unreadable: {video.reason}"

@@ -13,7 +13,7 @@ from dfdc.video.boxes import iou
 
 @dataclass
 class _Growing:
-    """A track that may go on, with its boxes and scores as plain numbers."""
+    """An unfinished track, with boxes and scores as plain numbers."""
 
     frames: list[int] = field(default_factory=list)
     boxes: list[Sequence[float]] = field(default_factory=list)
@@ -30,8 +30,8 @@ def track_boxes(
 ) -> list[Track]:
     """Link the faces of one video to tracks.
 
-    ``sampled`` gives, for every sampled frame in order (those without a face too), its number and its faces as
-    (box, score). Tracks are contiguous in sampled frames. They come in the order in which they end.
+    ``sampled`` gives, for each sampled frame in order (including those without faces), its number and its faces as
+    (box, score). Tracks are contiguous in sampled frames, and sorted by their last frame.
     """
     active: list[_Growing] = []
     finished: list[_Growing] = []
@@ -42,16 +42,16 @@ def track_boxes(
 
     for frame, faces in sampled:
         left = [face for face in faces if face[1] >= settings.sigma_l]
-        going_on = []
+        continued = []
         for track in active:
             overlaps = [iou(track.boxes[-1], box) for box, _ in left]
             best = int(np.argmax(overlaps)) if overlaps else -1
             if overlaps and overlaps[best] >= settings.sigma_iou:
                 track.append(frame, *left.pop(best))
-                going_on.append(track)
+                continued.append(track)
             else:
                 finish(track)
-        active = going_on + [_Growing([frame], [box], [score]) for box, score in left]
+        active = continued + [_Growing([frame], [box], [score]) for box, score in left]
     for track in active:
         finish(track)
     return [
@@ -61,9 +61,9 @@ def track_boxes(
 
 
 def interpolate(track: Track, step: int, end: int) -> Track:
-    """The track with a box at every ``step``-th frame from its first to its last, linear between those that it has.
+    """The track with a box at every ``step``-th frame from its first to its last, linearly interpolated.
 
-    ``end`` is the number of frames of the video; no frame at or after it is kept. Boxes between have no score.
+    ``end`` is the number of frames of the video; frames at or after it are dropped. Interpolated boxes have no score.
     """
     frames = list(range(track.frames[0], min(track.frames[-1] + 1, end), step))
     boxes = np.stack([np.interp(frames, track.frames, track.boxes[:, side]) for side in range(4)], axis=1)
@@ -76,8 +76,8 @@ def track_video(
 ) -> list[Track]:
     """The tracks of one video.
 
-    ``frames`` is the video's number of frames and ``every`` the distance of those in which faces were looked for. With
-    ``keep_every`` boxes are interpolated for every so many frames, as in prediction.
+    ``frames`` is the number of frames of the video; faces were detected in every ``every``-th of them. With
+    ``keep_every``, boxes are interpolated to every ``keep_every``-th frame, as in prediction.
     """
     faces_at: dict[int, list[tuple[list[float], float]]] = {}
     for frame, *face in zip(faces.frames.tolist(), faces.boxes.tolist(), faces.scores.tolist(), strict=True):

@@ -1,1 +1,1 @@
-"""Test videos to a submission: crops of faces, their scores, and the score of a video."""
+"""From test videos to a submission: face crops, face scores, video scores."""

@@ -1,4 +1,4 @@
-"""Cutting the faces of test videos: what the networks look at."""
+"""Cropping the faces of test videos."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,7 +21,7 @@ from dfdc.video.reading import check_readable, open_video, read_crops
 
 @dataclass(frozen=True)
 class PlannedCrop:
-    """Pictures to be cut with one box: a face for a frame model, or a window for a sequence model."""
+    """A crop to cut with one box: a single face for frame models, or a window of faces for sequence models."""
 
     track: int
     kind: str
@@ -31,9 +31,9 @@ class PlannedCrop:
 
 
 def plan_crops(track: Track, width: int, height: int, settings: CropSettings) -> Iterator[PlannedCrop]:
-    """What to cut for a track that has a box at each of its kept frames; width and height of the video.
+    """The crops of a track with a box at each kept frame; ``width`` and ``height`` are those of the video.
 
-    A window is cut with the box of its middle frame. A window that does not fit into the track is left out.
+    A window is cut with the box of its middle frame. Windows that extend beyond the end of the track are left out.
     """
     frames, boxes = track.frames, track.boxes
     if "frame" in settings.kinds:
@@ -48,13 +48,13 @@ def plan_crops(track: Track, width: int, height: int, settings: CropSettings) ->
 
 
 def plan_video(tracks: Sequence[Track], video: TestVideo, settings: CropSettings) -> Iterator[PlannedCrop]:
-    """What to cut of a video with some tracks."""
+    """The crops of all tracks of a video."""
     for track in tracks:
         yield from plan_crops(track, video.width, video.height, settings)
 
 
 def _crop(video: str, crop: PlannedCrop, batch: int, sha256: str) -> Crop:
-    """A crop that was cut, and is in the store."""
+    """The table row of a crop in the store."""
     return Crop(video, crop.track, crop.kind, crop.ordinal, crop.frames, batch, sha256)
 
 
@@ -67,7 +67,7 @@ class _VideoCrops:
 
 @dataclass(frozen=True)
 class CutCrop:
-    """The PNG pictures of the crop with a number, and the hash of their pixels."""
+    """The number of a crop, its PNG pictures, and the hash of their pixels."""
 
     number: int
     pictures: list[bytes]
@@ -77,10 +77,10 @@ class CutCrop:
 def cut_crops(
     path: Path, crops: Sequence[PlannedCrop], counted: int | None, damaged: Callable[[str], None]
 ) -> Iterator[CutCrop]:
-    """Decode a video once and give each crop as soon as its last picture is cut, in the order of their ends.
+    """Decode a video once and yield each crop as soon as its last picture is cut.
 
-    No more is held than the crops that are open. A crop that lacks a picture where the video is damaged is not given.
-    ``counted`` is as ``read_frames`` takes it. If the video cannot be read at all ``damaged`` is told why.
+    Only unfinished crops are kept in memory. Crops that lack a picture because the video is damaged are not yielded.
+    For ``counted`` see ``read_frames``. If the video cannot be read, ``damaged`` is called with the reason.
     """
     wanted_by: dict[int, list[int]] = {}
     for number, crop in enumerate(crops):
@@ -102,14 +102,14 @@ def cut_crops(
 
 
 def _cut_all(video: _VideoCrops) -> tuple[str, list[CutCrop]]:
-    """All crops of a video that can be cut, in the order of their numbers; before them why there are none, or ""."""
+    """The reason why a video cannot be read, or "", and all its crops that could be cut, sorted by number."""
     reasons: list[str] = []
     cut = sorted(cut_crops(video.path, video.crops, video.counted, reasons.append), key=lambda crop: crop.number)
     return "".join(reasons), cut
 
 
 def _failed(_: _VideoCrops, reason: str) -> tuple[str, list[CutCrop]]:
-    """In place of the crops of a video that nobody could read to its end."""
+    """The result for a video whose worker crashed or timed out."""
     return reason, []
 
 
@@ -122,9 +122,9 @@ class _Cutter:
 def crop_video(
     path: Path, tracks: Sequence[Track], video: TestVideo, store: Path, settings: CropSettings
 ) -> tuple[list[Crop], str]:
-    """What ``crop_test_faces`` does, for one video, in this process, and with little memory however long it is.
+    """Like ``crop_test_faces``, but for one video, in this process, and with little memory for any length.
 
-    Give its crops, and why the video cannot be read, or "".
+    Returns the crops, and the reason why the video cannot be read, or "".
     """
     crops = list(plan_video(tracks, video, settings))
     rows: dict[int, Crop] = {}
@@ -149,11 +149,11 @@ def crop_test_faces(
     workers: int = 1,
     video_timeout: float | None = None,
 ) -> list[Crop]:
-    """Cut the faces of test videos into a store; give the crops.
+    """Cut the faces of test videos into a store; returns the crops.
 
-    ``tracks`` gives for each video its tracks, with a box at each kept frame; ``videos`` are the test videos by name.
-    Raises UserError if more than the share ``max_unreadable`` of the videos with tracks cannot be read any more, or
-    not within ``video_timeout`` seconds.
+    ``tracks`` gives the tracks of each video, with a box at each kept frame; ``videos`` are the test videos by name.
+    Raises UserError if more than the fraction ``max_unreadable`` of the videos with tracks has become unreadable or
+    takes longer than ``video_timeout`` seconds.
     """
     planned = [
         _VideoCrops(
@@ -176,6 +176,6 @@ def crop_test_faces(
                 yield cut_crop.pictures
 
     write_store(store, batches())
-    # Their faces were found, so they could be read then: to score them 0.5 would hide that something broke since.
+    # They were readable during detection: giving them a score of 0.5 would hide a problem that has occurred since.
     check_readable(unreadable, len(planned), folder, max_unreadable)
     return rows

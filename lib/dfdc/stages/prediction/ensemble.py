@@ -1,4 +1,4 @@
-"""From probabilities of faces to the score of a video."""
+"""From face probabilities to video scores."""
 
 import csv
 import io
@@ -16,52 +16,52 @@ from dfdc.system.errors import UserError
 
 
 def ensemble_settings(section: Mapping[str, Any], calibration: str | Path) -> EnsembleSettings:
-    """The section ``ensemble`` of the config with the number that it asks for.
+    """The settings of the section ``ensemble`` of the config, with the calibration that it names.
 
-    With ``calibration: published`` that is its own exponent. With ``exponent`` or ``temperature`` it is the one fitted
-    on validation data, from the file ``calibration`` (results/validation/calibration.json), which else is not read.
-    Raises UserError if it holds none.
+    With ``calibration: published`` the exponent is that of the section. With ``exponent`` or ``temperature`` the
+    parameter is the one fitted on validation data, read from the file ``calibration``
+    (results/validation/calibration.json). Raises UserError if the file is missing or has no fitted value.
     """
     rest = {key: value for key, value in section.items() if key != "calibration"}
-    wanted = section["calibration"]
-    if wanted == "published":
+    kind = section["calibration"]
+    if kind == "published":
         return EnsembleSettings(**rest)
     try:
-        value = json.loads(Path(calibration).read_text(encoding="utf-8"))[wanted][wanted]
+        value = json.loads(Path(calibration).read_text(encoding="utf-8"))[kind][kind]
     except FileNotFoundError:
         raise UserError(
-            f"ensemble.calibration in the config is {wanted}, but there is no {calibration}. Make it (snakemake "
-            "results/validation/calibration.json), or set it to published."
+            f"ensemble.calibration in the config is {kind}, but there is no {calibration}. Create it (snakemake "
+            "results/validation/calibration.json), or set ensemble.calibration to published."
         ) from None
     if value is None:
         raise UserError(
-            f"ensemble.calibration in the config is {wanted}, but {calibration} has none: there are no validation "
-            "pairs to fit it on. Keep more out of training (validation.share or .parts), or set it to published."
+            f"ensemble.calibration in the config is {kind}, but {calibration} has no fitted value: there are no "
+            "validation pairs. Increase validation.share or name parts in validation.parts, or set "
+            "ensemble.calibration to published."
         )
-    return EnsembleSettings(**(rest | {wanted: value}))
+    return EnsembleSettings(**(rest | {kind: value}))
 
 
 def confident(probabilities: np.ndarray, settings: EnsembleSettings) -> np.ndarray:
-    """Probabilities moved away from 0.5: a distance d becomes |d| ** exponent, then they are clipped.
+    """Sharpen probabilities: the distance d from 0.5 becomes |d| ** exponent (with its sign); then clip them.
 
-    Networks that were trained on mixtures are less sure than they could be, which costs log loss. With a temperature T
-    the log odds are divided by T instead (Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, section
-    4.2).
+    Networks trained with mixup are underconfident, which increases the log loss. With a temperature T the log odds are
+    divided by T instead (Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, section 4.2).
     """
     probabilities = np.asarray(probabilities, np.float64)
     if settings.temperature is None:
         distance = probabilities - 0.5
-        moved = 0.5 + np.sign(distance) * np.abs(distance) ** settings.exponent
+        sharpened = 0.5 + np.sign(distance) * np.abs(distance) ** settings.exponent
     else:
         inside = np.clip(probabilities, 1e-15, 1 - 1e-15)
-        moved = 1 / (1 + ((1 - inside) / inside) ** (1 / settings.temperature))
-    return np.clip(moved, *settings.clip)
+        sharpened = 1 / (1 + ((1 - inside) / inside) ** (1 / settings.temperature))
+    return np.clip(sharpened, *settings.clip)
 
 
 def combine(probabilities: np.ndarray, settings: EnsembleSettings) -> float:
-    """The score of a video: the mean of the moved probabilities of its faces, weighted by |p - 0.5|.
+    """The score of a video: the mean of the sharpened probabilities of its faces, weighted by |p - 0.5|.
 
-    A face of which the network is unsure (in profile, blurred) so counts little. Without faces: ``unknown``.
+    Uncertain faces (in profile, blurred) therefore have little weight. Without faces: ``settings.unknown``.
     """
     return float(combine_each(probabilities, np.zeros(len(probabilities), np.int64), 1, settings)[0])
 
@@ -73,19 +73,19 @@ def combine_each(probabilities: np.ndarray, numbers: np.ndarray, count: int, set
     sums = np.bincount(numbers, weights * confident(probabilities, settings), count)
     totals = np.bincount(numbers, weights, count)
     means = np.divide(sums, totals, out=np.zeros(count), where=totals > 0)
-    # The mean of equal numbers can be a last digit beside them.
+    # Rounding can push the mean of equal values slightly outside the clipping range.
     return np.where(totals > 0, np.clip(means, *settings.clip), settings.unknown)
 
 
 def video_scores(videos: Iterable[str], scores: Sequence[pa.Table], settings: EnsembleSettings) -> dict[str, float]:
-    """The score of each video from tables of scores of any number of models; every face counts once."""
+    """The score of each video, from the face scores of any number of models; all faces are pooled."""
     names = sorted(videos)
     numbers, probabilities = faces_of(names, scores)
     return dict(zip(names, combine_each(probabilities, numbers, len(names), settings).tolist(), strict=True))
 
 
 def faces_of(names: Sequence[str], scores: Sequence[pa.Table]) -> tuple[np.ndarray, np.ndarray]:
-    """Of the faces in tables of scores that belong to some videos the number of the video, and the probability."""
+    """The faces of the named videos in tables of scores: the index of each face's video, and its probability."""
     if not scores:
         return np.zeros(0, np.int64), np.zeros(0)
     faces = pa.concat_tables(scores)
@@ -94,7 +94,7 @@ def faces_of(names: Sequence[str], scores: Sequence[pa.Table]) -> tuple[np.ndarr
 
 
 def submission_csv(scores: Mapping[str, float]) -> str:
-    """The submission as Kaggle takes it: a header, then a row per video, sorted by file name."""
+    """The submission in Kaggle's format: a header, then a row per video, sorted by file name."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("filename", "label"))

@@ -1,4 +1,4 @@
-"""From faces of test videos to a probability for each."""
+"""Scoring the faces of test videos with one model."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,21 +17,21 @@ from dfdc.networks.weights.load import load_weights
 from dfdc.system.errors import UserError
 from dfdc.system.progress import progress
 
-# Pictures that go through a network together. A video's faces never share a batch with another's, and this is no
-# setting, so that a score does not depend on what else is scored (float sums depend on the shapes of batches).
+# Images per batch. It is not a setting, and batches never mix videos, so that a score does not depend on what else is
+# scored (float sums depend on the shape of a batch).
 BATCH = 64
 
 
 class Scorer:
-    """A network with finished weights, and the preprocessing that is written in them."""
+    """A network with exported weights and the preprocessing given in their metadata."""
 
     def __init__(self, weights: Path, device: torch.device) -> None:
-        """Load exported weights. Raises UserError if the file is missing or is not what it says."""
+        """Load exported weights. Raises UserError if the file is missing, lacks metadata or holds other weights."""
         metadata = read_weights_metadata(weights)
         if missing := {"kind", "crop", "architecture", "sequence_length"} - set(metadata):
             raise UserError(
-                f"{weights} says nothing of its {', '.join(sorted(missing))}: it is no file that export_weights wrote. "
-                "Name it as models.<name>.weights in the config; it is then exported with what the config says."
+                f"{weights} has no {', '.join(sorted(missing))} in its metadata: it was not written by export_weights. "
+                "Set models.<name>.weights in the config to this file; it is then exported with the model's settings."
             )
         self.kind: str = metadata["kind"]
         self.crop = CropPolicy(**metadata["crop"])
@@ -46,7 +46,7 @@ class Scorer:
     def __call__(self, units: Sequence[Sequence[np.ndarray]], flips: Sequence[bool]) -> list[np.ndarray]:
         """The probabilities of the pictures of each unit (a face, or the faces of a window), in order.
 
-        All units have the same number of pictures, RGB uint8 of any size; those with a flip are mirrored.
+        All units have the same number of pictures, RGB uint8 of any size; units with a flip are mirrored.
         """
         pictures = np.stack(
             [
@@ -56,7 +56,7 @@ class Scorer:
             ]
         )
         length = len(units[0])
-        size = max(BATCH // length, 1) * length  # a window is not torn apart
+        size = max(BATCH // length, 1) * length  # a window is never split
         probabilities = []
         for start in range(0, len(pictures), size):
             batch = normalise(torch.from_numpy(pictures[start : start + size]).to(self.device))
@@ -67,35 +67,37 @@ class Scorer:
 
 
 def score(crops: Sequence[Crop], store: Store, scorer: Scorer, of: int, take: Sequence[int]) -> list[FrameScore]:
-    """The scores of one model: one for each picture that it looks at.
+    """Score crops with one model; returns one score for each of their pictures.
 
-    The model takes the crops of its kind whose ordinal, modulo ``of``, is in ``take``. Every other face or window of a
-    track, starting with the first, is mirrored.
+    The model scores the crops of its kind whose ordinal, modulo ``of``, is in ``take``. Every other face or window of a
+    track, starting with the first, is mirrored. Raises UserError if the window length does not fit the weights, or if
+    scores are not finite.
     """
-    mine: dict[str, list[Crop]] = {}
+    selected: dict[str, list[Crop]] = {}
     for crop in crops:
         if crop.kind == scorer.kind and crop.ordinal % of in take:
-            mine.setdefault(crop.video, []).append(crop)
+            selected.setdefault(crop.video, []).append(crop)
     rows = []
-    for video, of_video in progress(mine.items(), len(mine), "videos"):
+    for video, of_video in progress(selected.items(), len(selected), "videos"):
         length = len(of_video[0].frames)
         if scorer.kind == "sequence" and length != scorer.sequence_length:
-            cut, wanted = length, scorer.sequence_length
+            expected = scorer.sequence_length
             raise UserError(
-                f"These weights are for windows of {wanted} frames, but the faces were cut in windows of {cut}. "
-                f"Set prediction.sequence_length in the config to {wanted}."
+                f"These weights are for windows of {expected} frames, but the faces were cut in windows of {length}. "
+                f"Set prediction.sequence_length in the config to {expected}."
             )
-        # A batch at a time: the pictures of a long video would fill the memory.
+        # One batch at a time: all pictures of a long video might not fit into memory.
         size = max(BATCH // length, 1)
         for chunk in (of_video[start : start + size] for start in range(0, len(of_video), size)):
             units = [store.read(crop.batch) for crop in chunk]
-            found = scorer(units, [crop.ordinal % 2 == 0 for crop in chunk])
-            if not np.isfinite(found).all():
+            scores = scorer(units, [crop.ordinal % 2 == 0 for crop in chunk])
+            if not np.isfinite(scores).all():
                 raise UserError(
-                    f"The network gives no number for some faces of {video}. Its weights are damaged, or too large for "
-                    "half precision: set speed.device to cpu in the config to see which."
+                    f"The network's output is not finite for some faces of {video}. Either its weights are damaged, or "
+                    "its activations overflow in half precision: set speed.device to cpu in the config to find out "
+                    "which."
                 )
-            for crop, probabilities in zip(chunk, found, strict=True):
+            for crop, probabilities in zip(chunk, scores, strict=True):
                 rows += (
                     FrameScore(video, crop.track, frame, probability)
                     for frame, probability in zip(crop.frames, probabilities.tolist(), strict=True)

@@ -1,7 +1,7 @@
-"""From any videos to their scores, one after the other: what the workflow does in stages, without its files.
+"""Scoring videos one by one: the test half of the workflow without its intermediate files.
 
-Worker processes find the faces of a video and cut them, into a file, and this process judges them. What is held in
-memory does not grow with the length of a video.
+Worker processes detect, track and crop the faces of a video into a temporary file; this process scores them. Memory use
+does not grow with the length of a video.
 """
 
 import contextlib
@@ -35,12 +35,12 @@ from dfdc.stages.prediction.settings.crops import CropSettings
 from dfdc.stages.prediction.settings.ensemble import EnsembleSettings
 from dfdc.system.pool import Kind, work_on
 
-BIN = 1.0  # seconds of a track whose scores are combined where the score is told over time
+BIN = 1.0  # seconds; the time resolution of scores over time
 
 
 @dataclass(frozen=True)
 class ScoringSettings:
-    """What the stages of the workflow's test half are told; about ``fps`` frames of a second are looked at."""
+    """The settings of all stages of prediction; about ``fps`` frames per second are kept."""
 
     detection: DetectionSettings
     fps: float
@@ -50,9 +50,9 @@ class ScoringSettings:
 
     @classmethod
     def of(cls, config: Mapping[str, Any], members: Sequence[Member]) -> "ScoringSettings":
-        """Take them from a whole config, for some of its models.
+        """Read the settings from a complete config, for some of its models.
 
-        Raises UserError if it asks for a fitted calibration, and the run that the weights are from has none.
+        Raises UserError if it needs a fitted calibration and the run that produced the weights has none.
         """
         prediction = config["prediction"]
         keys = ("enlarge", "frame_every", "sequence_every", "sequence_length")
@@ -61,39 +61,40 @@ class ScoringSettings:
             prediction["fps"],
             TrackerSettings(**config["tracking"]["test"]),
             CropSettings(
-                **{key: prediction[key] for key in keys}, kinds=tuple(sorted({one.model["kind"] for one in members}))
+                **{key: prediction[key] for key in keys},
+                kinds=tuple(sorted({member.model["kind"] for member in members})),
             ),
             ensemble_settings(config["ensemble"], _calibration(members)),
         )
 
 
 def _calibration(members: Sequence[Member]) -> Path:
-    """Where the run that made some weights (results/models/{model}/…) has the calibration that was fitted for them."""
-    # Not by counting parents: weights may lie in a folder of the root (/weights/re.pth), as in containers.
+    """The calibration file of the run that produced the weights (results/models/{model}/…)."""
+    # Not with .parents: weights may be in a top-level folder (/weights/re.pth), as in containers.
     return Path(os.path.normpath(members[0].path.absolute().parent / "../../validation/calibration.json"))
 
 
 @dataclass(frozen=True)
 class TrackScores:
-    """A face that was followed, with its box at each kept frame, and what each model says of it.
+    """A face track, with its box at each kept frame, and its scores.
 
-    ``scores`` gives for each model the numbers of the frames that it looked at and the probability of each of being
-    fake; a frame can come twice, in windows that overlap.
+    ``scores`` gives, for each model, the numbers of the scored frames and their probabilities of being fake; frames in
+    overlapping windows occur twice.
     """
 
     track: Track
     scores: dict[str, tuple[np.ndarray, np.ndarray]]
 
     def probabilities(self) -> np.ndarray:
-        """Those of all models, one after the other."""
+        """The probabilities of all models, concatenated."""
         return np.concatenate([probabilities for _, probabilities in self.scores.values()])
 
     def probability(self, settings: EnsembleSettings) -> float:
-        """The score of this track alone, combined as a video's."""
+        """The score of this track alone, combined like that of a video."""
         return combine(self.probabilities(), settings)
 
     def over_time(self, fps: float, settings: EnsembleSettings) -> list[tuple[float, float]]:
-        """The start of each second in which the face was judged, in seconds, and its score, combined as a video's."""
+        """The start of each second with scored frames, and the score of that second, combined like that of a video."""
         frames = np.concatenate([frames for frames, _ in self.scores.values()])
         bins = np.floor(frames / fps / BIN).astype(int)
         return [(int(start) * BIN, combine(self.probabilities()[bins == start], settings)) for start in np.unique(bins)]
@@ -101,11 +102,11 @@ class TrackScores:
 
 @dataclass(frozen=True)
 class VideoScore:
-    """What is known of a video when it has been judged.
+    """The result of scoring a video.
 
-    ``probability`` of being fake. The status in ``row`` may also be ``no track``: there were faces, and none was
-    followed for so long that a model could look at it. ``store`` holds the pictures of the crops and is there until
-    the next video is asked for; it is None where nothing was cut. ``seconds`` that it took.
+    ``probability`` is that of being fake. The status in ``row`` can also be ``no track``: faces were detected, but no
+    track was long enough for a model. ``store`` holds the pictures of the crops until the next video is requested; it
+    is None if there are no crops. ``seconds`` is the processing time.
     """
 
     path: Path
@@ -117,7 +118,7 @@ class VideoScore:
     seconds: float
 
     def frames_used(self) -> int:
-        """How many frames of the video a model has looked at."""
+        """The number of distinct frames scored by at least one model."""
         return len({frame for track in self.tracks for frames, _ in track.scores.values() for frame in frames.tolist()})
 
 
@@ -131,22 +132,22 @@ def score_videos(
     video_timeout: float | None,
     folder: Path,
 ) -> Iterator[VideoScore]:
-    """Score videos with the models of an ensemble; each is given as soon as it is done, so the order may differ.
+    """Score videos with an ensemble; results are yielded as soon as they are ready, so the order may differ.
 
-    The numbers are those of the workflow with the same settings. ``workers`` processes decode (and, without a GPU,
+    The scores equal those of the workflow with the same settings. ``workers`` processes decode (and, without a GPU,
     detect). ``folder`` is for temporary files, which are deleted: the faces of up to ``workers`` videos at a time. A
-    video that cannot be read, takes longer than ``video_timeout`` seconds or crashes a worker has a score, too:
-    ``settings.ensemble.unknown``. Raises UserError if weights do not fit, or for a GPU that is too small.
+    video that cannot be read, takes longer than ``video_timeout`` seconds or crashes a worker gets the score
+    ``settings.ensemble.unknown``. Raises UserError if weights do not fit the model, or if GPU memory is too small.
     """
-    judges = [(member, _scorer(member, folder, device)) for member in members]
-    with contextlib.closing(_found(paths, settings, device, workers, batch_size, video_timeout, folder)) as videos:
-        for found in videos:
-            yield _judged(found, judges, settings.ensemble)
-            found.store.unlink(missing_ok=True)
+    scorers = [(member, _scorer(member, folder, device)) for member in members]
+    with contextlib.closing(_extract(paths, settings, device, workers, batch_size, video_timeout, folder)) as videos:
+        for extracted in videos:
+            yield _score(extracted, scorers, settings.ensemble)
+            extracted.store.unlink(missing_ok=True)
 
 
 def _scorer(member: Member, folder: Path, device: torch.device) -> Scorer:
-    """Load weights by the way of the workflow, which exports them first: in half precision they are others."""
+    """Load weights as the workflow does, which first exports them and so rounds them to half precision."""
     exported = folder / "weights.safetensors"
     export_weights(member.path, member.name, member.model, exported)
     scorer = Scorer(exported, device)
@@ -156,7 +157,7 @@ def _scorer(member: Member, folder: Path, device: torch.device) -> Scorer:
 
 @dataclass(frozen=True)
 class _Video:
-    """A video on its way to a worker, with its number and, if somebody has looked for them already, its faces."""
+    """A video to process: its number, its path and, if they were detected on a GPU, its faces."""
 
     number: int
     path: Path
@@ -164,8 +165,8 @@ class _Video:
 
 
 @dataclass(frozen=True)
-class _Found:
-    """What a worker has found in a video. It has written the crops to ``store``."""
+class _Extracted:
+    """The tracks and crops of a video; the pictures of the crops are in ``store``."""
 
     path: Path
     row: TestVideo
@@ -176,8 +177,8 @@ class _Found:
 
 
 @dataclass(frozen=True)
-class _Finder:
-    """What a worker does: it looks for faces, unless that was done, follows them, and cuts them."""
+class _Extractor:
+    """The task of a worker: detect faces (unless that was done on a GPU), track and crop them."""
 
     settings: ScoringSettings
     folder: Path
@@ -186,11 +187,11 @@ class _Finder:
     def store(self, video: _Video) -> Path:
         return self.folder / f"{video.number}.arrow"
 
-    def prepare(self) -> Callable[[_Video], _Found]:
+    def prepare(self) -> Callable[[_Video], _Extracted]:
         detector = build_detector(self.settings.detection, "cpu", 1) if self.detects else None
-        return lambda video: self.find(video, detector)
+        return lambda video: self.extract(video, detector)
 
-    def find(self, video: _Video, detector: Detector | None) -> _Found:
+    def extract(self, video: _Video, detector: Detector | None) -> _Extracted:
         begun = time.monotonic()
         settings, every = self.settings, self.settings.detection.every
         faces = video.faces or detect_video(video.path, detector, every, settings.fps)
@@ -200,10 +201,10 @@ class _Finder:
         if tracks:
             crops, reason = crop_video(video.path, tracks, row, self.store(video), settings.crops)
             row = replace(row, status="unreadable", reason=reason) if reason else row
-        return _Found(video.path, row, self.store(video), tracks, crops, time.monotonic() - begun)
+        return _Extracted(video.path, row, self.store(video), tracks, crops, time.monotonic() - begun)
 
 
-def _found(
+def _extract(
     paths: Sequence[Path],
     settings: ScoringSettings,
     device: torch.device,
@@ -211,8 +212,8 @@ def _found(
     batch_size: int,
     limit: float | None,
     folder: Path,
-) -> Iterator[_Found]:
-    """What workers have found in the videos, as soon as they have."""
+) -> Iterator[_Extracted]:
+    """Extract the tracks and crops of all videos in worker processes; yields each as soon as it is ready."""
     videos: Iterator[_Video] = (_Video(number, path) for number, path in enumerate(paths))
     on_gpu = device.type == "cuda" and settings.detection.detector != "yunet"
     if on_gpu:
@@ -221,26 +222,26 @@ def _found(
             paths, detector, settings.detection.every, settings.fps, workers, batch_size, limit
         )
         videos = (_Video(number, path, faces) for number, (path, faces) in enumerate(zip(paths, detected, strict=True)))
-        workers = max(workers // 4, 1)  # the others are busy with decoding for the detector
-    finder = _Finder(settings, folder, detects=not on_gpu)
-    with contextlib.closing(work_on(finder.prepare, videos, workers, limit)) as events:
+        workers = max(workers // 4, 1)  # the other cores decode for the detector
+    extractor = _Extractor(settings, folder, detects=not on_gpu)
+    with contextlib.closing(work_on(extractor.prepare, videos, workers, limit)) as events:
         for event in events:
             if event.kind is Kind.ERROR:
                 raise event.value
             if event.kind is Kind.FAILURE:
                 row = unreadable(event.item.path, settings.fps, event.value).row
-                yield _Found(event.item.path, row, finder.store(event.item), seconds=limit or 0.0)
+                yield _Extracted(event.item.path, row, extractor.store(event.item), seconds=limit or 0.0)
             else:
                 yield event.value
 
 
-def _judged(found: _Found, judges: Sequence[tuple[Member, Scorer]], settings: EnsembleSettings) -> VideoScore:
+def _score(extracted: _Extracted, scorers: Sequence[tuple[Member, Scorer]], settings: EnsembleSettings) -> VideoScore:
     begun = time.monotonic()
-    store = _ReadStore(found.store) if found.crops else None
+    store = _ReadStore(extracted.store) if extracted.crops else None
     of_track: dict[int, dict[str, tuple[list[int], list[float]]]] = {}
     probabilities: list[float] = []
-    for member, scorer in judges:
-        for face in score(found.crops, store, scorer, **member.model["score"]):
+    for member, scorer in scorers:
+        for face in score(extracted.crops, store, scorer, **member.model["score"]):
             frames, of_model = of_track.setdefault(face.track, {}).setdefault(member.name, ([], []))
             frames.append(face.frame)
             of_model.append(face.probability)
@@ -250,25 +251,25 @@ def _judged(found: _Found, judges: Sequence[tuple[Member, Scorer]], settings: En
             track,
             {name: (np.array(frames), np.array(values)) for name, (frames, values) in of_track[track.number].items()},
         )
-        for track in found.tracks
+        for track in extracted.tracks
         if track.number in of_track
     ]
-    row = found.row
+    row = extracted.row
     if not tracks and row.status == "ok":
         row = replace(row, status="no track", reason="no face was followed for long enough")
     return VideoScore(
-        found.path,
+        extracted.path,
         row,
         combine(np.array(probabilities), settings),
         tracks,
-        found.crops,
+        extracted.crops,
         store,
-        found.seconds + time.monotonic() - begun,
+        extracted.seconds + time.monotonic() - begun,
     )
 
 
 class _ReadStore(Store):
-    """A store that is read, not mapped: pages of a map that were looked at count as memory of the process."""
+    """A store that is read instead of memory-mapped, because mapped pages count as memory of the process."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -1,8 +1,8 @@
-"""The state of a training on disk: complete, exact, and for one trainer at a time.
+"""Checkpoints of a training, and a lock that keeps other processes out of their folder.
 
-A checkpoint is a safetensors file: the model under ``model.``, the momentum of SGD under ``momentum.``, the averaged
-weights (if they are kept) under ``average.``, what was measured so far under ``records.``, and the iteration in the
-metadata. Random numbers need no state, because each iteration's are a function of its number.
+A checkpoint is a safetensors file: the model under ``model.``, SGD's momentum under ``momentum.``, the averaged weights
+(if any) under ``average.``, the training curves under ``records.``, and the iteration in the metadata. There is no RNG
+state, because all random draws depend only on seed and iteration.
 """
 
 import contextlib
@@ -26,29 +26,29 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TrainingState:
-    """What a training changes: the model, its optimizer, and the running average of its weights, if there is one."""
+    """The mutable state of a training: the model, its optimizer, and the moving average of its weights, if any."""
 
     model: torch.nn.Module
     optimizer: torch.optim.SGD
     average: AveragedModel | None = None
 
     def result(self) -> dict[str, torch.Tensor]:
-        """The weights that the training is for, on the CPU."""
+        """The resulting weights (the averaged ones, if any), on the CPU."""
         chosen = self.model if self.average is None else self.average.module
         return {name: tensor.detach().cpu().contiguous() for name, tensor in chosen.state_dict().items()}
 
 
 @contextlib.contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
-    """Keep every other trainer out of a folder of checkpoints, also on another machine that shares the disk.
+    """Lock a folder of checkpoints against other training processes, including those on machines that share the disk.
 
-    Raises UserError at once if there is one in it. The lock goes with the process, however that ends.
+    Raises UserError immediately if it is locked. The lock is released when the process ends, even if it is killed.
     """
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / "lock")
     try:
         with lock.acquire(timeout=0):
-            for unfinished in folder.glob(".*.part"):  # of a trainer that was killed while it wrote
+            for unfinished in folder.glob(".*.part"):  # left by a process that was killed while writing
                 unfinished.unlink()
             (folder / "owner").write_text(f"process {os.getpid()} on {os.uname().nodename}\n")
             yield
@@ -56,14 +56,14 @@ def exclusive(folder: Path) -> Iterator[None]:
         owner = (folder / "owner").read_text().strip() if (folder / "owner").exists() else "another process"
         raise UserError(
             f"This training is already running ({owner}, in {folder}). Wait for it or stop it, then run again: "
-            "it goes on from its last checkpoint."
+            "it resumes from its last checkpoint."
         ) from None
 
 
 def save_checkpoint(
     folder: Path, iteration: int, state: TrainingState, records: Mapping[str, torch.Tensor], keep: int
 ) -> None:
-    """Write the state after ``iteration`` atomically, and remove all checkpoints but the newest ``keep``."""
+    """Write the state after ``iteration`` atomically, and delete all but the newest ``keep`` checkpoints."""
     tensors = {f"model.{name}": tensor for name, tensor in state.model.state_dict().items()}
     tensors |= {f"momentum.{name}": buffer for name, buffer in _momentum(state).items()}
     if state.average is not None:
@@ -76,10 +76,10 @@ def save_checkpoint(
 
 
 def load_checkpoint(folder: Path, state: TrainingState) -> tuple[int, dict[str, torch.Tensor]]:
-    """Put the newest checkpoint's state into the model and the optimizer; give the iteration and the records.
+    """Restore model, optimizer and average from the newest checkpoint; returns its iteration and records.
 
-    Without a checkpoint: iteration 0 and no records. A damaged one is passed over with a warning; raises UserError
-    if all of them are damaged.
+    Returns 0 and no records if there is no checkpoint. Damaged checkpoints are skipped with a warning; raises UserError
+    if all are damaged.
     """
     faults = []
     for path in checkpoints(folder):
@@ -89,16 +89,16 @@ def load_checkpoint(folder: Path, state: TrainingState) -> tuple[int, dict[str, 
             faults.append(f"The checkpoint {path} is damaged ({error}).")
             continue
         for fault in faults:
-            logger.warning(f"{fault} The one before is taken.")
+            logger.warning(f"{fault} The previous one is used.")
         _restore(state, parts)
         return iteration, parts["records"]
     if faults:
-        raise UserError(f"{' '.join(faults)} Delete what is damaged: the training then starts afresh.")
+        raise UserError(f"{' '.join(faults)} Delete the damaged files to start the training from scratch.")
     return 0, {}
 
 
 def read_result(folder: Path) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
-    """The weights that a finished training is for, as ``TrainingState.result`` gives them, and its records."""
+    """The resulting weights of a finished training (see ``TrainingState.result``), and its records."""
     _, parts = _read(checkpoints(folder)[0])
     averaged = {name.removeprefix("module."): value for name, value in parts["average"].items() if "." in name}
     return averaged or parts["model"], parts["records"]
@@ -110,7 +110,7 @@ def checkpoints(folder: Path) -> list[Path]:
 
 
 def keep_newest(folder: Path, number: int) -> None:
-    """Remove all checkpoints in a folder but the newest ``number``."""
+    """Delete all but the newest ``number`` checkpoints in a folder."""
     for superseded in checkpoints(folder)[number:]:
         superseded.unlink()
 
@@ -118,7 +118,7 @@ def keep_newest(folder: Path, number: int) -> None:
 def _read(path: Path) -> tuple[int, dict[str, dict[str, torch.Tensor]]]:
     parts: dict[str, dict[str, torch.Tensor]] = {"model": {}, "momentum": {}, "average": {}, "records": {}}
     with safe_open(path, "pt") as file:
-        for key in file.keys():  # noqa: SIM118 (it is no mapping)
+        for key in file.keys():  # noqa: SIM118 (not a mapping)
             part, name = key.split(".", 1)
             parts[part][name] = file.get_tensor(key)
         return int(file.metadata()["iteration"]), parts
@@ -129,7 +129,7 @@ def _restore(state: TrainingState, parts: Mapping[str, Mapping[str, torch.Tensor
     parameters = dict(state.model.named_parameters())
     for name, buffer in parts["momentum"].items():
         parameter = parameters[name]
-        # Laid out in memory as the parameter is.
+        # With the memory layout of the parameter.
         state.optimizer.state[parameter]["momentum_buffer"] = torch.empty_like(parameter.data).copy_(buffer)
     if state.average is not None:
         state.average.load_state_dict(parts["average"])

@@ -1,4 +1,4 @@
-"""One training on several GPUs: a process for each of them, and all take part in every step."""
+"""Data-parallel training on several GPUs, with one process per GPU."""
 
 import logging.handlers
 import os
@@ -25,22 +25,22 @@ logger = logging.getLogger(__name__)
 
 
 class StopSignal(Protocol):
-    """What tells a training to end: a threading.Event, or multiprocessing's."""
+    """The event that stops a training: a threading.Event or a multiprocessing.Event."""
 
     def is_set(self) -> bool:
-        """Whether it is to end."""
+        """Whether the training should stop."""
 
     def set(self) -> None:
-        """Tell it to end."""
+        """Request the training to stop."""
 
 
-# So long a process waits for the others; one of them measures on validation clips meanwhile.
+# Timeout of collective operations; long, because the other processes wait while the first one runs validation.
 PATIENCE = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
 class Group:
-    """The processes of a training as one of them sees it: it is number ``rank`` of ``size`` and has a device."""
+    """The process group of a training, from the view of one process: number ``rank`` of ``size``, with its device."""
 
     rank: int
     size: int
@@ -49,43 +49,43 @@ class Group:
 
     @property
     def first(self) -> bool:
-        """Whether this is the process that writes and reports."""
+        """Whether this is the process that writes files and logs."""
         return self.rank == 0
 
     def total(self, values: torch.Tensor) -> torch.Tensor:
-        """The sum of a tensor over all processes, in every one of them."""
+        """The sum of a tensor over all processes (all-reduce)."""
         if self.size > 1:
             distributed.all_reduce(values)
         return values
 
     def wait(self) -> None:
-        """Wait until all processes are here."""
+        """Wait until all processes have reached this point."""
         if self.size > 1:
             distributed.barrier()
 
 
 def run_on_all(work: Callable[..., None], arguments: Sequence[Any], devices: Sequence[torch.device]) -> None:
-    """Run ``work(*arguments, group)`` for each device at the same time, and wait for all.
+    """Run ``work(*arguments, group)`` for each device in parallel, and wait for all.
 
-    For one device that is in this process, for several in one process each. SIGTERM and SIGINT don't end the process
-    meanwhile: they set ``group.stop`` everywhere. What is raised in one of them is raised here, and ends the others;
-    UserError stays UserError, everything else becomes RuntimeError with the traceback in its message.
+    A single device is used in this process; several have a process each. Meanwhile SIGTERM and SIGINT do not end the
+    process, but set ``group.stop`` in all processes. An exception in one process ends the others and is raised here:
+    UserError as it is, anything else as RuntimeError with the traceback in its message.
     """
     if len(devices) == 1:
-        with _told_by_signals(threading.Event()) as stop:
+        with _set_by_signals(threading.Event()) as stop:
             work(*arguments, Group(0, 1, devices[0], stop))
         return
     context = get_context("spawn")
     records, failures = context.Queue(), context.SimpleQueue()
     listener = logging.handlers.QueueListener(records, *logging.getLogger().handlers, respect_handler_level=True)
     listener.start()
-    with tempfile.TemporaryDirectory() as folder, _told_by_signals(context.Event()) as stop:
-        meeting = f"file://{Path(folder, 'meeting').resolve()}"
+    with tempfile.TemporaryDirectory() as folder, _set_by_signals(context.Event()) as stop:
+        rendezvous = f"file://{Path(folder, 'meeting').resolve()}"
         processes = []
         for rank, device in enumerate(devices):
             group = Group(rank, len(devices), device, stop)
-            outside = (torch.get_num_threads(), logging.getLogger().level, records, failures)
-            process = context.Process(target=_be_one, args=(work, arguments, group, meeting, *outside))
+            environment = (torch.get_num_threads(), logging.getLogger().level, records, failures)
+            process = context.Process(target=_worker_process, args=(work, arguments, group, rendezvous, *environment))
             processes.append(process)
         try:
             with signals_held():
@@ -102,7 +102,7 @@ def run_on_all(work: Callable[..., None], arguments: Sequence[Any], devices: Seq
 
 
 def _wait_for_all(processes: Sequence[Any]) -> None:
-    """Wait until all have ended well or one has not: the others would wait for it for ever."""
+    """Wait until all processes have succeeded or one has failed, in which case the others would wait forever."""
     running = {process.sentinel: process for process in processes}
     while running:
         for sentinel in connection.wait(list(running)):
@@ -114,31 +114,31 @@ def _wait_for_all(processes: Sequence[Any]) -> None:
 
 def _raise_first(processes: Sequence[Any], failures: Any) -> None:
     if not failures.empty():
-        rank, is_users, message = failures.get()
-        if is_users:
+        rank, is_user_error, message = failures.get()
+        if is_user_error:
             raise UserError(message)
         raise RuntimeError(f"process {rank} of the training failed:\n{message}")
     for rank, process in enumerate(processes):
         if process.exitcode not in (0, -signal.SIGKILL):
             raise UserError(f"Process {rank} of the training died (exit code {process.exitcode}). {_RESTART}")
     if any(process.exitcode for process in processes):
-        raise UserError(f"A process of the training was killed, most likely for lack of memory. {_RESTART}")
+        raise UserError(f"A process of the training was killed, most likely because memory ran out. {_RESTART}")
 
 
-_RESTART = "Run again: it goes on from its last checkpoint."
+_RESTART = "Run again: it resumes from its last checkpoint."
 
 
-def _be_one(
+def _worker_process(
     work: Callable[..., None],
     arguments: Sequence[Any],
     group: Group,
-    meeting: str,
+    rendezvous: str,
     threads: int,
     level: int,
     records: Any,
     failures: Any,
 ) -> None:
-    """The life of one of several processes."""
+    """The main function of each process."""
     end_with_parent()
     root = logging.getLogger()
     root.handlers, root.level = [logging.handlers.QueueHandler(records)], level
@@ -147,10 +147,10 @@ def _be_one(
         if group.device.type == "cuda":
             torch.cuda.set_device(group.device)
         else:
-            os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # all are on this machine
+            os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # all processes are on this machine
         backend = "nccl" if group.device.type == "cuda" else "gloo"
         distributed.init_process_group(
-            backend, init_method=meeting, rank=group.rank, world_size=group.size, timeout=PATIENCE
+            backend, init_method=rendezvous, rank=group.rank, world_size=group.size, timeout=PATIENCE
         )
         try:
             work(*arguments, group)
@@ -165,10 +165,10 @@ def _be_one(
 
 
 @contextmanager
-def _told_by_signals(stop: StopSignal) -> Iterator[StopSignal]:
-    """Let SIGTERM and SIGINT set the event, instead of ending the process at once."""
-    # The handler runs in the midst of this process's own work, which must not hold the event's lock then: only
-    # threading.Event may be asked in the process that gets the signal.
+def _set_by_signals(stop: StopSignal) -> Iterator[StopSignal]:
+    """Let SIGTERM and SIGINT set the event instead of ending the process."""
+    # The handler interrupts this process, which must not be holding the event's lock at that moment. Therefore the
+    # process that gets the signal may only query a threading.Event.
     numbers = (signal.SIGTERM, signal.SIGINT)
     before = [signal.signal(number, lambda *_: stop.set()) for number in numbers]
     try:

@@ -10,11 +10,11 @@ from dfdc.stages.training.samples import Batch, PairDataset, Sample, Schedule
 
 
 def batches(dataset: PairDataset, schedule: Schedule, workers: int, pin_memory: bool = False) -> Iterator[Batch]:
-    """The batches of a schedule in order, loaded by ``workers`` processes (0: by this one)."""
-    return load(workers, dataset, batch_sampler=schedule, collate_fn=_put_together, pin_memory=pin_memory)
+    """The batches of a schedule, in order, loaded by ``workers`` processes (0: in this process)."""
+    return load(workers, dataset, batch_sampler=schedule, collate_fn=_collate, pin_memory=pin_memory)
 
 
-def _put_together(samples: list[Sample]) -> Batch:
+def _collate(samples: list[Sample]) -> Batch:
     return Batch(
         iteration=samples[0].place.iteration,
         pairs=[sample.place.pair for sample in samples],

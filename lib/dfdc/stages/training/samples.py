@@ -1,7 +1,7 @@
-"""Training samples: aligned pairs of clips, recompressed, transformed, ready to be mixed.
+"""Training samples: aligned pairs of clips, recompressed and augmented, ready for mixup.
 
-Everything random about a sample is a function of (seed, iteration, slot), and the pair in a slot of
-(seed, epoch): the number of worker processes, the number of GPUs and where a training was resumed make no difference.
+All random draws of a sample depend only on (seed, iteration, slot), and the order of pairs only on (seed, epoch), so
+samples do not depend on the number of workers or GPUs, nor on where a training was resumed.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,8 +26,11 @@ from dfdc.video.settings import RecompressionSettings
 
 @dataclass(frozen=True)
 class SampleSettings:
-    """How samples are made. ``frames``: which frames of a clip; ``whole_clip``: recompress all of its frames,
-    as published, or only as far as the last that is taken; ``seed`` of all draws."""
+    """Settings of training samples.
+
+    ``frames``: the frames taken from each clip; ``whole_clip``: recompress the whole clip, as published, or only up to
+    the last frame taken; ``seed``: of all random draws.
+    """
 
     kind: str
     frames: tuple[int, ...]
@@ -45,7 +48,7 @@ class SampleSettings:
 
     @classmethod
     def of(cls, model: Mapping[str, Any], training: Mapping[str, Any]) -> "SampleSettings":
-        """Those of a model in the config, with the section ``training`` of the config."""
+        """The settings of a model, from its section and the section ``training`` of the config."""
         recompression = dict(training["recompression"])
         whole_clip = recompression.pop("whole_clip")
         return cls(
@@ -62,7 +65,7 @@ class SampleSettings:
 
 @dataclass(frozen=True)
 class Place:
-    """A sample's place in the training: iteration from 1, slot in the batch from 0, and the pair that is there."""
+    """The position of a sample: iteration (from 1), slot in the batch (from 0), and the index of its pair."""
 
     iteration: int
     slot: int
@@ -71,7 +74,7 @@ class Place:
 
 @dataclass
 class Sample:
-    """One pair: faces as F x height x width x 3 uint8, F targets (the share of the fake), what is erased."""
+    """One pair: faces as F x height x width x 3 uint8, F mixup targets (the weight of the fake), F erasing draws."""
 
     place: Place
     real: np.ndarray
@@ -82,7 +85,7 @@ class Sample:
 
 @dataclass
 class Batch:
-    """Samples put together: N = pairs x frames pictures, N x height x width x 3 uint8, N targets."""
+    """A batch of samples: N = pairs x frames pictures, N x height x width x 3 uint8, and N targets."""
 
     iteration: int
     pairs: list[int]
@@ -92,12 +95,12 @@ class Batch:
     erasings: list[ErasingDraw | None]
 
     def pin_memory(self) -> "Batch":
-        """The batch in memory from which it can travel to a GPU while that computes (the loader calls this)."""
+        """Move the batch to pinned memory for asynchronous copies to a GPU (called by the data loader)."""
         self.real, self.fake, self.targets = (tensor.pin_memory() for tensor in (self.real, self.fake, self.targets))
         return self
 
     def split(self, pieces: int) -> Iterator["Batch"]:
-        """The batch in pieces of whole pairs, as equal as can be."""
+        """Split the batch into pieces of whole pairs of nearly equal size."""
         frames = len(self.targets) // len(self.pairs)
         for pairs in np.array_split(np.arange(len(self.pairs)), pieces):
             pictures = slice(pairs[0] * frames, (pairs[-1] + 1) * frames)
@@ -110,10 +113,10 @@ class Batch:
 
 
 class PairDataset(Dataset):
-    """Samples by place. ``stores`` is the store of each part."""
+    """Training samples, indexed by place. ``stores`` gives the store of each part."""
 
     def __init__(self, pairs: Sequence[Pair], stores: Mapping[str, Path], settings: SampleSettings) -> None:
-        """Map the stores. Raises UserError if one is missing or is not a store."""
+        """Memory-map the stores. Raises UserError if one is missing or invalid."""
         self.reader = PairReader(pairs, stores, settings.reading)
         self.settings = settings
 
@@ -134,18 +137,18 @@ class PairDataset(Dataset):
 
 
 class Schedule(Sampler):
-    """The places of each batch, from iteration ``first`` to ``last``: shuffled pairs, the rest of an epoch dropped.
+    """The places of each batch from iteration ``first`` to ``last``; pairs are shuffled, incomplete batches dropped.
 
-    One of several GPUs (``rank`` of ``ranks``) takes every ``ranks``-th slot of each batch.
+    With several GPUs, rank ``rank`` of ``ranks`` takes every ``ranks``-th slot of each batch.
     """
 
     def __init__(
         self, pairs: int, batch_pairs: int, seed: int, first: int, last: int, rank: int = 0, ranks: int = 1
     ) -> None:
-        """``pairs`` is the number of pairs that there are, ``batch_pairs`` how many a batch takes."""
+        """``pairs`` is the number of pairs, ``batch_pairs`` the number in a batch."""
         self.pairs, self.batch_pairs, self.seed, self.first, self.last = pairs, batch_pairs, seed, first, last
         self.rank, self.ranks = rank, ranks
-        self._shuffled: tuple[int, np.ndarray] | None = None  # the last epoch asked for, and its order
+        self._shuffled: tuple[int, np.ndarray] | None = None  # the last requested epoch and its order
 
     def __len__(self) -> int:
         """The number of batches."""

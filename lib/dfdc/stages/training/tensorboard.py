@@ -1,6 +1,6 @@
-"""What a training leaves behind besides weights and curves: TensorBoard's records, its speed, and pictures of samples.
+"""Logs of a training: TensorBoard records, speed, and pictures of samples.
 
-Nothing here decides a byte of a result: it is not part of the code hash that makes a training run again.
+Nothing here affects results, so it is not part of the code hash that makes trainings run again.
 """
 
 import json
@@ -22,21 +22,21 @@ from dfdc.stages.training.samples import Batch
 from dfdc.system.words import duration
 
 logger = logging.getLogger(__name__)
-POINTS = 1000  # at most so many points in the curves of TensorBoard
-PICTURES = 8  # so many pairs in a picture of samples
+POINTS = 1000  # maximum number of points in TensorBoard curves
+PICTURES = 8  # maximum number of pairs on a contact sheet
 
 
 class Records:
-    """What a training leaves behind besides its curves: its speed, and pictures of what it sees.
+    """Logs curves, speed and pictures of samples.
 
-    With a folder they are written there as they come: ``tensorboard/``, ``speed.jsonl`` and ``samples/``; and a line
-    is logged every ten seconds.
+    If there is a folder, they are written to ``tensorboard/``, ``speed.jsonl`` and ``samples/`` in it, and a progress
+    line is logged every ten seconds.
     """
 
     def __init__(
         self, curves: Curves, batch: tuple[int, int], done: int, folder: Path | None, device: torch.device
     ) -> None:
-        """Go on after iteration ``done``. ``batch``: its pairs, and frames of a pair."""
+        """Resume after iteration ``done``. ``batch``: pairs per batch, and frames per pair."""
         self.curves, self.batch, self.folder, self.device = curves, batch, folder, device
         self.iterations = curves.iterations
         self._writer = SummaryWriter(folder / "tensorboard", purge_step=done + 1) if folder else None
@@ -45,7 +45,7 @@ class Records:
         self._line, self._point = _Clock(done), _Clock(done)
 
     def waited_for(self, batches: Iterable[Batch]) -> Iterator[Batch]:
-        """Give the batches on, and count the time for which they are waited for."""
+        """Pass the batches on, and measure the time spent waiting for them."""
         loaded = iter(batches)
         while True:
             before = time.monotonic()
@@ -58,7 +58,7 @@ class Records:
             yield batch
 
     def iteration(self, iteration: int, learning_rate: float) -> None:
-        """An iteration is over, and in the curves."""
+        """Log an iteration that has been added to the curves."""
         if self._writer is None:
             return
         last = iteration == self.iterations
@@ -70,18 +70,18 @@ class Records:
             self._line = _Clock(iteration)
 
     def measured(self, iteration: int, rows: Iterable[Measurement]) -> None:
-        """The model was measured after an iteration."""
+        """Log the validation results after an iteration."""
         rows = list(rows)
         if self._writer is None:
             return
-        words = [f"{row.clips} clips: log loss {row.log_loss:.4f}, AUC {row.auc:.4f}" for row in rows]
-        logger.info(f"validation after iteration {iteration}: {'; '.join(words)}")
+        results = [f"{row.clips} clips: log loss {row.log_loss:.4f}, AUC {row.auc:.4f}" for row in rows]
+        logger.info(f"validation after iteration {iteration}: {'; '.join(results)}")
         for row in rows:
             self._writer.add_scalar(f"validation log_loss/{row.clips}", row.log_loss, iteration)
             self._writer.add_scalar(f"validation auc/{row.clips}", row.auc, iteration)
 
     def samples(self, iteration: int, batch: Batch, mixed: torch.Tensor) -> None:
-        """Keep a picture of some pairs of a batch: real, fake, and what the network sees of them."""
+        """Save a contact sheet of some pairs of a batch: real, fake, and network input."""
         if self._writer is None:
             return
         sheet = contact_sheet(batch, mixed)
@@ -91,12 +91,12 @@ class Records:
         cv2.imwrite(str(path), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
 
     def close(self) -> None:
-        """Write what is not written yet."""
+        """Flush and close the TensorBoard writer."""
         if self._writer is not None:
             self._writer.close()
 
     def _speed(self, since: "_Clock", iteration: int) -> dict[str, float]:
-        """Pairs and images a second, and the share of the time that went by waiting for data."""
+        """Pairs and images per second, and the fraction of time spent waiting for data."""
         pairs, frames = self.batch
         pairs_per_second = (iteration - since.iteration) * pairs / since.seconds
         return {
@@ -135,9 +135,9 @@ class Records:
 
 
 def contact_sheet(batch: Batch, mixed: torch.Tensor) -> np.ndarray:
-    """Some pairs of a batch as a picture: above the real face, below it the fake, then what the network sees.
+    """A contact sheet of some pairs of a batch; from top to bottom: real face, fake, network input, mixup target.
 
-    ``mixed`` is what goes into the network, N x 3 x height x width. Below it stands the target, the share of the fake.
+    ``mixed`` is the network's input, N x 3 x height x width.
     """
     frames = len(batch.targets) // len(batch.pairs)
     chosen = range(0, len(batch.targets), frames)[:PICTURES]
@@ -152,7 +152,7 @@ def contact_sheet(batch: Batch, mixed: torch.Tensor) -> np.ndarray:
 
 
 class _Clock:
-    """Counts what happens since it was made, after some iteration."""
+    """Elapsed time, and time spent waiting for data, since an iteration."""
 
     def __init__(self, iteration: int) -> None:
         self.iteration, self.begin = iteration, time.monotonic()

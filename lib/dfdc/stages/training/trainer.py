@@ -38,8 +38,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TrainData:
-    """The pairs to train on and to be measured on, the store of each part, and the backbone to start from (None:
-    random weights)."""
+    """Training pairs, validation pairs, the store of each part, and the pretrained backbone (None: random weights)."""
 
     pairs: Sequence[Pair]
     validation: Sequence[Pair]
@@ -49,9 +48,12 @@ class TrainData:
 
 @dataclass(frozen=True)
 class RunSettings:
-    """How a training is run, which changes nothing about what comes out: the folder of its checkpoints and records,
-    one device for each process, loader processes altogether (0: none), how often a checkpoint is written and how many
-    are kept, and whether GPUs run a compiled network."""
+    """How a training is run; none of this is a hyperparameter.
+
+    ``folder``: of checkpoints and records; ``devices``: one for each process; ``workers``: loader processes in total
+    (0: none); ``checkpoint_every``: iterations between checkpoints; ``checkpoints_kept``: how many to keep;
+    ``compile``: use torch.compile on GPUs.
+    """
 
     folder: Path
     devices: Sequence[torch.device]
@@ -63,7 +65,7 @@ class RunSettings:
 
 @dataclass(frozen=True)
 class Trained:
-    """The state of the trained model, the columns of the table of metrics, and every measurement."""
+    """The trained weights, the columns of the metrics table, and all validation results."""
 
     state: dict[str, torch.Tensor]
     metrics: dict[str, list[Any]]
@@ -71,7 +73,7 @@ class Trained:
 
 
 def learning_rate(settings: TrainSettings, iteration: int) -> float:
-    """The learning rate of an iteration, from 1: constant in the warm-up, then falling linearly to nearly 0.
+    """The learning rate at an iteration (from 1): constant during warm-up, then decaying linearly to nearly 0.
 
     At the k-th iteration after the warm-up it is (iterations - k) / iterations of the full rate.
     """
@@ -80,14 +82,15 @@ def learning_rate(settings: TrainSettings, iteration: int) -> float:
 
 
 def train(data: TrainData, settings: TrainSettings, samples: SampleSettings, run: RunSettings) -> Trained:
-    """Train a model, on several devices if there are several, with the same batches whatever their number.
+    """Train a model on one or more devices; the batches do not depend on the number of devices.
 
-    A training that was stopped goes on from its last checkpoint and ends with the same weights, on a CPU to the bit.
-    SIGTERM and SIGINT save a checkpoint and end it. The weights are the last ones; those that did best on the
-    validation pairs are kept beside them, as ``best.safetensors`` in the folder.
+    An interrupted training resumes from its last checkpoint and ends with the same weights (bit for bit on a CPU).
+    SIGTERM and SIGINT save a checkpoint and stop the training. The result is the final weights; the weights with the
+    best validation loss are saved as ``best.safetensors`` in the folder.
 
-    Raises UserError if there are fewer pairs than a batch needs, if a batch cannot be divided as asked for, if another
-    trainer is at work in the folder, if the loss or its gradient is not finite, or when it was stopped.
+    Raises UserError if there are fewer pairs than a batch needs, if a batch cannot be divided among devices and
+    accumulation steps, if another process is training in the folder, if the loss or its gradient is not finite, or if
+    the training was stopped by a signal.
     """
     _check(data, settings, run)
     with exclusive(run.folder):
@@ -104,12 +107,12 @@ def train(data: TrainData, settings: TrainSettings, samples: SampleSettings, run
 
 
 def _train(data: TrainData, settings: TrainSettings, samples: SampleSettings, run: RunSettings, group: Group) -> None:
-    """One process's part in a training: all of it, if there is but one."""
+    """Train in one process of the group."""
     set_precision(group.device, settings.precision)
     state = _initial_state(data, settings, samples, group)
     done, kept = load_checkpoint(run.folder, state)
     if done and group.first:
-        logger.info(f"going on after iteration {done}")
+        logger.info(f"resuming after iteration {done}")
     size = (settings.batch_pairs, len(samples.frames))
     curves = Curves(settings.iterations, kept)
     records = Records(curves, size, done, run.folder if group.first else None, group.device)
@@ -121,18 +124,18 @@ def _train(data: TrainData, settings: TrainSettings, samples: SampleSettings, ru
     trainer = Trainer(state, settings, samples.seed, group, run.compile)
     validator = Validator(data, settings, samples, run, group) if data.validation and group.first else None
 
-    # To look at a step's loss is to wait for the GPU. It is looked at when the next step is under way.
-    under_way: deque[tuple[int, torch.Tensor]] = deque()
+    # Reading the loss synchronizes with the GPU, so it is read after the next step has been queued.
+    pending: deque[tuple[int, torch.Tensor]] = deque()
     lag = 1 if group.device.type == "cuda" else 0
     for batch in records.waited_for(loaded):
         iteration = batch.iteration
-        under_way.append((iteration, trainer.step(batch)))
+        pending.append((iteration, trainer.step(batch)))
         last = iteration == settings.iterations
         save = last or iteration % run.checkpoint_every == 0
         validate = settings.validate_every and (last or iteration % settings.validate_every == 0)
         stopped = False
-        while len(under_way) > (0 if save or validate or stopped else lag):
-            number, values = under_way.popleft()
+        while len(pending) > (0 if save or validate or stopped else lag):
+            number, values = pending.popleft()
             loss, norm, stop_signals = values.tolist()
             _check_finite(number, loss, norm, data.pairs, schedule)
             curves.iteration(number, loss, norm)
@@ -162,8 +165,11 @@ class Trainer:
         self._warm_up: bool | None = None
 
     def step(self, batch: Batch) -> torch.Tensor:
-        """Learn from this process's share of a batch; give the loss of all of it, the norm of its gradient, and how
-        many processes were told to stop: three numbers, on the device."""
+        """Take one optimizer step on this process's share of a batch.
+
+        Returns three values on the device: the loss of the whole batch, its gradient norm, and the number of processes
+        that were told to stop.
+        """
         settings, group, iteration = self.settings, self.group, batch.iteration
         self._enter_phase(warm_up=iteration <= settings.warmup_iterations)
         topic = ("torch", iteration, group.rank) if group.rank else ("torch", iteration)
@@ -184,37 +190,37 @@ class Trainer:
         return group.total(torch.stack([loss, norm.detach() / group.size, stop]))
 
     def pictures(self, batch: Batch) -> torch.Tensor:
-        """What goes into the network: mixed, erased, normalised; N x 3 x height x width."""
+        """The network's input: normalised, mixed and erased images, N x 3 x height x width."""
         device = self.group.device
-        # Bytes travel to the device, floats are made there.
+        # Copied as uint8 and converted to float on the device.
         real, fake, targets = (
             tensor.to(device, non_blocking=True) for tensor in (batch.real, batch.fake, batch.targets)
         )
         return erase_(mix(normalise(real), normalise(fake), targets), batch.erasings)
 
     def _backward(self, batch: Batch) -> torch.Tensor:
-        """Add up the gradients of a batch's pieces; give this process's share of the loss."""
+        """Accumulate the gradients over the pieces of a batch; returns this process's share of the loss."""
         settings, group = self.settings, self.group
-        of_all = settings.batch_pairs * len(batch.targets) // len(batch.pairs)
+        batch_images = settings.batch_pairs * len(batch.targets) // len(batch.pairs)
         total = torch.zeros((), device=group.device)
         for number, piece in enumerate(batch.split(settings.accumulate), 1):
             complete = number == settings.accumulate or group.size == 1
             with nullcontext() if complete else self.network.no_sync():
-                loss = self._loss(piece) * (len(piece.targets) / of_all)
-                # The gradients of the processes are averaged, their shares of the loss add up.
+                loss = self._loss(piece) * (len(piece.targets) / batch_images)
+                # DistributedDataParallel averages gradients over processes, but the shares of the loss add up.
                 (loss * group.size).backward()
             total += loss.detach()
         return total
 
     def _loss(self, batch: Batch) -> torch.Tensor:
-        """Binary cross-entropy of the mixed pictures against the shares of the fakes in them."""
+        """Binary cross-entropy of the mixed images against their mixup targets."""
         targets = batch.targets.to(self.group.device, non_blocking=True)
         with autocast(self.group.device, self.settings.precision):
             logits = self.network(self.pictures(batch))  # N, 1
         return binary_cross_entropy_with_logits(logits.squeeze(1).float(), targets)
 
     def _enter_phase(self, warm_up: bool) -> None:
-        """In the warm-up only the last layer trains, and the network behaves as in use (no dropout, fixed norms)."""
+        """In the warm-up train only the last layer, with the network in evaluation mode (no dropout, fixed norms)."""
         if self._warm_up is warm_up:
             return
         self._warm_up, model, device = warm_up, self.state.model, self.group.device
@@ -225,31 +231,31 @@ class Trainer:
             parameter.requires_grad_(True)
         self.network = model
         if self.group.size > 1:
-            # What is trained must be settled when it is made.
+            # It must be created after requires_grad has been set.
             self.network = DistributedDataParallel(model, device_ids=[device] if device.type == "cuda" else None)
         if self.compiled and device.type == "cuda":
             self.network = torch.compile(self.network)
 
 
 class Validator:
-    """Measures the model of a training now and then, and keeps the best."""
+    """Validates the model during training, and saves the best weights."""
 
     def __init__(
         self, data: TrainData, settings: TrainSettings, samples: SampleSettings, run: RunSettings, group: Group
     ) -> None:
-        """Nothing is read before it is needed."""
+        """The validation clips are loaded on first use."""
         self.data, self.settings, self.samples, self.run, self.group = data, settings, samples, run, group
         self._clips = None
 
     def measure(self, iteration: int, state: TrainingState, curves: Curves) -> list[Measurement]:
-        """Measure the model after an iteration; if it is the best so far, write its weights to the folder."""
+        """Validate the model after an iteration; if it is the best so far, write its weights to the folder."""
         if self._clips is None:
             self._clips = load_validation(self.data.validation, self.data.stores, self.samples, self.run.workers)
         model = state.model if state.average is None else state.average
         rows = measure_model(model, self._clips, iteration, self.group.device, self.settings.precision)
         if curves.measured(iteration, rows):
-            about = {"architecture": self.settings.architecture, "kind": self.settings.kind, "iteration": iteration}
-            save_weights(self.run.folder / "best.safetensors", state.result(), about, torch.float32)
+            metadata = {"architecture": self.settings.architecture, "kind": self.settings.kind, "iteration": iteration}
+            save_weights(self.run.folder / "best.safetensors", state.result(), metadata, torch.float32)
         return rows
 
 
@@ -279,24 +285,24 @@ def _check(data: TrainData, settings: TrainSettings, run: RunSettings) -> None:
     if len(data.pairs) < settings.batch_pairs:
         raise UserError(
             f"There are {len(data.pairs)} pairs of clips, but a batch needs {settings.batch_pairs} "
-            "(training.batch_pairs). results/aligned and results/clips say why fakes were left out."
+            "(training.batch_pairs). results/aligned and results/clips give the reasons for missing pairs."
         )
     if len(run.devices) * settings.accumulate > settings.batch_pairs:
         raise UserError(
             f"A batch of {settings.batch_pairs} pairs (training.batch_pairs) cannot be divided among "
-            f"{len(run.devices)} GPUs in {settings.accumulate} pieces each (training.accumulate). Take fewer."
+            f"{len(run.devices)} GPUs in {settings.accumulate} pieces each (training.accumulate). Use fewer."
         )
 
 
 def _check_finite(iteration: int, loss: float, norm: float, pairs: Sequence[Pair], schedule: Schedule) -> None:
-    """Refuse numbers that are none, before they are saved."""
+    """Raise UserError if loss or gradient norm is not finite, before a checkpoint is written."""
     if torch.isfinite(torch.tensor([loss, norm])).all():
         return
-    fault = f"norm of the gradient is {norm}" if torch.isfinite(torch.tensor(loss)) else f"loss is {loss}"
+    fault = f"gradient norm is {norm}" if torch.isfinite(torch.tensor(loss)) else f"loss is {loss}"
     fakes = ", ".join(f"{pairs[pair].part}/{pairs[pair].fake}" for pair in schedule.pairs_of(iteration))
     raise UserError(
-        f"The {fault} at iteration {iteration}, so the weights would be lost. The fakes of this batch: "
-        f"{fakes}. Look at their clips, or lower training.learning_rate; the last checkpoint is from before."
+        f"The {fault} at iteration {iteration}; the training was stopped. The fakes of this batch: {fakes}. "
+        "Check their clips, or lower training.learning_rate; the last checkpoint is from before this iteration."
     )
 
 

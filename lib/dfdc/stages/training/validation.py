@@ -1,4 +1,4 @@
-"""How good a model is, in the middle of its training, on clips of source videos that it is not trained on."""
+"""Validation during training, on clips of source videos that do not appear in training."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,15 +20,15 @@ from dfdc.stages.evaluation.metrics import auc, log_loss
 from dfdc.stages.training.samples import SampleSettings
 from dfdc.video.recompression import Recompression, draw_recompression
 
-# Clips that go through the network together.
+# Clips per batch.
 BATCH = 8
 
 
 @dataclass(frozen=True)
 class ValidationSet:
-    """Clips as a model sees them in use: each an F x height x width x 3 uint8 array, the real one of a pair first.
+    """Clips preprocessed as in prediction: F x height x width x 3 uint8 arrays, the real clip of each pair first.
 
-    ``clips`` has the same clips as they were cut ("plain") and recompressed ("recompressed").
+    ``clips`` has the same clips as cut ("plain") and recompressed ("recompressed").
     """
 
     clips: Mapping[str, Sequence[np.ndarray]]
@@ -44,9 +44,8 @@ def load_validation(
 ) -> ValidationSet:
     """Read the clips of some pairs, resized and cropped as in prediction, with and without recompression.
 
-    Every pair is recompressed in a way of its own, drawn from the ranges of the training whatever its probability,
-    the same for every model and at every time. All of it is held in memory: for 200 pairs of the published size that
-    is 0.8 GB.
+    Each pair has its own recompression, drawn from the ranges used in training (regardless of their probability) and
+    the same for all models and iterations. All clips are kept in memory: 0.8 GB for 200 pairs of the published size.
     """
     always = replace(settings.recompression, probability=1.0)
     draws = [draw_recompression(generator(0, "validation recompression", *pair_name(pair)), always) for pair in pairs]
@@ -59,9 +58,9 @@ def load_validation(
 def measure_model(
     model: nn.Module, validation: ValidationSet, iteration: int, device: torch.device, precision: str
 ) -> list[Measurement]:
-    """Log loss and AUC of a model after an iteration over single clips, plain and recompressed.
+    """Log loss and AUC of a model after an iteration, on plain and on recompressed clips.
 
-    A clip's probability of being fake is the mean over its frames. The model is left in the mode that it was in.
+    A clip's score is the mean probability over its frames. The model's training/evaluation mode is restored.
     """
     rows = []
     for clips, pictures in validation.clips.items():
@@ -72,20 +71,20 @@ def measure_model(
 
 
 def _probabilities(model: nn.Module, clips: Sequence[np.ndarray], device: torch.device, precision: str) -> np.ndarray:
-    training, found = model.training, []
+    training, probabilities = model.training, []
     model.eval()
     with torch.inference_mode(), autocast(device, precision):
         for first in range(0, len(clips), BATCH):
             pictures = np.concatenate(clips[first : first + BATCH])
             logits = model(normalise(torch.from_numpy(pictures).to(device)))
-            found.append(torch.sigmoid(logits.float()).view(-1, len(clips[0])).mean(1).cpu())
+            probabilities.append(torch.sigmoid(logits.float()).view(-1, len(clips[0])).mean(1).cpu())
     model.train(training)
-    return torch.cat(found).numpy()
+    return torch.cat(probabilities).numpy()
 
 
 @dataclass(frozen=True)
 class _Clips(Dataset):
-    """The clips of pairs, each recompressed as it says or not at all, resized and cropped."""
+    """The clips of pairs, resized and cropped; ``items`` are pair numbers and recompression draws (None: plain)."""
 
     reader: PairReader
     crop: CropPolicy

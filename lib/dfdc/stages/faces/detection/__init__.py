@@ -1,1 +1,1 @@
-"""Faces in videos: one interface for all detectors."""
+"""Face detection in videos, with a common interface for all detectors."""

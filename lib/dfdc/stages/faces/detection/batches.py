@@ -1,4 +1,4 @@
-"""Faces in many videos with one detector that works best on batches: on a GPU."""
+"""Batched face detection in many videos on a GPU."""
 
 import contextlib
 from collections import Counter, defaultdict, deque
@@ -15,8 +15,8 @@ from dfdc.stages.faces.detection.resize import Resized
 from dfdc.stages.faces.detection.videos import Detector, SampledFrames, VideoFaces, unreadable
 from dfdc.system.pool import Kind, work_on
 
-MOST_WAITING = 4  # batches of frames, of all shapes together, that wait to be full
-MOST_UNDER_WAY = 2  # batches that wait for the detector, or are with it
+MOST_WAITING = 4  # incomplete batches, in batches of frames over all shapes
+MOST_UNDER_WAY = 2  # submitted batches: queued or being processed
 
 
 def detect_in_batches(
@@ -28,18 +28,18 @@ def detect_in_batches(
     batch_size: int,
     limit: float | None,
 ) -> Iterator[VideoFaces]:
-    """Decode videos in ``workers`` processes, which send the resized frames, and look for faces in this one, in order.
+    """Decode and resize frames in ``workers`` processes and detect faces in this one; results are in order.
 
-    Frames of one shape go through the detector in batches of ``batch_size``, whatever videos they are of. While it
-    works on a batch the next is read. Of a video for which a worker dies or takes longer than ``limit`` seconds there
-    are no faces and a row that says why.
+    Frames of the same shape form batches of ``batch_size``, regardless of their video. The next batch is read while the
+    detector processes one. A video whose worker crashes or takes longer than ``limit`` seconds has no faces, and the
+    reason is in its row.
     """
     due = 0
     rows: dict[int, Video] = {}
     faces: dict[int, dict[int, np.ndarray]] = defaultdict(dict)
     events = work_on(_Decoder(detector.prepare, every, kept_fps).prepare_work, paths, workers, limit)
     with _Queue(detector, batch_size) as queue, contextlib.closing(events):
-        # After the last event one more round, for the frames that wait for others.
+        # One more round after the last event, for the frames in incomplete batches.
         for event in chain(events, [None]):
             if event is None:
                 pass
@@ -51,9 +51,9 @@ def detect_in_batches(
                 rows[event.number] = unreadable(event.item, kept_fps, event.value).row
             else:
                 raise event.value
-            # Nor do they wait so long that finished videos pile up behind the one that they are of.
-            for number, index, found in queue.results(event is None or len(rows) > 4 * workers):
-                faces[number][index] = found
+            # Incomplete batches are also processed if decoded videos pile up behind one that waits for them.
+            for number, index, of_frame in queue.results(event is None or len(rows) > 4 * workers):
+                faces[number][index] = of_frame
             while due in rows and not queue.open[due]:
                 of_video = dict(sorted(faces.pop(due, {}).items()))
                 row = rows.pop(due)
@@ -63,7 +63,7 @@ def detect_in_batches(
 
 @dataclass(frozen=True)
 class _Decoder:
-    """What a worker does: it sends the samples of a video, and then its row."""
+    """The task of a worker: yield the sampled frames of a video, then return its row."""
 
     prepare: Callable[[np.ndarray], Resized]
     every: int
@@ -79,9 +79,9 @@ class _Decoder:
 
 
 class _Queue:
-    """Frames on their way through the detector, which works in a thread of its own.
+    """Batches frames for the detector, which runs in its own thread.
 
-    ``open`` counts the frames of each video that have not come back.
+    ``open`` counts the frames of each video whose results are pending.
     """
 
     def __init__(self, detector: Detector, batch_size: int) -> None:
@@ -108,7 +108,7 @@ class _Queue:
             self._begin(max(self.waiting, key=lambda shape: len(self.waiting[shape])))
 
     def results(self, everything: bool) -> Iterator[tuple[int, int, np.ndarray]]:
-        """The faces that are found by now, with the number of the video and the frame; or those of all frames."""
+        """Yield video number, frame index and faces of the frames that are done, or of all frames if ``everything``."""
         if everything:
             for shape in list(self.waiting):
                 self._begin(shape)
@@ -117,9 +117,9 @@ class _Queue:
             if not (everything or future.done() or len(self.under_way) > MOST_UNDER_WAY):
                 return
             self.under_way.popleft()
-            for (number, index), found in zip(keys, future.result(), strict=True):
+            for (number, index), faces in zip(keys, future.result(), strict=True):
                 self.open[number] -= 1
-                yield number, index, found
+                yield number, index, faces
 
     def _begin(self, shape: tuple[int, ...]) -> None:
         batch = self.waiting.pop(shape)

@@ -1,4 +1,4 @@
-"""Faces in videos: one interface for all detectors, and the two stages that use it."""
+"""The stages that detect faces in training parts and in test videos."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from dfdc.video.reading import check_readable
 
 @dataclass(frozen=True)
 class _Task:
-    """``detect_video`` with everything but the path; each worker process builds its detector once."""
+    """``detect_video`` with all arguments but the path; each worker process builds its detector once."""
 
     settings: DetectionSettings
     kept_fps: float | None
@@ -37,22 +37,22 @@ def detect_faces(
     batch_size: int = 8,
     video_timeout: float | None = None,
 ) -> tuple[list[Faces], list[TrainingVideo]]:
-    """The faces in the videos of a training part, and what is noted of each video.
+    """Detect the faces in the videos of a training part; returns the faces and the table row of each video.
 
-    ``metadata`` is the part's metadata.json: every video in it gets a row, also one that is missing on disk, that takes
-    longer than ``video_timeout`` seconds, or that crashes the process that reads it. Raises UserError if more than the
-    share ``max_unreadable`` of the videos cannot be read.
+    ``metadata`` is the part's metadata.json: every video in it has a row, including those that are missing on disk,
+    take longer than ``video_timeout`` seconds or crash the worker. Raises UserError if more than the fraction
+    ``max_unreadable`` of the videos cannot be read.
     """
     names = sorted(metadata)
-    found = list(
+    detected = list(
         _detect_all([folder / name for name in names], settings, None, device, workers, batch_size, video_timeout)
     )
-    unreadable = {video.row.video: video.row.reason for video in found if video.row.status == "unreadable"}
-    check_readable(unreadable, len(found), folder, max_unreadable)
+    unreadable = {video.row.video: video.row.reason for video in detected if video.row.status == "unreadable"}
+    check_readable(unreadable, len(detected), folder, max_unreadable)
     entries = [metadata[name] for name in names]
-    return [video.detections() for video in found], [
+    return [video.detections() for video in detected], [
         video.row.labelled(entry["label"], entry.get("original") or "")
-        for video, entry in zip(found, entries, strict=True)
+        for video, entry in zip(detected, entries, strict=True)
     ]
 
 
@@ -65,12 +65,12 @@ def detect_test_faces(
     batch_size: int = 8,
     video_timeout: float | None = None,
 ) -> tuple[list[Faces], list[TestVideo]]:
-    """The faces in some test videos, and what is noted of each video.
+    """Detect the faces in test videos; returns the faces and the table row of each video.
 
-    Unreadable ones, as in ``detect_faces``, have a row and never stop the others: they will score 0.5.
+    Unreadable videos (see ``detect_faces``) have a row and do not raise an error; they will be scored 0.5.
     """
-    found = list(_detect_all(paths, settings, kept_fps, device, workers, batch_size, video_timeout))
-    return [video.detections() for video in found], [video.row for video in found]
+    detected = list(_detect_all(paths, settings, kept_fps, device, workers, batch_size, video_timeout))
+    return [video.detections() for video in detected], [video.row for video in detected]
 
 
 def _detect_all(
@@ -84,10 +84,10 @@ def _detect_all(
 ) -> Iterator[VideoFaces]:
     """The faces of some videos, in order.
 
-    On a CPU each worker has a detector of its own; a GPU is kept busy by one detector with the frames of all workers.
+    On a CPU each worker has its own detector; on a GPU one detector processes the frames of all workers.
     """
     if device == "cpu" or settings.detector == "yunet":
-        found = map_in_order(
+        results = map_in_order(
             _Task(settings, kept_fps).prepare,
             paths,
             workers,
@@ -96,5 +96,5 @@ def _detect_all(
         )
     else:
         detector = build_detector(settings, device, batch_size)
-        found = detect_in_batches(paths, detector, settings.every, kept_fps, workers, batch_size, limit)
-    yield from progress(found, len(paths), "videos")
+        results = detect_in_batches(paths, detector, settings.every, kept_fps, workers, batch_size, limit)
+    yield from progress(results, len(paths), "videos")

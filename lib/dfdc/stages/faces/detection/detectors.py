@@ -1,4 +1,4 @@
-"""Building the detector that the settings name."""
+"""Building the detector named in the settings."""
 
 from importlib import import_module
 
@@ -7,9 +7,8 @@ from dfdc.stages.faces.detection.videos import Detector
 
 
 def build_detector(settings: DetectionSettings, device: str, batch_size: int) -> Detector:
-    """Load the detector that the settings name onto ``device`` (cpu, cuda or cuda:N).
+    """Load the detector named in the settings onto ``device`` (cpu, cuda or cuda:N).
 
-    ``batch_size`` is how many frames go through a network at a time. Raises UserError if its weights are missing or
-    are not its weights.
+    ``batch_size`` is the number of frames per batch. Raises UserError if the weights are missing or do not fit.
     """
     return import_module(DETECTORS[settings.detector]).build(settings, device, batch_size)

@@ -1,4 +1,4 @@
-"""From frames to what detectors look at: resized pictures, and the scale that leads back."""
+"""Resizing frames for detectors, keeping the scale for mapping boxes back."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,28 +9,28 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Resized:
-    """A frame at a detector's size, and how many of its pixels one pixel of the frame became, in x and y."""
+    """A resized frame, and its scale in x and y relative to the original."""
 
     image: np.ndarray
     scale: tuple[float, float]
 
 
 def resize_to_area(frame: np.ndarray, size: int) -> Resized:
-    """Resize to an area of ``size`` x ``size`` pixels, keeping the shape: how DSFD sees training parts."""
+    """Resize to an area of ``size`` x ``size`` pixels, keeping the aspect ratio; used by DSFD for training parts."""
     height, width = frame.shape[:2]
     factor = (size * size / (height * width)) ** 0.5
-    # The factor is given, not the rounded sides: it is what the pixels are averaged with.
+    # The factor is passed instead of the rounded sides, because it sets the averaging area.
     image = cv2.resize(frame, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
     return Resized(image, (factor, factor))
 
 
 def resize_to_longer_side(frame: np.ndarray, size: int) -> Resized:
-    """Resize until the longer side is ``size`` pixels, keeping the shape: how DSFD sees test videos."""
+    """Resize to a longer side of ``size`` pixels, keeping the aspect ratio; used by DSFD for test videos."""
     return _resize(frame, size / max(frame.shape[:2]), cv2.INTER_LINEAR)
 
 
 def shrink_to_longer_side(frame: np.ndarray, size: int) -> Resized:
-    """Shrink until the longer side is ``size`` pixels, if it is longer, keeping the shape: how YuNet sees frames."""
+    """Downscale to a longer side of ``size`` pixels if it is longer, keeping the aspect ratio; used by YuNet."""
     factor = size / max(frame.shape[:2])
     return _resize(frame, factor, cv2.INTER_AREA) if factor < 1 else Resized(frame, (1.0, 1.0))
 
@@ -43,7 +43,7 @@ def _resize(frame: np.ndarray, factor: float, interpolation: int) -> Resized:
 
 @dataclass(frozen=True)
 class Resize:
-    """One of the functions above with its size. It can be sent to other processes, as a detector cannot."""
+    """One of the functions above with its size. Unlike a detector, it can be pickled."""
 
     rule: Callable[[np.ndarray, int], Resized]
     size: int

@@ -1,4 +1,4 @@
-"""Faces in one video, which need not be sound."""
+"""Face detection in one video, which may be damaged."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -15,31 +15,32 @@ from dfdc.video.reading import open_video, read_frames
 
 
 class Detector(Protocol):
-    """What finds faces in pictures, in two steps, of which the first needs neither weights nor a GPU."""
+    """A face detector with two steps; the first needs neither weights nor a GPU."""
 
     @property
     def prepare(self) -> Callable[[np.ndarray], Resized]:
-        """Makes of an RGB uint8 frame (height x width x 3) what the detector looks at. It can be pickled."""
+        """Converts an RGB uint8 frame (height x width x 3) to the detector's input. It can be pickled."""
 
     def detect(self, prepared: list[Resized]) -> list[np.ndarray]:
-        """For each prepared frame its faces, best first.
+        """The faces of each prepared frame, best first.
 
-        Faces are an N x 5 float32 array of x1, y1, x2, y2 in pixels of the frame and a score of 0 to 1.
+        Faces are an N x 5 float32 array of x1, y1, x2, y2 in pixels of the frame and a score from 0 to 1.
         """
 
 
 class SampledFrames:
-    """The frames of a video that are looked at, as pairs of index and prepared frame, one at a time.
+    """Iterates over the sampled frames of a video, as pairs of frame index and prepared frame.
 
-    They are every ``every``-th frame. With ``kept_fps`` only every ``step``-th frame counts, so that about so many are
-    left of a second (``step = round(int(fps) / kept_fps)``), and they are every ``every``-th of those. After all have
-    been taken ``row`` is what is known of the video, but for what faces tell; with ``kept_fps`` it has the step too.
+    Every ``every``-th frame is sampled. With ``kept_fps`` only every ``step``-th frame is kept
+    (``step = round(int(fps) / kept_fps)``, about ``kept_fps`` frames per second), and every ``every``-th kept frame is
+    sampled. After iteration ``row`` is the row of the table of videos, without what depends on faces; with ``kept_fps``
+    it has the step as well.
     """
 
     def __init__(
         self, path: Path, prepare: Callable[[np.ndarray], Resized], every: int, kept_fps: float | None
     ) -> None:
-        """Nothing is read yet."""
+        """The video is opened on iteration."""
         self.path, self.prepare, self.every, self.kept_fps = path, prepare, every, kept_fps
         self.row = _unknown(path, kept_fps)
 
@@ -74,19 +75,19 @@ class SampledFrames:
 
 @dataclass
 class VideoFaces:
-    """What was found in one video: its row for the table of videos, and the N x 5 faces of each sampled frame."""
+    """The result for one video: its row of the table of videos, and the N x 5 faces of each sampled frame."""
 
     row: Video
     faces: dict[int, np.ndarray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Note in the row if there is no face."""
+        """Set the status if there are no faces."""
         if self.row.status == "ok" and not any(len(of_frame) for of_frame in self.faces.values()):
             reason = "no face was detected in any sampled frame"
             self.row = replace(self.row, status="no face", reason=reason)
 
     def detections(self) -> Faces:
-        """The faces of all frames together."""
+        """The faces of all frames, concatenated."""
         if not self.faces:
             return Faces.none(self.row.video)
         counts = [len(of_frame) for of_frame in self.faces.values()]
@@ -96,17 +97,17 @@ class VideoFaces:
 
 
 def unreadable(path: Path, kept_fps: float | None, reason: str) -> VideoFaces:
-    """What is known of a video that nobody could read to its end."""
+    """The result for a video whose worker crashed or timed out."""
     return VideoFaces(replace(_unknown(path, kept_fps), status="unreadable", reason=reason))
 
 
 def detect_video(path: Path, detector: Detector, every: int, kept_fps: float | None = None) -> VideoFaces:
-    """Look for faces in those frames of a video that ``SampledFrames`` describes, one after the other."""
+    """Detect faces in the sampled frames of a video (see ``SampledFrames``), one by one."""
     samples = SampledFrames(path, detector.prepare, every, kept_fps)
     faces = {index: detector.detect([prepared])[0] for index, prepared in samples}
     return VideoFaces(samples.row, faces)
 
 
 def _unknown(path: Path, kept_fps: float | None) -> Video:
-    """The row of a video, or of a test video, of which nothing is known."""
+    """An empty row for a training video, or for a test video."""
     return Video(path.name) if kept_fps is None else TestVideo(path.name)

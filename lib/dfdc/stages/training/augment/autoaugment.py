@@ -1,8 +1,7 @@
-"""AutoAugment's policy for ImageNet: 25 sub-policies of two operations each, one sub-policy for an image.
+"""AutoAugment's policy for ImageNet: 25 sub-policies of two operations each, one sub-policy per image.
 
 Cubuk et al., "AutoAugment: Learning Augmentation Policies from Data" (2019), appendix, table of the ImageNet
-policy, in its original form; the magnitudes vary about the policy's own. Pillow defines what an operation
-does to the pixels.
+policy, in its original form; magnitudes are drawn around those of the policy. Operations are Pillow's.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
 LARGEST_MAGNITUDE = 10.0
-FILL = (124, 116, 104)  # ImageNet's mean colour, where a turned or sheared image leaves nothing
+FILL = (124, 116, 104)  # ImageNet's mean colour, for the empty corners of rotated and sheared images
 
 # (operation, probability, magnitude), twice for each sub-policy. Some appear twice, as in the paper.
 SUB_POLICIES = (
@@ -46,9 +45,9 @@ SUB_POLICIES = (
 
 @dataclass(frozen=True)
 class Operation:
-    """One operation as drawn: its magnitude from 0 to 10, and for turning and shearing its sign and filter.
+    """A drawn operation: its magnitude from 0 to 10 and, for rotation and shear, its sign and filter.
 
-    ``sign`` is -1 or 1; ``bicubic`` chooses that filter instead of the bilinear one.
+    ``sign`` is -1 or 1; ``bicubic`` selects the bicubic instead of the bilinear filter.
     """
 
     name: str
@@ -58,27 +57,27 @@ class Operation:
 
     @property
     def share(self) -> float:
-        """The magnitude from 0 to 1."""
+        """The magnitude, scaled to 0 to 1."""
         return self.magnitude / LARGEST_MAGNITUDE
 
     @property
     def resampling(self) -> Image.Resampling:
-        """Pillow's name of the filter."""
+        """The filter as Pillow's constant."""
         return Image.Resampling.BICUBIC if self.bicubic else Image.Resampling.BILINEAR
 
 
 def draw_operations(rng: np.random.Generator, magnitude_std: float) -> tuple[Operation, ...]:
-    """Draw a sub-policy, which of its two operations happen (there may be none), and how strongly."""
+    """Draw a sub-policy, which of its two operations are applied (possibly none), and their magnitudes."""
     operations = []
     for name, probability, magnitude in SUB_POLICIES[rng.integers(len(SUB_POLICIES))]:
-        happens = rng.random() < probability
+        applies = rng.random() < probability
         drawn = Operation(
             name=name,
             magnitude=float(np.clip(rng.normal(magnitude, magnitude_std), 0, LARGEST_MAGNITUDE)),
             sign=int(rng.choice((-1, 1))),
             bicubic=bool(rng.random() < 0.5),
         )
-        if happens:
+        if applies:
             operations.append(drawn)
     return tuple(operations)
 

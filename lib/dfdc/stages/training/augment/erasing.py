@@ -1,7 +1,6 @@
-"""Random Erasing: a rectangle of noise hides a part of a normalised image.
+"""Random Erasing: a rectangle of a normalised image is replaced by noise.
 
-Zhong et al., "Random Erasing Data Augmentation" (2020), section 3, with normal noise for each pixel and
-channel.
+Zhong et al., "Random Erasing Data Augmentation" (2020), section 3, with Gaussian noise per pixel and channel.
 """
 
 from collections.abc import Sequence
@@ -28,10 +27,10 @@ class ErasingDraw:
 
 
 def draw_erasing(rng: np.random.Generator, settings: AugmentSettings, height: int, width: int) -> ErasingDraw | None:
-    """Draw what is erased of images of ``height`` x ``width``, or None if nothing is.
+    """Draw the rectangle to erase from images of ``height`` x ``width``, or None.
 
-    The area is uniform and the aspect ratio log-uniform in their ranges, before rounding to pixels. A
-    rectangle that does not fit is drawn again, up to 10 times in all; then nothing is erased.
+    Area and aspect ratio are drawn uniformly and log-uniformly from their ranges, before rounding to pixels. A
+    rectangle that does not fit is redrawn, up to 10 tries in all; then nothing is erased.
     """
     if rng.random() >= settings.erasing:
         return None
@@ -51,10 +50,10 @@ def draw_erasing(rng: np.random.Generator, settings: AugmentSettings, height: in
 
 
 def erase_(batch: torch.Tensor, draws: Sequence[ErasingDraw | None]) -> torch.Tensor:
-    """Erase parts of normalised images, N x C x height x width, in place, one draw for each; return them.
+    """Erase parts of normalised images, N x C x height x width, in place, with one draw per image; returns the batch.
 
-    The noise is N(0, 1). It is made on the CPU, so that every device gets the same numbers. Erasing two
-    images with one draw and then mixing them gives the same as erasing their mixture with it.
+    The noise is N(0, 1), generated on the CPU so that it does not depend on the device. Erasing two images with one
+    draw and then mixing them gives the same result as erasing their mixture.
     """
     for image, draw in zip(batch, draws, strict=True):
         if draw is not None:

@@ -1,7 +1,7 @@
-"""The draws of one training sample: a pair of real and fake frames at a slot of the batch of an iteration.
+"""The random draws of one training sample: a pair of real and fake frames in a slot of a batch.
 
-All depends on (seed, iteration, slot) only. Models that look at single frames draw anew for each frame;
-models that look at a sequence draw once for all of its frames. A real frame and its fake share every draw.
+They depend only on (seed, iteration, slot). Frame models have separate draws for each frame; sequence models have one
+draw for all frames. A real frame and its fake share every draw.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,8 +31,8 @@ def transform_pair(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Transform the F real frames of a sample and their F fakes, with the same draws.
 
-    Frames are RGB uint8 images of any size. Gives two arrays, F x height x width x 3, RGB uint8. Raises
-    ValueError if there are not as many fake frames as real ones, or none.
+    Frames are RGB uint8 images of any size. Returns two arrays, F x height x width x 3, RGB uint8. Raises
+    ValueError if the numbers of real and fake frames differ or are 0.
     """
     if len(real) != len(fake) or len(real) == 0:
         raise ValueError(f"a sample needs as many fake frames as real ones, not {len(fake)} for {len(real)}")
@@ -51,7 +51,7 @@ def draw_erasings(
     iteration: int,
     slot: int,
 ) -> list[ErasingDraw | None]:
-    """What is erased of each of the frames of a sample, or None where nothing is."""
+    """The erasing draw of each frame of a sample, None for frames that are not erased."""
     return _draw_frames(
         lambda rng: draw_erasing(rng, settings, policy.height, policy.width),
         kind,
@@ -64,7 +64,7 @@ def draw_erasings(
 
 
 def draw_targets(kind: ModelKind, frames: int, alpha: float, seed: int, iteration: int, slot: int) -> np.ndarray:
-    """The share of the fake in each frame of a sample: F float32 numbers in [0, 1], Beta(alpha, alpha)."""
+    """The mixup target (weight of the fake) of each frame: F float32 values in [0, 1] from Beta(alpha, alpha)."""
     drawn = _draw_frames(lambda rng: rng.beta(alpha, alpha), kind, frames, seed, "mixup target", iteration, slot)
     return np.array(drawn, np.float32)
 
@@ -82,7 +82,7 @@ def _draw_frames(
     iteration: int,
     slot: int,
 ) -> list[Draw]:
-    """One draw for each frame, or one for all of a sequence."""
+    """One draw per frame for frame models, one shared draw for sequence models."""
     if kind == "sequence":
         return [draw(generator(seed, topic, iteration, slot))] * frames
     if kind == "frame":

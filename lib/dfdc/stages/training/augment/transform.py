@@ -1,7 +1,6 @@
-"""From an image of any size to the network's input size: at random in training, centred in prediction.
+"""Random transforms from an image of any size to the network's input size.
 
-A draw does not know the image that it will be applied to, so the same draw gives a frame and its twin the
-same treatment.
+A draw is independent of the image that it is applied to, so a real frame and its fake get the same transform.
 """
 
 from dataclasses import dataclass
@@ -16,9 +15,9 @@ from dfdc.stages.training.augment.settings import AugmentSettings
 
 @dataclass(frozen=True)
 class TransformDraw:
-    """All that chance decides about one image.
+    """The random draws for one image.
 
-    ``left`` and ``top`` place the crop, from 0 (at the edge) up to but without 1 (at the other edge).
+    ``left`` and ``top`` are the position of the crop in [0, 1), as a fraction of the possible positions.
     ``operations`` are AutoAugment's, in order; often there are none.
     """
 
@@ -29,7 +28,7 @@ class TransformDraw:
 
 
 def draw_transform(rng: np.random.Generator, settings: AugmentSettings) -> TransformDraw:
-    """Draw flip, place of the crop and AutoAugment operations."""
+    """Draw flip, crop position and AutoAugment operations."""
     flip, augmented = rng.random(2) < (settings.flip, settings.autoaugment)
     left, top = rng.random(2)
     operations = draw_operations(rng, settings.magnitude_std) if augmented else ()
@@ -37,11 +36,11 @@ def draw_transform(rng: np.random.Generator, settings: AugmentSettings) -> Trans
 
 
 def apply_transform(image: np.ndarray, draw: TransformDraw, policy: CropPolicy) -> np.ndarray:
-    """Resize, pad, flip, crop and AutoAugment an RGB uint8 image; it gets the policy's height and width."""
+    """Resize, pad, flip, crop and AutoAugment an RGB uint8 image to the policy's height and width."""
     resized = resize_and_pad(image, policy)
     if draw.flip:
         resized = resized[:, ::-1]
-    # Of n + 1 places for the crop each is as likely as the others.
+    # All n + 1 crop positions are equally likely.
     top = int(draw.top * (resized.shape[0] - policy.height + 1))
     left = int(draw.left * (resized.shape[1] - policy.width + 1))
     return apply_operations(cut_out(resized, top, left, policy), draw.operations)

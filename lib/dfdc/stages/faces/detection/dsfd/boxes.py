@@ -1,4 +1,4 @@
-"""From cells of the network's maps to boxes: priors, decoding, non-maximum suppression."""
+"""From the cells of the network's output maps to boxes: priors, decoding, non-maximum suppression."""
 
 import numpy as np
 import torch
@@ -16,8 +16,8 @@ def prior_boxes(level: int, row: Tensor, column: Tensor, height: int, width: int
     """The priors of some cells of a level, N x 4 float32: centre x, centre y, width, height.
 
     ``row`` and ``column`` are N integers each; ``height`` and ``width`` are those of the network's input in
-    pixels, and the priors are relative to them, clipped to 0-1. A prior is made from its cell's place when
-    the cell has a face, so no table of the tens of thousands of cells is needed.
+    pixels, and the priors are relative to them, clipped to 0-1. Priors are computed only for cells with a face, so no
+    table of tens of thousands of cells is needed.
     """
     stride, size = STRIDES[level], PRIOR_SIZES[level]
     x = (column.float() + 0.5) * (stride / width)
@@ -30,7 +30,7 @@ def prior_boxes(level: int, row: Tensor, column: Tensor, height: int, width: int
 def decode(offsets: Tensor, priors: Tensor) -> Tensor:
     """Boxes x1, y1, x2, y2 from offsets and priors, each N x 4, in the priors' unit.
 
-    The coding of "SSD: Single Shot MultiBox Detector" (Liu et al. 2016), section 2.2, with its variances.
+    The encoding of "SSD: Single Shot MultiBox Detector" (Liu et al. 2016), section 2.2, with its variances.
     """
     centre = priors[:, :2] + offsets[:, :2] * CENTRE_VARIANCE * priors[:, 2:]
     size = priors[:, 2:] * torch.exp(offsets[:, 2:] * SIZE_VARIANCE)
@@ -38,17 +38,16 @@ def decode(offsets: Tensor, priors: Tensor) -> Tensor:
 
 
 def suppress(faces: np.ndarray) -> np.ndarray:
-    """Keep the best of each group of overlapping boxes; give them best first.
+    """Greedy non-maximum suppression; returns the kept boxes, best first.
 
-    Takes and gives N x 5 rows of x1, y1, x2, y2, score. Only the best 5,000 take part. From the best one
-    down, a box removes all those after it that overlap it with an IoU above 0.3. Of equal scores the earlier
-    row goes first.
+    Input and output are N x 5 rows of x1, y1, x2, y2, score. Only the best 5,000 boxes are considered. In order of
+    descending score, a box suppresses all later ones with an IoU above 0.3. Ties are broken by row order.
     """
     rest = faces[np.argsort(-faces[:, 4], kind="stable")[:MAX_CANDIDATES]]
     kept = []
     while len(rest):
         kept.append(rest[0])
-        # "Not above" rather than "at most": boxes without area, whose IoU is not a number, remove none.
+        # "Not above" instead of "at most": the IoU of boxes without area is NaN, and they suppress none.
         rest = rest[1:][~(_iou(rest[0], rest[1:]) > MAX_IOU)]
     return np.stack(kept) if kept else faces[:0]
 

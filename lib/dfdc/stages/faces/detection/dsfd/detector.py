@@ -30,11 +30,10 @@ class DSFDDetector:
     ) -> None:
         """Load the weights, a ``.pth`` file, onto a device.
 
-        ``resize`` says what ``size`` (pixels) is: "area" makes frames as large as a square with that side,
-        "longer_side" gives their longer side that length. Boxes with a score above ``threshold`` (0-1) are
-        kept. On a GPU up to ``batch_size`` frames go through the network at once; on a CPU each goes alone.
-        ``dtype`` is what the network computes in; None means float32 on a CPU, and on a GPU bfloat16, or
-        float16 where the GPU has no bfloat16.
+        ``resize`` defines the meaning of ``size`` (pixels): with "area" frames are resized to the area of a square with
+        that side, with "longer_side" to that length of the longer side. Boxes with a score above ``threshold`` (0-1)
+        are kept. The batch size is ``batch_size`` on a GPU and 1 on a CPU. ``dtype`` is the precision of the network;
+        None means float32 on a CPU, and on a GPU bfloat16, or float16 if the GPU does not support bfloat16.
 
         Raises UserError if the weights are missing or do not fit.
         """
@@ -42,21 +41,21 @@ class DSFDDetector:
         self.prepare = Resize(rule, size)
         self.threshold = threshold
         self.device = torch.device(device)
-        # On a CPU batches save no time, and the last bits of a result would depend on who shares the batch.
+        # On a CPU batches save no time, and the last bits of a result would depend on the rest of the batch.
         self.batch_size = 1 if self.device.type == "cpu" else batch_size
         self.dtype = dtype or _fastest_dtype(self.device)
         self.weights = weights
         self.network = load_dsfd(weights).to(self.device, memory_format=torch.channels_last)
 
     def detect(self, prepared: list[Resized]) -> list[np.ndarray]:
-        """Find the faces in some frames that ``prepare`` resized.
+        """Detect the faces in frames resized by ``prepare``.
 
-        Gives for each, in order, an N x 5 float32 array of x1, y1, x2, y2 in pixels of the frame (which a box may
-        overstep) and the score, best first. Raises UserError if the network's output is not finite.
+        Returns for each, in order, an N x 5 float32 array of x1, y1, x2, y2 in pixels of the frame (boxes may extend
+        beyond it) and the score, best first. Raises UserError if the network's output is not finite.
         """
         by_shape = defaultdict(list)
-        for index, one in enumerate(prepared):
-            by_shape[one.image.shape].append(index)
+        for index, resized in enumerate(prepared):
+            by_shape[resized.image.shape].append(index)
         faces = {}
         for indices in by_shape.values():
             for start in range(0, len(indices), self.batch_size):
@@ -67,28 +66,27 @@ class DSFDDetector:
     @torch.inference_mode()
     def _detect(self, prepared: list[Resized]) -> list[np.ndarray]:
         """The faces in images of one shape."""
-        images = network_input([one.image for one in prepared], self.multiple, self.device)
+        images = network_input([resized.image for resized in prepared], self.multiple, self.device)
         image, boxes, score = self._run(images)
         faces = torch.cat((boxes, score[:, None]), dim=1).cpu().numpy()
         image = image.cpu().numpy()
-        height, width = images.shape[-2:]  # padding included, as in the unit of the boxes
-        found = []
-        for index, one in enumerate(prepared):
+        height, width = images.shape[-2:]  # including padding, like the unit of the boxes
+        kept = []
+        for index, resized in enumerate(prepared):
             of_image = faces[image == index]
-            of_image[:, [0, 2]] *= width / one.scale[0]
-            of_image[:, [1, 3]] *= height / one.scale[1]
-            found.append(suppress(of_image))
-        return found
+            of_image[:, [0, 2]] *= width / resized.scale[0]
+            of_image[:, [1, 3]] *= height / resized.scale[1]
+            kept.append(suppress(of_image))
+        return kept
 
     def _run(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The network's faces above the threshold, as ``DSFD.forward`` gives them.
+        """The faces above the threshold, as returned by ``DSFD.forward``.
 
-        The published system lets scores above 0.01 into the suppression and applies its own, higher threshold
-        to what that leaves. The higher threshold alone gives the same boxes: only a box with a higher score
-        removes another, so those below the threshold remove none above it, and the best 5,000 of all and of
-        those above it are the same as far as they are above it.
+        The published system applies non-maximum suppression to scores above 0.01 and then its higher threshold. The
+        higher threshold alone gives the same boxes: a box is suppressed only by boxes with higher scores, so boxes
+        below the threshold suppress none above it; and above the threshold, the best 5,000 boxes are the same.
         """
-        # Activations above 65,504 do not fit float16; such a batch is computed again in float32.
+        # Activations above 65,504 overflow float16; such a batch is computed again in float32.
         for dtype in dict.fromkeys((self.dtype, torch.float32)):
             with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
                 try:
@@ -96,8 +94,8 @@ class DSFDDetector:
                 except FloatingPointError as error:
                     cause = error
         raise UserError(
-            f"The face detector DSFD gives values that are not finite numbers. Its weights, {self.weights}, "
-            "are damaged: copy or download them again."
+            f"The output of the face detector DSFD is not finite. Its weights, {self.weights}, are damaged: copy or "
+            "download them again."
         ) from cause
 
 
@@ -109,9 +107,9 @@ def _fastest_dtype(device: torch.device) -> torch.dtype:
 
 
 def build(settings: DetectionSettings, device: str, batch_size: int) -> DSFDDetector:
-    """The detector with some settings, on a device."""
+    """The detector with the given settings, on a device."""
     if device == "cpu":
-        # One thread a process, on however many cores: sums depend on the number of threads to the last digits.
+        # One thread per process regardless of cores: the last digits of sums depend on the number of threads.
         torch.set_num_threads(1)
     return DSFDDetector(
         settings.weights,

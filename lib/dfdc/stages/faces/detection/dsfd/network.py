@@ -1,7 +1,7 @@
 """The DSFD network: "DSFD: Dual Shot Face Detector" (Li et al., CVPR 2019), with a ResNet-152 backbone.
 
-Only the second shot is here: the first one serves the training of the detector. Modules carry the names that
-the public weights have.
+Only the second shot is implemented: the first is used only to train the detector. Modules are named as in the public
+weights.
 """
 
 import torch
@@ -19,7 +19,7 @@ class DSFD(nn.Module):
     """The detector's network, for inference: images in, boxes and scores out."""
 
     def __init__(self) -> None:
-        """Make the layers, with parameters as PyTorch makes them: of use only with a loaded state."""
+        """Build the layers with PyTorch's default initialisation; weights must be loaded before use."""
         super().__init__()
         self.layer1 = nn.Sequential(
             nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False),
@@ -48,26 +48,26 @@ class DSFD(nn.Module):
         self.conf = nn.ModuleList(_Head(channels) for channels in CONFIDENCE_CHANNELS)
 
     def forward(self, images: Tensor, threshold: float) -> tuple[Tensor, Tensor, Tensor]:
-        """Find every cell that sees a face.
+        """Find all cells with a face.
 
-        Takes B x 3 x H x W images, BGR in 0-255 less the mean. Gives three tensors with a row for each cell
-        whose score is above the threshold, in no useful order and without suppression: the image's index
-        (N), the box x1, y1, x2, y2 relative to W and H (N x 4, float32) and the score (N, float32, 0-1).
+        Takes B x 3 x H x W images, BGR in 0-255 with the mean subtracted. Returns three tensors with a row for each
+        cell whose score is above the threshold, unordered and without non-maximum suppression: the image's index (N),
+        the box x1, y1, x2, y2 relative to W and H (N x 4, float32) and the score (N, float32, 0-1).
         Raises FloatingPointError if a confidence or a box is not finite.
         """
         height, width = images.shape[-2:]
         found = []
         for level, feature in enumerate(self.features(images)):
             confidence = self.conf[level](feature)
-            _require_finite(confidence)  # a NaN is above no threshold and would pass for "no face"
+            _require_finite(confidence)  # NaN is never above the threshold and would look like "no face"
             score = face_score(confidence, level)
             image, row, column = torch.nonzero(score > threshold, as_tuple=True)
-            # The box head costs a fifth of the network and most images have no face of most sizes, so it
-            # looks only at images with one.
-            seen, position = image.unique(return_inverse=True)
-            if len(seen) == 0:
+            # The box head takes a fifth of the time, and most images have no faces at most levels, so it runs only on
+            # images with a face.
+            with_face, position = image.unique(return_inverse=True)
+            if len(with_face) == 0:
                 continue
-            offsets = self.loc[level](feature[seen])[position, :4, row, column].float()
+            offsets = self.loc[level](feature[with_face])[position, :4, row, column].float()
             boxes = decode(offsets, prior_boxes(level, row, column, height, width))
             _require_finite(boxes)
             found.append((image, boxes, score[image, row, column]))
@@ -81,7 +81,7 @@ class DSFD(nn.Module):
         return torch.cat(image), torch.cat(boxes), torch.cat(score)
 
     def features(self, images: Tensor) -> list[Tensor]:
-        """The enhanced features of the six levels, from images as ``forward`` takes them.
+        """The enhanced features of the six levels, for images as in ``forward``.
 
         Each is B x 512 x ceil(H / stride) x ceil(W / stride), with strides 4, 8, 16, 32, 64 and 128.
         """
@@ -110,12 +110,12 @@ class DSFD(nn.Module):
 def face_score(confidence: Tensor, level: int) -> Tensor:
     """The probability (float32, 0-1, B x h x w) of a face in each cell, from a level's confidence maps.
 
-    Of the maps, B x 4 or more x h x w, four are used: three compete for one class and the largest speaks for
-    it (max-out). The finest level, where false alarms are many, has three for the background; the others
-    have three for the face.
+    Four of the maps (B x 4 or more x h x w) are used: the maximum of three is the logit of one class (max-out), the
+    fourth that of the other. The three are for the background at the finest level, where false positives are frequent,
+    and for the face at the other levels.
     """
-    three, one = confidence[:, :3].float().amax(dim=1), confidence[:, 3].float()
-    margin = one - three if level == 0 else three - one
+    maximum, single = confidence[:, :3].float().amax(dim=1), confidence[:, 3].float()
+    margin = single - maximum if level == 0 else maximum - single
     return torch.sigmoid(margin)  # the softmax over two values
 
 
@@ -125,7 +125,7 @@ def _require_finite(values: Tensor) -> None:
 
 
 class _Bottleneck(nn.Module):
-    """The residual block of ResNet-50 and deeper (He et al. 2016), its stride in the 3x3 convolution."""
+    """The residual block of ResNet-50 and deeper (He et al. 2016), with the stride in the 3x3 convolution."""
 
     def __init__(self, channels_in: int, channels: int, stride: int) -> None:
         super().__init__()
@@ -156,7 +156,7 @@ def _stage(channels_in: int, channels: int, blocks: int, stride: int) -> nn.Sequ
 
 
 def _halving(channels_in: int, channels: int, channels_out: int) -> nn.Sequential:
-    """An extra layer above the backbone: fewer channels, then half the size."""
+    """An extra layer on top of the backbone: reduces the channels, then halves the resolution."""
     return nn.Sequential(
         nn.Conv2d(channels_in, channels, 1),
         nn.BatchNorm2d(channels),
@@ -168,12 +168,12 @@ def _halving(channels_in: int, channels: int, channels_out: int) -> nn.Sequentia
 
 
 def _merge(upper: Tensor, lower: Tensor) -> Tensor:
-    """The upper map, enlarged to the size of the lower one, times the lower one."""
+    """The upper map, upsampled to the size of the lower one, times the lower one."""
     return F.interpolate(upper, size=lower.shape[-2:], mode="bilinear", align_corners=False) * lower
 
 
 class _FeatureEnhancement(nn.Module):
-    """The feature enhance module (Li et al., section 3.2): three branches side by side, each sees wider."""
+    """The feature enhance module (Li et al., section 3.2): three parallel branches with growing receptive fields."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -192,7 +192,7 @@ class _FeatureEnhancement(nn.Module):
 
 
 class _Head(nn.Module):
-    """Four convolutions from enhanced features to the offsets, or to the confidences, of one level."""
+    """Four convolutions from the enhanced features to the offsets or the confidences of one level."""
 
     def __init__(self, channels_out: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Reading the detector's weights, and saying what is wrong when they do not fit."""
+"""Loading the detector's weights, with helpful errors if they do not fit."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from dfdc.system.errors import UserError
 PUBLIC_FILES = "WIDERFace_DSFD_RES152.pth or WIDERFace_DSFD_RES152.fp16.pth"
 DIFFERENCES_SHOWN = 4
 
-# How the keys of files begin that are easily taken for the detector's: what such a file is.
+# Key prefixes of files that are easily mistaken for the detector's weights, and what these files are.
 LOOK_ALIKES = {
     "module.": "it was saved from a DataParallel wrapper: remove 'module.' from the front of its keys",
     "state_dict": "it is a training checkpoint: save its 'state_dict' entry alone",
@@ -28,11 +28,11 @@ def load_dsfd(path: str | Path) -> DSFD:
     UserError if it is missing, unreadable or of another network.
     """
     path = Path(path)
-    with torch.device("meta"):  # no memory and no initialisation for parameters that are replaced at once
+    with torch.device("meta"):  # no allocation and initialisation of parameters that are replaced anyway
         network = DSFD()
     state = _read(path)
     _check(path, state, network.state_dict())
-    # Single precision holds every half exactly; whether to compute in less is decided at run time.
+    # float16 converts to float32 exactly; the precision of inference is chosen at run time.
     state = {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
     network.load_state_dict(state, assign=True)
     return network.requires_grad_(False).eval()
@@ -41,16 +41,16 @@ def load_dsfd(path: str | Path) -> DSFD:
 def _read(path: Path) -> dict:
     if not path.is_file():
         raise UserError(
-            f"There is no file of DSFD weights at {path}. Put {PUBLIC_FILES} there, or correct the path in "
-            "the configuration, or choose the yunet detector, which brings its weights along."
+            f"There are no DSFD weights at {path}. Put {PUBLIC_FILES} there, or correct the path in "
+            "the configuration, or choose the detector yunet, which needs no separate weights."
         )
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch reports a damaged file by a dozen kinds of exception
+    except Exception as error:  # torch raises a dozen kinds of exceptions for damaged files
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(
             f"{path} cannot be read as PyTorch weights ({reason}). The file is probably incomplete, or a web "
-            f"page saved under that name. Download it again; expected is {PUBLIC_FILES}."
+            f"page saved under that name. Download it again; the expected file is {PUBLIC_FILES}."
         ) from error
 
 
@@ -64,7 +64,7 @@ def _check(path: Path, state: object, expected: dict[str, Tensor]) -> None:
             [f"{key} is missing" for key in expected.keys() - state.keys()]
             + [f"{key} is unknown" for key in state.keys() - expected.keys()]
             + [
-                f"{key} is {_describe(state[key])} in place of {_describe(expected[key])}"
+                f"{key} is {_describe(state[key])} instead of {_describe(expected[key])}"
                 for key in expected.keys() & state.keys()
                 if _describe(state[key]) != _describe(expected[key])
             ]
@@ -79,7 +79,7 @@ def _check(path: Path, state: object, expected: dict[str, Tensor]) -> None:
         f"{path} does not hold the weights of DSFD with a ResNet-152 backbone: {shown}"
         + (f"; and {more} more differences" if more > 0 else "")
         + (f". Probably {likely[0]}" if likely else ". Probably it belongs to another network")
-        + f". Expected is {PUBLIC_FILES}."
+        + f". The expected file is {PUBLIC_FILES}."
     )
 
 
