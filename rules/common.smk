@@ -3,9 +3,11 @@
 from functools import cache
 
 from dfdc.config.canonical import canonical
+from dfdc.config.paths import part_folder, test_labels_file, test_videos_folder
 from dfdc.data import parts
 from dfdc.stages.faces.detection.settings import DETECTORS
-from dfdc.system.jobs.attempts import unfinished_at_start
+from dfdc.system.jobs.attempts import unfinished_attempts
+from dfdc.system.jobs.plan import Plan
 from dfdc.system.jobs.provenance import code_of
 from dfdc.system.jobs.runs import RUN, begin_run
 
@@ -15,8 +17,8 @@ if workflow.is_main_process:
     begin_run()
 
 DATA = Path(config["data"]["root"])
-TEST_VIDEOS = DATA / config["data"]["test_videos"]
-TEST_LABELS = config["data"]["test_labels"] and str(DATA / config["data"]["test_labels"])
+TEST_VIDEOS = test_videos_folder(config)
+TEST_LABELS = test_labels_file(config)
 
 MODELS = sorted(config["models"])
 SHARDS = range(config["prediction"]["shards"])
@@ -36,7 +38,11 @@ else:
 container: str(HERE / "dfdc.sif")
 
 
-UNFINISHED = unfinished_at_start(workflow.is_main_process)
+# Unfinished attempts at the start of the run, by job.
+if workflow.is_main_process:
+    UNFINISHED = Plan(workflow, logger, check=lambda rules: None).unfinished
+else:
+    UNFINISHED = unfinished_attempts(beginning=False)
 
 # If the labels of the test videos are known, the scores are evaluated.
 EVALUATION = ["results/evaluation.json"] if TEST_LABELS else []
@@ -61,11 +67,7 @@ def code(rule_name, *modules):
 
 
 def unfinished(rule_name, wildcards):
-    """The number of unfinished attempts of a job, as a parameter: a job that failed runs again.
-
-    Snakemake deletes the output of a failed job, but records its new parameters as if it had succeeded. If results
-    derived from the old output still exist, it would consider them up to date and never run the job again.
-    """
+    """The number of unfinished attempts of a job, as a parameter: a job that failed runs again (see ``attempts``)."""
     return f"{UNFINISHED.get('/'.join([rule_name, *wildcards]), 0)} unfinished attempts"
 
 
@@ -94,22 +96,53 @@ def gpus(used=True):
     return int(used and config["speed"]["device"] != "cpu")
 
 
-def settings(*path):
-    """The settings at a path in the config, as a parameter: if they change, the rule runs again."""
-    value = config
-    for key in path:
-        value = value[key]
-    return canonical(value)
+def settings(*paths):
+    """Some of the config, as a parameter: if it changes, the rule runs again.
+
+    ``paths`` are keys (``detection.train.every``) or sections, which stay nested as in the config: Snakemake compares
+    the parameters of a job as a set, without their names, so each has to hold the names of its values.
+    """
+    chosen = {}
+    for path in paths:
+        *sections, key = path.split(".")
+        source, target = config, chosen
+        for section in sections:
+            source, target = source[section], target.setdefault(section, {})
+        target[key] = source[key]
+    return canonical(chosen)
 
 
-def model_settings(name, *keys):
-    """Some settings of a model, as a parameter."""
-    return canonical({key: config["models"][name][key] for key in keys})
+def model_keys(name, keys):
+    """The paths of some keys of a model, for ``settings``."""
+    return [f"models.{name}.{key}" for key in keys]
 
 
-def existing(path):
-    """A file that the user provides, as an input; empty for null and for packages."""
-    return [path] if path and not path.startswith("package:") else []
+def place(path):
+    """A path in the form that Snakemake records: relative if it is below the working directory, absolute otherwise."""
+    absolute = Path(os.path.abspath(path))
+    return str(absolute.relative_to(Path.cwd()) if absolute.is_relative_to(Path.cwd()) else absolute)
+
+
+def weights_at(path):
+    """Weights that the user provides, as an input function; null and packages have no file.
+
+    The user's paths are given by functions because Snakemake takes braces in other inputs for wildcards.
+    """
+    return lambda wildcards: [place(path)] if path and not path.startswith("package:") else []
+
+
+def data_at(*paths):
+    """The user's data, as inputs only if a rule makes them (the demo's) or if they are missing.
+
+    Otherwise they are identified by their content, as parameters, so that it does not matter where they are.
+    """
+    return [place(path) for path in paths if "demo" in config or not path.exists()]
+
+
+def package_of(wildcards):
+    """The package that holds pretrained weights, as a parameter; it has no file that would be an input."""
+    source = config["pretrained"][wildcards.architecture]
+    return {"package": source if source.startswith("package:") else None}
 
 
 def pretrained_of(wildcards):
@@ -122,20 +155,58 @@ def pretrained_of(wildcards):
 
 def weights_of(wildcards):
     """Finished weights: those named in the config, or those from training."""
-    return config["models"][wildcards.model]["weights"] or f"results/models/{wildcards.model}/weights.safetensors"
+    given = config["models"][wildcards.model]["weights"]
+    return place(given) if given else f"results/models/{wildcards.model}/weights.safetensors"
+
+
+def part_of(wildcards):
+    """The metadata.json of a training part, see ``data_at``."""
+    return data_at(part_folder(config, wildcards.part) / "metadata.json")
+
+
+def all_parts(wildcards):
+    """The metadata.json of all training parts, see ``data_at``."""
+    return data_at(*(part_folder(config, part) / "metadata.json" for part in PARTS))
+
+
+def test_videos(wildcards):
+    """The folder of the test videos, see ``data_at``."""
+    return data_at(TEST_VIDEOS)
+
+
+def demo_labels(wildcards):
+    """The labels of the demo's test videos, for jobs that read these videos: both are made by one rule."""
+    return data_at(TEST_LABELS) if "demo" in config else []
+
+
+def test_labels(wildcards):
+    """The labels of the test videos, see ``data_at``, if there are any."""
+    return data_at(*([TEST_LABELS] if TEST_LABELS else []))
 
 
 def videos_of_part(wildcards):
-    """A hash of the names and sizes of a part's videos, as a parameter: changed videos make detections stale."""
-    return parts.listing(f"{DATA}/{wildcards.part}/metadata.json")
+    """A hash of a part's metadata.json and of the names and sizes of its videos, as a parameter."""
+    return {"videos": parts.fingerprint_part(part_folder(config, wildcards.part))}
+
+
+def metadata_of_parts(wildcards):
+    """Hashes of the metadata.json of all parts, as a parameter."""
+    return {"metadata": {part: parts.content_hash(part_folder(config, part) / "metadata.json") for part in PARTS}}
+
+
+@cache
+def test_videos_of_shards():
+    return parts.videos_by_shard(TEST_VIDEOS, len(SHARDS))
 
 
 def videos_of_shard(wildcards):
-    """A hash of a shard's videos, as a parameter: new or changed videos make detections stale.
+    """A hash of the names, sizes, first and last bytes of a shard's videos, as a parameter."""
+    return {"videos": parts.fingerprint(test_videos_of_shards()[int(wildcards.shard)])}
 
-    It does not take ``input``, because Snakemake does not compare parameters that depend on it.
-    """
-    return parts.fingerprint(parts.shard_videos(str(TEST_VIDEOS), int(wildcards.shard), len(SHARDS)))
+
+def labels_of_test_videos(wildcards):
+    """A hash of the labels of the test videos, as a parameter."""
+    return {"labels": TEST_LABELS and parts.content_hash(TEST_LABELS)}
 
 
 def figure(path, category, title):

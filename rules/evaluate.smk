@@ -3,7 +3,7 @@
 
 rule evaluate:
     input:
-        labels=TEST_LABELS,
+        labels=test_labels,
         videos=expand(rules.detect_test_faces.output.videos, shard=SHARDS),
         tracks=expand(rules.track_test_faces.output, shard=SHARDS),
         scores=expand(rules.score.output, model=MODELS, shard=SHARDS),
@@ -22,6 +22,7 @@ rule evaluate:
     params:
         **shared("evaluate"),
         settings=settings("ensemble"),
-        models=MODELS,
+        labels=labels_of_test_videos,
+        models={"models": MODELS},
     script:
         "../workflow/scripts/evaluate.py"

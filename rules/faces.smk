@@ -3,8 +3,8 @@
 
 rule detect_faces:
     input:
-        metadata=DATA / "{part}" / "metadata.json",
-        weights=existing(config["detection"]["train"]["weights"]),
+        metadata=part_of,
+        weights=weights_at(config["detection"]["train"]["weights"]),
     output:
         detections="results/detections/{part}.parquet",
         videos="results/videos/{part}.parquet",
@@ -20,9 +20,8 @@ rule detect_faces:
         gpu=gpus(config["detection"]["train"]["detector"] != "yunet"),
     params:
         **shared("detect_faces", DETECTORS[config["detection"]["train"]["detector"]]),
-        settings=settings("detection", "train"),
+        settings=settings("detection.train", "data.video_timeout"),
         videos=videos_of_part,
-        video_timeout=settings("data", "video_timeout"),
     script:
         "../workflow/scripts/detect_faces.py"
 
@@ -43,8 +42,7 @@ rule build_tracks:
         **growing(),
     params:
         **shared("build_tracks"),
-        settings=settings("tracking", "train"),
-        every=settings("detection", "train", "every"),
+        settings=settings("tracking.train", "detection.train.every"),
     script:
         "../workflow/scripts/build_tracks.py"
 
@@ -74,7 +72,7 @@ rule extract_clips:
     input:
         aligned=rules.align_tracks.output,
         videos=rules.detect_faces.output.videos,
-        metadata=ancient(DATA / "{part}" / "metadata.json"),
+        metadata=ancient(part_of),
     output:
         store="results/clips/{part}.arrow",
         clips="results/clips/{part}.parquet",
@@ -89,8 +87,6 @@ rule extract_clips:
         **growing(mem_mb=16000, runtime=720),
     params:
         **shared("extract_clips"),
-        settings=settings("clips"),
-        every=settings("detection", "train", "every"),
-        video_timeout=settings("data", "video_timeout"),
+        settings=settings("clips", "detection.train.every", "data.video_timeout"),
     script:
         "../workflow/scripts/extract_clips.py"

@@ -16,8 +16,7 @@ rule pair_clips:
         **growing(),
     params:
         **shared("pair_clips"),
-        settings=settings("pairs"),
-        # The other keys of the section are used in training.
-        validation={key: config["validation"][key] for key in ("parts", "share", "seed")},
+        # The other keys of the section validation are used in training.
+        settings=settings("pairs", "validation.parts", "validation.share", "validation.seed"),
     script:
         "../workflow/scripts/pair_clips.py"

@@ -3,10 +3,10 @@
 
 rule detect_test_faces:
     input:
-        videos=ancient(TEST_VIDEOS),
-        # The demo's videos are made by a rule, and ancient inputs alone do not make this job run after it.
-        made=TEST_LABELS if "demo" in config else [],
-        weights=existing(config["detection"]["test"]["weights"]),
+        videos=ancient(test_videos),
+        # The folder above is ancient, because times of folders mean little. These are not.
+        made=demo_labels,
+        weights=weights_at(config["detection"]["test"]["weights"]),
     output:
         detections="results/test/detections/{shard}.parquet",
         videos="results/test/videos/{shard}.parquet",
@@ -22,11 +22,8 @@ rule detect_test_faces:
         gpu=gpus(config["detection"]["test"]["detector"] != "yunet"),
     params:
         **shared("detect_test_faces", DETECTORS[config["detection"]["test"]["detector"]]),
-        settings=settings("detection", "test"),
-        fps=settings("prediction", "fps"),
-        shards=len(SHARDS),
+        settings=settings("detection.test", "prediction.fps", "prediction.shards", "data.video_timeout"),
         videos=videos_of_shard,
-        video_timeout=settings("data", "video_timeout"),
     script:
         "../workflow/scripts/detect_test_faces.py"
 
@@ -47,15 +44,14 @@ rule track_test_faces:
         **growing(),
     params:
         **shared("track_test_faces"),
-        settings=settings("tracking", "test"),
-        every=settings("detection", "test", "every"),
+        settings=settings("tracking.test", "detection.test.every"),
     script:
         "../workflow/scripts/track_test_faces.py"
 
 
 rule crop_test_faces:
     input:
-        folder=ancient(TEST_VIDEOS),
+        test_videos=ancient(test_videos),
         tracks=rules.track_test_faces.output,
         videos=rules.detect_test_faces.output.videos,
     output:
@@ -72,11 +68,14 @@ rule crop_test_faces:
         **growing(mem_mb=16000, runtime=240),
     params:
         **shared("crop_test_faces"),
-        settings={
-            key: config["prediction"][key] for key in ("enlarge", "frame_every", "sequence_every", "sequence_length")
-        },
-        kinds=KINDS,
-        video_timeout=settings("data", "video_timeout"),
+        settings=settings(
+            "prediction.enlarge",
+            "prediction.frame_every",
+            "prediction.sequence_every",
+            "prediction.sequence_length",
+            "data.video_timeout",
+        ),
+        kinds={"kinds": KINDS},
     script:
         "../workflow/scripts/crop_test_faces.py"
 
@@ -101,8 +100,7 @@ rule score:
         gpu=gpus(),
     params:
         **shared("score"),
-        take=lambda wildcards: settings("models", wildcards.model, "score"),
-        torch_threads=settings("torch_threads"),
+        settings=lambda wildcards: settings(f"models.{wildcards.model}.score", "torch_threads"),
     script:
         "../workflow/scripts/score.py"
 

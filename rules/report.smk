@@ -35,14 +35,14 @@ rule draw_test_data_figures:
         **growing(),
     params:
         **shared("draw_test_data_figures"),
-        every=settings("detection", "test", "every"),
+        settings=settings("detection.test.every"),
     script:
         "../workflow/scripts/draw_test_data_figures.py"
 
 
 rule draw_score_figures:
     input:
-        labels=TEST_LABELS or [],
+        labels=test_labels,
         videos=expand(rules.detect_test_faces.output.videos, shard=SHARDS),
         scores=expand(rules.score.output, model=MODELS, shard=SHARDS),
         crops=expand(rules.crop_test_faces.output.crops, shard=SHARDS),
@@ -71,7 +71,8 @@ rule draw_score_figures:
     params:
         **shared("draw_score_figures"),
         settings=settings("ensemble"),
-        models=MODELS,
+        labels=labels_of_test_videos,
+        models={"models": MODELS},
     script:
         "../workflow/scripts/draw_score_figures.py"
 

@@ -25,7 +25,7 @@ rule draw_data_figures:
         **growing(),
     params:
         **shared("draw_data_figures"),
-        every=settings("detection", "train", "every"),
+        settings=settings("detection.train.every"),
     script:
         "../workflow/scripts/draw_data_figures.py"
 
@@ -60,8 +60,13 @@ rule draw_sample_figures:
         **growing(),
     params:
         **shared("draw_sample_figures"),
-        models={name: model_settings(name, *SAMPLE_KEYS) for name in TRAINED},
-        training={key: settings("training", key) for key in ("flip", "autoaugment", "recompression", "mixup_alpha")},
+        settings=settings(
+            *(path for name in TRAINED for path in model_keys(name, SAMPLE_KEYS)),
+            "training.flip",
+            "training.autoaugment",
+            "training.recompression",
+            "training.mixup_alpha",
+        ),
     script:
         "../workflow/scripts/draw_sample_figures.py"
 
@@ -83,7 +88,7 @@ rule draw_training_figures:
         **growing(),
     params:
         **shared("draw_training_figures"),
-        models=TRAINED,
-        mixup_alpha=settings("training", "mixup_alpha"),
+        models={"models": TRAINED},
+        settings=settings("training.mixup_alpha"),
     script:
         "../workflow/scripts/draw_training_figures.py"

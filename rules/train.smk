@@ -3,7 +3,7 @@
 
 rule convert_pretrained:
     input:
-        lambda wildcards: existing(config["pretrained"][wildcards.architecture]),
+        lambda wildcards: weights_at(config["pretrained"][wildcards.architecture])(wildcards),
     output:
         "results/weights/{architecture}.safetensors",
     log:
@@ -16,7 +16,8 @@ rule convert_pretrained:
         **growing(mem_mb=8000),
     params:
         **shared("convert_pretrained"),
-        source=lambda wildcards: config["pretrained"][wildcards.architecture],
+        # A package has no file that would be an input.
+        package=package_of,
     script:
         "../workflow/scripts/convert_pretrained.py"
 
@@ -43,10 +44,13 @@ rule train:
         gpu=gpus(),
     params:
         **shared("train"),
-        model=lambda wildcards: model_settings(wildcards.model, *MODEL_KEYS),
-        training=settings("training"),
-        validation={key: config["validation"][key] for key in ("every", "pairs")},
-        torch_threads=settings("torch_threads"),
+        settings=lambda wildcards: settings(
+            *model_keys(wildcards.model, MODEL_KEYS),
+            "training",
+            "validation.every",
+            "validation.pairs",
+            "torch_threads",
+        ),
     script:
         "../workflow/scripts/train.py"
 
@@ -66,7 +70,7 @@ rule export_weights:
         **growing(mem_mb=8000),
     params:
         **shared("export_weights"),
-        model=lambda wildcards: model_settings(wildcards.model, *MODEL_KEYS),
+        settings=lambda wildcards: settings(*model_keys(wildcards.model, MODEL_KEYS)),
     script:
         "../workflow/scripts/export_weights.py"
 

@@ -21,9 +21,7 @@ rule score_validation_clips:
         gpu=gpus(),
     params:
         **shared("score_validation_clips"),
-        settings=settings("evaluation"),
-        model=lambda wildcards: model_settings(wildcards.model, "frames"),
-        torch_threads=settings("torch_threads"),
+        settings=lambda wildcards: settings("evaluation", f"models.{wildcards.model}.frames", "torch_threads"),
     script:
         "../workflow/scripts/score_validation_clips.py"
 
@@ -31,7 +29,7 @@ rule score_validation_clips:
 rule evaluate_validation:
     input:
         scores=expand(rules.score_validation_clips.output, model=MODELS),
-        metadata=expand(DATA / "{part}" / "metadata.json", part=PARTS),
+        metadata=all_parts,
     output:
         evaluation="results/validation/evaluation.json",
         calibration="results/validation/calibration.json",
@@ -46,8 +44,10 @@ rule evaluate_validation:
         **growing(),
     params:
         **shared("evaluate_validation"),
-        # Not `calibration`, which only determines how the submission uses the result.
-        settings={key: config["ensemble"][key] for key in ("exponent", "clip", "weight_offset", "unknown")},
-        enlarge=settings("clips", "enlarge"),
+        # Not `ensemble.calibration`, which only determines how the submission uses the result.
+        metadata=metadata_of_parts,
+        settings=settings(
+            "ensemble.exponent", "ensemble.clip", "ensemble.weight_offset", "ensemble.unknown", "clips.enlarge"
+        ),
     script:
         "../workflow/scripts/evaluate_validation.py"

@@ -47,6 +47,7 @@ class Project:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.demo = folder, folder / "demo"
+        self.environment: dict[str, str] = {}  # besides that of the tests
         self._kept: dict[Path, tuple[bytes, int] | None] = {}
 
     @classmethod
@@ -126,10 +127,9 @@ class Project:
             check=False,
         )
 
-    @staticmethod
-    def _environment() -> dict[str, str]:
+    def _environment(self) -> dict[str, str]:
         kept = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "SNAKEMAKE_PROFILE")}
-        return kept | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+        return kept | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"} | self.environment
 
     def plan(self, *arguments: str, **options: Any) -> list[str]:
         """The jobs that snakemake would run, sorted, each as its rule and the values of its wildcards."""

@@ -26,6 +26,12 @@ from dfdc.system.words import some  # noqa: E402
 BLOCK = re.compile(r"^(?:local)?(?:rule|checkpoint) (\w+):$")
 BY_ANOTHER = "Input files updated by another job: "
 PARAMS = "Params have changed since last execution: "
+# Parameters that are hashes of contents, in words.
+CONTENTS = {
+    "videos": "the videos have",
+    "labels": "the labels of the test videos have",
+    "metadata": "the metadata.json of a part has",
+}
 
 
 @dataclass
@@ -130,32 +136,15 @@ def _explain_params(text: str) -> Iterator[str]:
     for old in [value for value in before if isinstance(value, dict)]:
         # The mapping with the most keys in common is the same parameter.
         new = max(mappings, key=lambda value: len(set(value) & set(old)), default={})
-        if new:
+        if set(new) & set(old):
             mappings.remove(new)
-        yield from _differences(old, new)
+            yield from _differences(old, new)
+        else:
+            yield from _differences(old, {})
     for new in mappings:
         yield from _differences({}, new)
-    yield from _explain_single(
-        [value for value in before if not isinstance(value, dict)],
-        [value for value in now if not isinstance(value, dict)],
-    )
-
-
-def _explain_single(before: list[Any], now: list[Any]) -> Iterator[str]:
     if any("unfinished attempts" in str(value) for value in (*before, *now)):
         yield "it failed or was stopped last time"
-    pairs = [[value for value in side if "unfinished attempts" not in str(value)] for side in (before, now)]
-    if not any(pairs):
-        return
-    hashes = [[value for value in side if re.fullmatch(r"[0-9a-f]{16,}", str(value))] for side in pairs]
-    if any(hashes):
-        yield "the videos have changed"
-    old, new = (
-        ", ".join(str(value) for value in side if value not in of_side)
-        for side, of_side in zip(pairs, hashes, strict=True)
-    )
-    if old or new:
-        yield f"a setting has changed: {old or 'nothing'} → {new or 'nothing'}"
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any], path: str = "") -> Iterator[str]:
@@ -164,12 +153,14 @@ def _differences(old: Mapping[str, Any], new: Mapping[str, Any], path: str = "")
         before, after = old.get(key), new.get(key)
         if before == after:
             continue
-        if key.endswith(".py"):
+        if not path and key in CONTENTS:
+            yield f"{CONTENTS[key]} changed"
+        elif key.endswith(".py"):
             yield f"workflow/scripts/{key} has changed"
         elif key == "dfdc" or key.startswith("dfdc."):
             change = "has changed" if before and after else "is now used" if after else "is no longer used"
-            path = Path("lib", *key.split("."))
-            yield f"{path / '__init__' if (ROOT / path).is_dir() else path}.py {change}"
+            file = Path("lib", *key.split("."))
+            yield f"{file / '__init__' if (ROOT / file).is_dir() else file}.py {change}"
         elif isinstance(before, dict) and isinstance(after, dict):
             yield from _differences(before, after, f"{path}{key}.")
         else:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from dfdc.data.labels import read_labels
-from dfdc.data.parts import find_parts, fingerprint, read_metadata, shard_of, shard_videos
+from dfdc.data.parts import find_parts, fingerprint, read_metadata, shard_of, videos_by_shard
 from dfdc.data.parts import test_videos as videos_in
 from dfdc.networks.efficientnet import build_model
 from dfdc.preflight.inputs import check_inputs
@@ -107,11 +107,11 @@ def test_test_videos_are_sorted_and_in_one_shard_each(root):
     (folder / "d.MOV").unlink()
     for number in range(60):
         (folder / f"{number}.mp4").touch()
-    shards = [shard_videos(folder, shard, 5) for shard in range(5)]
+    shards = videos_by_shard(folder, 5)
     assert sorted(path for shard in shards for path in shard) == sorted(videos_in(folder))
     assert all(shard == sorted(shard) and 4 <= len(shard) <= 25 for shard in shards)
     (folder / "another.mp4").touch()
-    moved = [len(set(before) ^ set(shard_videos(folder, shard, 5))) for shard, before in enumerate(shards)]
+    moved = [len(set(before) ^ set(after)) for before, after in zip(shards, videos_by_shard(folder, 5), strict=True)]
     assert sorted(moved) == [0, 0, 0, 0, 1]
     assert {shard_of("a.mp4", 1), shard_of("b.mp4", 1)} == {0}
     assert [shard_of(name, 7) for name in ("a.mp4", "b.mp4", "c.mp4")] == [6, 0, 2]  # for ever

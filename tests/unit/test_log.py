@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from dfdc.system.errors import UserError
-from dfdc.system.jobs.attempts import AT_START, unfinished_at_start, unfinished_attempts
 from dfdc.system.jobs.log import rule_log
 from dfdc.system.progress import progress
 from dfdc.system.words import duration
@@ -78,34 +77,3 @@ def test_progress_gives_everything_on_and_ends_with_the_total(caplog):
 )
 def test_duration(seconds, words):
     assert duration(seconds) == words
-
-
-def test_what_does_not_end_well_is_counted():
-    assert unfinished_attempts() == {}
-    with rule_log("logs/train/re.log", "train re"):
-        assert unfinished_attempts() == {"train/re": 1}  # so it stays if the process is killed now
-    assert unfinished_attempts() == {"train/re": 0}
-    for _ in range(2):
-        with pytest.raises(SystemExit), rule_log("logs/train/re.log", "train re"):
-            raise KeyboardInterrupt
-    with rule_log("logs/train/re.log", "train re"):
-        pass
-    assert unfinished_attempts() == {"train/re": 2}
-
-
-def test_a_job_that_was_tried_again_in_the_same_run_counts_as_it_did_when_the_run_began(monkeypatch):
-    monkeypatch.setenv(AT_START, "")  # so that it is taken back
-    for at_start in (0, 2):
-        assert unfinished_at_start(beginning=True).get("train/re", 0) == at_start
-        for _ in range(2):
-            with pytest.raises(SystemExit), rule_log("logs/train/re.log", "train re"):
-                raise KeyboardInterrupt
-        assert unfinished_attempts() == {"train/re": at_start + 2}
-        assert unfinished_at_start(beginning=False).get("train/re", 0) == at_start
-        with rule_log("logs/train/re.log", "train re"):
-            pass
-        assert unfinished_attempts() == {"train/re": at_start}
-        with pytest.raises(SystemExit), rule_log("logs/train/re.log", "train re"):
-            raise KeyboardInterrupt
-        with pytest.raises(SystemExit), rule_log("logs/train/re.log", "train re"):
-            raise KeyboardInterrupt

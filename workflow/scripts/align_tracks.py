@@ -13,7 +13,7 @@ def main() -> None:
     aligned = align_tracks(
         tracks_of(read_table(snakemake.input.tracks[0], TRACKS)),
         read_rows(snakemake.input.videos, VIDEOS, TrainingVideo),
-        AlignmentSettings(**snakemake.params.settings),
+        AlignmentSettings(**snakemake.params.settings["alignment"]),
     )
     write_table(snakemake.output[0], ALIGNED, aligned)
 

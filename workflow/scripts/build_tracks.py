@@ -12,11 +12,12 @@ from dfdc.system.jobs.log import rule_log
 def main() -> None:
     videos = read_rows(snakemake.input.videos, VIDEOS, TrainingVideo)
     detections = detected_faces(read_table(snakemake.input.detections, DETECTIONS), [video.video for video in videos])
-    settings = TrackerSettings(**snakemake.params.settings)
+    settings = TrackerSettings(**snakemake.params.settings["tracking"]["train"])
+    every = snakemake.params.settings["detection"]["train"]["every"]
     tracks = [
         track
         for video, faces in zip(videos, detections, strict=True)
-        for track in track_video(faces, video.frames, snakemake.params.every, settings)
+        for track in track_video(faces, video.frames, every, settings)
     ]
     write_table(snakemake.output[0], TRACKS, track_columns(tracks))
 

@@ -10,7 +10,8 @@ from dfdc.system.versions import versions
 
 def main() -> None:
     architecture = snakemake.wildcards.architecture
-    state = load_pretrained(snakemake.params.source.removeprefix("package:"), architecture)
+    source = snakemake.config["pretrained"][architecture]
+    state = load_pretrained(source.removeprefix("package:"), architecture)
     save_weights(snakemake.output[0], state, {"architecture": architecture, "versions": versions()}, torch.float32)
 
 

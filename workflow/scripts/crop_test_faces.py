@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from dfdc.config.paths import test_videos_folder
 from dfdc.data.schemas.crops import CROPS
 from dfdc.data.schemas.tracks import TRACKS, tracks_of
 from dfdc.data.schemas.videos import TEST_VIDEOS, TestVideo
@@ -13,15 +14,16 @@ from dfdc.system.processes import worker_count
 
 
 def main() -> None:
+    config, settings = snakemake.config, snakemake.params.settings
     crops = crop_test_faces(
-        Path(snakemake.input.folder),
+        test_videos_folder(config),
         tracks_of(read_table(snakemake.input.tracks[0], TRACKS)),
         {video.video: video for video in read_rows(snakemake.input.videos, TEST_VIDEOS, TestVideo)},
         Path(snakemake.output.store),
-        CropSettings(**snakemake.params.settings, kinds=tuple(snakemake.params.kinds)),
-        snakemake.config["data"]["max_unreadable"],  # affects only whether the job fails, not its output
-        worker_count(snakemake.config["speed"]["workers"], snakemake.threads),
-        snakemake.params.video_timeout,
+        CropSettings(**settings["prediction"], kinds=tuple(snakemake.params.kinds["kinds"])),
+        config["data"]["max_unreadable"],  # affects only whether the job fails, not its output
+        worker_count(config["speed"]["workers"], snakemake.threads),
+        settings["data"]["video_timeout"],
     )
     write_table(snakemake.output.crops, CROPS, crops)
 

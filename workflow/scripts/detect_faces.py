@@ -1,7 +1,6 @@
 """Detect the faces in a training part: metadata.json and its videos → tables of detections and of videos."""
 
-from pathlib import Path
-
+from dfdc.config.paths import part_folder
 from dfdc.data.parts import read_metadata
 from dfdc.data.schemas.detections import DETECTIONS, face_columns
 from dfdc.data.schemas.videos import VIDEOS
@@ -13,16 +12,17 @@ from dfdc.system.processes import worker_count
 
 
 def main(device: str) -> None:
-    metadata, speed = Path(snakemake.input.metadata), snakemake.config["speed"]
+    config, settings = snakemake.config, snakemake.params.settings
+    folder, speed = part_folder(config, snakemake.wildcards.part), config["speed"]
     detections, videos = detect_faces(
-        metadata.parent,
-        read_metadata(metadata),
-        DetectionSettings(**snakemake.params.settings),
-        snakemake.config["data"]["max_unreadable"],  # affects only whether the job fails, not its output
+        folder,
+        read_metadata(folder / "metadata.json"),
+        DetectionSettings(**settings["detection"]["train"]),
+        config["data"]["max_unreadable"],  # affects only whether the job fails, not its output
         device=device,
         workers=worker_count(speed["workers"], snakemake.threads),
         batch_size=speed["batch_size"],
-        video_timeout=snakemake.params.video_timeout,
+        video_timeout=settings["data"]["video_timeout"],
     )
     write_table(snakemake.output.detections, DETECTIONS, face_columns(detections))
     write_table(snakemake.output.videos, VIDEOS, videos)

@@ -1,6 +1,7 @@
 """Detect the faces in a shard of the test videos: videos → tables of detections and of videos."""
 
-from dfdc.data.parts import shard_videos
+from dfdc.config.paths import test_videos_folder
+from dfdc.data.parts import videos_by_shard
 from dfdc.data.schemas.detections import DETECTIONS, face_columns
 from dfdc.data.schemas.videos import TEST_VIDEOS
 from dfdc.data.tables import write_table
@@ -11,18 +12,20 @@ from dfdc.system.processes import worker_count
 
 
 def main(device: str) -> None:
-    params, speed = snakemake.params, snakemake.config["speed"]
-    detections, videos = detect_test_faces(
-        shard_videos(snakemake.input.videos, int(snakemake.wildcards.shard), params.shards),
-        DetectionSettings(**params.settings),
-        params.fps,
+    config, settings = snakemake.config, snakemake.params.settings
+    videos = videos_by_shard(test_videos_folder(config), settings["prediction"]["shards"])
+    speed = config["speed"]
+    detections, rows = detect_test_faces(
+        videos[int(snakemake.wildcards.shard)],
+        DetectionSettings(**settings["detection"]["test"]),
+        settings["prediction"]["fps"],
         device=device,
         workers=worker_count(speed["workers"], snakemake.threads),
         batch_size=speed["batch_size"],
-        video_timeout=params.video_timeout,
+        video_timeout=settings["data"]["video_timeout"],
     )
     write_table(snakemake.output.detections, DETECTIONS, face_columns(detections))
-    write_table(snakemake.output.videos, TEST_VIDEOS, videos)
+    write_table(snakemake.output.videos, TEST_VIDEOS, rows)
 
 
 if __name__ == "__main__":

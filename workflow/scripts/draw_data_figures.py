@@ -28,7 +28,7 @@ def main() -> None:
                 read_table(videos, VIDEOS),
                 read_table(detections, DETECTIONS),
                 read_table(tracks, TRACKS),
-                snakemake.params.every,
+                snakemake.params.settings["detection"]["train"]["every"],
             )
             for videos, detections, tracks in parts
         ]

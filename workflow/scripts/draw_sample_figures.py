@@ -10,10 +10,10 @@ from dfdc.system.jobs.log import rule_log
 
 
 def main() -> None:
-    output, params = snakemake.output, snakemake.params
+    output, settings = snakemake.output, snakemake.params.settings
     stores = {Path(path).stem: Path(path) for path in snakemake.input.stores}
     samples = pictures.Samples(read_table(snakemake.input.pairs[0], PAIRS), stores)
-    models = {name: SampleSettings.of(model, params.training) for name, model in params.models.items()}
+    models = {name: SampleSettings.of(model, settings["training"]) for name, model in settings["models"].items()}
     of_kind = {
         kind: {name: model for name, model in models.items() if model.kind == kind} for kind in ("frame", "sequence")
     }

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from dfdc.config.paths import test_labels_file
 from dfdc.data.labels import read_labels
 from dfdc.data.schemas.crops import CROPS
 from dfdc.data.schemas.scores import SCORES
@@ -14,14 +15,15 @@ from dfdc.system.jobs.log import rule_log
 
 def main() -> None:
     inputs, output = snakemake.input, snakemake.output
-    settings = ensemble_settings(snakemake.params.settings, inputs.calibration)
+    labels = test_labels_file(snakemake.config)
+    settings = ensemble_settings(snakemake.params.settings["ensemble"], inputs.calibration)
     scores = Scores.from_tables(
         [video for path in inputs.videos for video in read_table(path, TEST_VIDEOS)["video"].to_pylist()],
         {
             model: [read_table(path, SCORES) for path in inputs.scores if Path(path).parent.name == model]
-            for model in snakemake.params.models
+            for model in snakemake.params.models["models"]
         },
-        read_labels(inputs.labels) if inputs.labels else {},
+        read_labels(labels) if labels else {},
         settings,
     )
     plot_transform(output.transform, scores, settings)

@@ -16,7 +16,7 @@ def main() -> None:
                 read_table(videos, TEST_VIDEOS),
                 read_table(detections, DETECTIONS),
                 read_table(tracks, TRACKS),
-                snakemake.params.every,
+                snakemake.params.settings["detection"]["test"]["every"],
             )
             for videos, detections, tracks in shards
         ]

@@ -7,10 +7,10 @@ from dfdc.system.jobs.log import rule_log
 
 
 def main() -> None:
-    models = snakemake.params.models
+    models, alpha = snakemake.params.models["models"], snakemake.params.settings["training"]["mixup_alpha"]
     metrics = [read_table(path, METRICS) for path in snakemake.input.metrics]
     validation = [read_table(path, VALIDATION) for path in snakemake.input.validation]
-    plot_training(snakemake.output.training, dict(zip(models, metrics, strict=True)), snakemake.params.mixup_alpha)
+    plot_training(snakemake.output.training, dict(zip(models, metrics, strict=True)), alpha)
     plot_validation(snakemake.output.validation, dict(zip(models, validation, strict=True)))
 
 

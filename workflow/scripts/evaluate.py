@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from dfdc.config.paths import test_labels_file
 from dfdc.data.labels import read_details
 from dfdc.data.schemas.evaluation import EVALUATED
 from dfdc.data.schemas.scores import SCORES
@@ -17,18 +18,19 @@ from dfdc.system.versions import versions
 
 
 def main() -> None:
+    ensemble = snakemake.params.settings["ensemble"]
     videos = [video for path in snakemake.input.videos for video in read_rows(path, TEST_VIDEOS, TestVideo)]
     scores_of = {
         model: [read_table(path, SCORES) for path in snakemake.input.scores if Path(path).parent.name == model]
-        for model in snakemake.params.models
+        for model in snakemake.params.models["models"]
     }
     result, rows = evaluate(
-        read_details(snakemake.input.labels),
+        read_details(test_labels_file(snakemake.config)),
         videos,
         [read_table(path, TRACKS) for path in snakemake.input.tracks],
         scores_of,
-        ensemble_settings(snakemake.params.settings, snakemake.input.calibration),
-        snakemake.params.settings["calibration"],
+        ensemble_settings(ensemble, snakemake.input.calibration),
+        ensemble["calibration"],
     )
     write_text(snakemake.output.evaluation, json.dumps(result | {"versions": versions()}, indent=2) + "\n")
     write_table(snakemake.output.scores, EVALUATED, rows)

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from dfdc.config.paths import part_folder
 from dfdc.data.parts import read_metadata
 from dfdc.data.schemas.evaluation import EVALUATED
 from dfdc.data.schemas.validation_scores import VALIDATION_SCORES
@@ -15,17 +16,18 @@ from dfdc.system.versions import versions
 
 
 def main() -> None:
+    settings = snakemake.params.settings
     methods = {
-        (Path(path).parent.name, video): str(entry["method"])
-        for path in snakemake.input.metadata
-        for video, entry in read_metadata(path).items()
+        (part, video): str(entry["method"])
+        for part in snakemake.params.metadata["metadata"]
+        for video, entry in read_metadata(part_folder(snakemake.config, part) / "metadata.json").items()
         if entry.get("method")
     }
     result, calibration, rows = evaluate_validation(
         {Path(path).stem: read_table(path, VALIDATION_SCORES) for path in snakemake.input.scores},
         methods,
-        snakemake.params.enlarge,
-        EnsembleSettings(**snakemake.params.settings),
+        settings["clips"]["enlarge"],
+        EnsembleSettings(**settings["ensemble"]),
     )
     write_text(snakemake.output.evaluation, json.dumps(result | {"versions": versions()}, indent=2) + "\n")
     write_text(snakemake.output.calibration, json.dumps(calibration | {"versions": versions()}, indent=2) + "\n")

@@ -5,7 +5,8 @@ from dfdc.system.jobs.log import rule_log
 
 
 def main() -> None:
-    export_weights(snakemake.input.weights, snakemake.wildcards.model, snakemake.params.model, snakemake.output[0])
+    name = snakemake.wildcards.model
+    export_weights(snakemake.input.weights, name, snakemake.params.settings["models"][name], snakemake.output[0])
 
 
 if __name__ == "__main__":

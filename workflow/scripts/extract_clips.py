@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from dfdc.config.paths import part_folder
 from dfdc.data.schemas.alignment import ALIGNED, AlignedTrack
 from dfdc.data.schemas.clips import CLIPS
 from dfdc.data.schemas.videos import VIDEOS, TrainingVideo
@@ -13,16 +14,17 @@ from dfdc.system.processes import worker_count
 
 
 def main() -> None:
+    config, settings = snakemake.config, snakemake.params.settings
     clips = extract_clips(
-        Path(snakemake.input.metadata).parent,
+        part_folder(config, snakemake.wildcards.part),
         read_rows(snakemake.input.aligned[0], ALIGNED, AlignedTrack),
         {video.video: video for video in read_rows(snakemake.input.videos, VIDEOS, TrainingVideo)},
         Path(snakemake.output.store),
-        ClipSettings(**snakemake.params.settings),
-        snakemake.params.every,
-        snakemake.config["data"]["max_unreadable"],  # affects only whether the job fails, not its output
-        worker_count(snakemake.config["speed"]["workers"], snakemake.threads),
-        snakemake.params.video_timeout,
+        ClipSettings(**settings["clips"]),
+        settings["detection"]["train"]["every"],
+        config["data"]["max_unreadable"],  # affects only whether the job fails, not its output
+        worker_count(config["speed"]["workers"], snakemake.threads),
+        settings["data"]["video_timeout"],
     )
     write_table(snakemake.output.clips, CLIPS, clips)
 

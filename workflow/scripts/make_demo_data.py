@@ -9,7 +9,7 @@ from dfdc.system.jobs.log import rule_log
 
 def main() -> None:
     root = Path(snakemake.output.labels).parent
-    make_demo_data(root, DemoSettings(**snakemake.params.settings), workers=snakemake.threads)
+    make_demo_data(root, DemoSettings(**snakemake.params.settings["demo"]), workers=snakemake.threads)
 
 
 if __name__ == "__main__":

@@ -11,8 +11,8 @@ from dfdc.system.jobs.log import rule_log
 def main() -> None:
     pairs = pair_clips(
         [clip for path in snakemake.input for clip in read_rows(path, CLIPS, Clip)],
-        PairSettings(**snakemake.params.settings).min_difference,
-        ValidationSettings(**snakemake.params.validation),
+        PairSettings(**snakemake.params.settings["pairs"]).min_difference,
+        ValidationSettings(**snakemake.params.settings["validation"]),
     )
     write_table(snakemake.output[0], PAIRS, pairs)
 

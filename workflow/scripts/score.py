@@ -15,12 +15,13 @@ from dfdc.system.jobs.log import rule_log
 
 
 def main(device: torch.device) -> None:
-    set_threads(device, snakemake.params.torch_threads)
+    settings = snakemake.params.settings
+    set_threads(device, settings["torch_threads"])
     rows = score(
         read_rows(snakemake.input.crops, CROPS, Crop),
         Store(snakemake.input.store),
         Scorer(Path(snakemake.input.weights[0]), device),
-        **snakemake.params.take,
+        **settings["models"][snakemake.wildcards.model]["score"],
     )
     write_table(snakemake.output[0], SCORES, rows)
 

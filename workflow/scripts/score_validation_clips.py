@@ -17,14 +17,14 @@ from dfdc.system.processes import worker_count
 
 
 def main(device: torch.device) -> None:
-    settings = snakemake.params.settings
-    set_threads(device, snakemake.params.torch_threads)
+    settings = snakemake.params.settings["evaluation"]
+    set_threads(device, snakemake.params.settings["torch_threads"])
     pairs = read_rows(snakemake.input.pairs[0], PAIRS, Pair)
     rows = score_validation_clips(
         choose_pairs([pair for pair in pairs if pair.split == "validation"], settings["pairs"]),
         {Path(path).stem: Path(path) for path in snakemake.input.stores},
         Scorer(Path(snakemake.input.weights[0]), device),
-        snakemake.params.model["frames"],
+        snakemake.params.settings["models"][snakemake.wildcards.model]["frames"],
         settings["recompression"],
         worker_count(snakemake.config["speed"]["workers"], snakemake.threads),
     )

@@ -11,7 +11,7 @@ from dfdc.system.jobs.log import logger, rule_log
 def main() -> None:
     videos = [video for path in snakemake.input.videos for video in read_table(path, TEST_VIDEOS)["video"].to_pylist()]
     scores = [read_table(path, SCORES) for path in snakemake.input.scores]
-    settings = ensemble_settings(snakemake.params.settings, snakemake.input.calibration)
+    settings = ensemble_settings(snakemake.params.settings["ensemble"], snakemake.input.calibration)
     write_text(snakemake.output[0], submission_csv(video_scores(videos, scores, settings)))
     logger.info(f"{len(videos)} videos scored")
 

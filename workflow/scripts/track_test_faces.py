@@ -12,11 +12,12 @@ from dfdc.system.jobs.log import rule_log
 def main() -> None:
     videos = read_rows(snakemake.input.videos, TEST_VIDEOS, TestVideo)
     detections = detected_faces(read_table(snakemake.input.detections, DETECTIONS), [video.video for video in videos])
-    settings = TrackerSettings(**snakemake.params.settings)
+    settings = TrackerSettings(**snakemake.params.settings["tracking"]["test"])
+    every = snakemake.params.settings["detection"]["test"]["every"]
     tracks = [
         track
         for video, faces in zip(videos, detections, strict=True)
-        for track in track_video(faces, video.frames, video.step * snakemake.params.every, settings, video.step)
+        for track in track_video(faces, video.frames, video.step * every, settings, video.step)
     ]
     write_table(snakemake.output[0], TRACKS, track_columns(tracks))
 

@@ -13,7 +13,7 @@ from dfdc.networks.precision import set_threads
 from dfdc.networks.weights.files import save_weights
 from dfdc.networks.weights.load import read_backbone
 from dfdc.stages.clips.reading import choose_pairs
-from dfdc.stages.training.checkpoint import keep_newest
+from dfdc.stages.training.checkpoint import TRAINING_VERSION, keep_newest, prepare_folder
 from dfdc.stages.training.samples import SampleSettings
 from dfdc.stages.training.settings import StepSettings, TrainSettings
 from dfdc.stages.training.trainer import RunSettings, TrainData, train
@@ -25,12 +25,13 @@ from dfdc.system.versions import versions
 
 
 def main(devices: list[torch.device]) -> None:
-    params, speed, name = snakemake.params, snakemake.config["speed"], snakemake.wildcards.model
-    model, training, validation = params.model, params.training, params.validation
-    set_threads(devices[0], params.torch_threads)
+    settings, speed, name = snakemake.params.settings, snakemake.config["speed"], snakemake.wildcards.model
+    code = snakemake.params.code
+    model, training, validation = settings["models"][name], settings["training"], settings["validation"]
+    set_threads(devices[0], settings["torch_threads"])
 
     samples = SampleSettings.of(model, training)
-    settings = TrainSettings(
+    steps = TrainSettings(
         architecture=model["architecture"],
         kind=model["kind"],
         validate_every=validation["every"],
@@ -46,10 +47,11 @@ def main(devices: list[torch.device]) -> None:
         read_backbone(pretrained, model["architecture"]) if pretrained else None,
     )
 
-    # The folder depends on settings, code and data, so that a training never resumes from checkpoints of others.
-    key = (model, training, validation, params.torch_threads, params.code, devices[0].type)
+    # The folder depends on settings, data and code, so that a training never resumes from checkpoints of others.
     hashes = (sha256(snakemake.input.pairs[0]), pretrained and sha256(pretrained))
-    folder = Path("work", name, digest(*key, *hashes))
+    fingerprint = digest(TRAINING_VERSION, settings, devices[0].type, *hashes)
+    folder = Path("work", name, f"{fingerprint}-{digest(code)}")
+    prepare_folder(folder, code)
     run = RunSettings(
         folder,
         devices,
@@ -59,13 +61,13 @@ def main(devices: list[torch.device]) -> None:
         speed["compile"],
     )
     logger.info(f"on {', '.join(map(str, devices))}; {len(data.pairs)} pairs; checkpoints and records in {folder}")
-    trained = train(data, settings, samples, run)
+    trained = train(data, steps, samples, run)
 
     metadata = {"architecture": model["architecture"], "kind": model["kind"], "training": training}
     metadata |= {
         "data": hashes[0],
         "pretrained": hashes[1] or None,
-        "code": digest(params.code),
+        "code": digest(code),
         "versions": versions(),
     }
     write_table(snakemake.output.metrics, METRICS, trained.metrics)

@@ -79,20 +79,29 @@ def shard_of(name: str, shards: int) -> int:
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big") % shards
 
 
-def shard_videos(folder: str | Path, shard: int, shards: int) -> list[Path]:
-    """The test videos of one shard, sorted by name."""
-    return [path for path in test_videos(folder) if shard_of(path.name, shards) == shard]
+def videos_by_shard(folder: str | Path, shards: int) -> list[list[Path]]:
+    """The test videos of each shard, sorted by name."""
+    found: list[list[Path]] = [[] for _ in range(shards)]
+    for path in test_videos(folder):
+        found[shard_of(path.name, shards)].append(path)
+    return found
 
 
-def listing(metadata: str) -> str:
-    """A hash of the names and sizes of the videos next to a metadata.json, independent of modification times.
+def fingerprint_part(folder: Path) -> str:
+    """A hash of a part's metadata.json and of the names and sizes of its videos, independent of modification times and
+    of where the part is.
 
     Raises FileNotFoundError if there is no metadata.json.
     """
-    Path(metadata).stat()
-    with os.scandir(Path(metadata).parent) as entries:
+    metadata = content_hash(folder / "metadata.json")
+    with os.scandir(folder) as entries:
         sizes = sorted((entry.name, _size(entry)) for entry in entries if is_video(entry.name))
-    return hashlib.blake2b(repr(sizes).encode(), digest_size=16).hexdigest()
+    return hashlib.blake2b(repr((metadata, sizes)).encode(), digest_size=16).hexdigest()
+
+
+def content_hash(path: Path) -> str:
+    """A hash of a file's content."""
+    return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
 
 
 def _size(entry: os.DirEntry) -> int:

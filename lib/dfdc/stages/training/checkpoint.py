@@ -6,8 +6,10 @@ state, because all random draws depend only on seed and iteration.
 """
 
 import contextlib
+import json
 import logging
 import os
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +21,14 @@ from safetensors.torch import save_file
 from torch.optim.swa_utils import AveragedModel
 
 from dfdc.system.errors import UserError
-from dfdc.system.files import atomic_path
+from dfdc.system.files import atomic_path, write_text
+from dfdc.system.words import some
 
 logger = logging.getLogger(__name__)
+
+# To be increased when a change of code changes the numbers of a training: then checkpoints that were written before are
+# not offered to go on from, see ``prepare_folder``.
+TRAINING_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,37 @@ class TrainingState:
         """The resulting weights (the averaged ones, if any), on the CPU."""
         chosen = self.model if self.average is None else self.average.module
         return {name: tensor.detach().cpu().contiguous() for name, tensor in chosen.state_dict().items()}
+
+
+def prepare_folder(folder: Path, code: Mapping[str, str]) -> None:
+    """Create the folder of a training's checkpoints, if needed, and note the ``code`` ({file: hash}) in it.
+
+    Its name has two parts, separated by a hyphen: a fingerprint of all that determines the training's numbers
+    (settings, data, ``TRAINING_VERSION``), and a hash of the code. If only other code has written checkpoints of this
+    training, a warning says where they are and how to go on from them.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / "code.json", json.dumps(dict(code)))
+    fingerprint = folder.name.rpartition("-")[0]
+    others = [other for other in folder.parent.glob(f"{fingerprint}-*") if other != folder and checkpoints(other)]
+    if others and not checkpoints(folder):
+        newest = max(others, key=lambda other: checkpoints(other)[0].name)
+        reached = int(checkpoints(newest)[0].stem.removeprefix("checkpoint_"))
+        logger.warning(
+            f"This training starts at iteration 0. Other code has reached iteration {reached} of it, in {newest}"
+            f"{_differences(newest, code)}. If that makes no difference to a training, stop the run and go on from "
+            f"there:\n  rm -r {shlex.quote(str(folder))} && mv {shlex.quote(str(newest))} {shlex.quote(str(folder))}"
+        )
+
+
+def _differences(folder: Path, code: Mapping[str, str]) -> str:
+    """The files that differ from the code that wrote the checkpoints in a folder, in words."""
+    try:
+        before = json.loads((folder / "code.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return ""
+    names = sorted(name for name in before.keys() | code.keys() if before.get(name) != code.get(name))
+    return f" (what has changed since: {some(names)})" if names else ""
 
 
 @contextlib.contextmanager

@@ -2,15 +2,14 @@
 
 import contextlib
 import logging
-import os
 import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from dfdc.system.errors import UserError
-from dfdc.system.files import full_disk, is_disk_full, write_text
-from dfdc.system.jobs.attempts import AT_START, ATTEMPTS, unfinished_at_start
+from dfdc.system.files import full_disk, is_disk_full
+from dfdc.system.jobs.attempts import finish_attempt, job_of
 from dfdc.system.jobs.runs import begin_job
 
 logger = logging.getLogger("dfdc")
@@ -20,8 +19,7 @@ logger = logging.getLogger("dfdc")
 def rule_log(path: str | Path, name: str) -> Iterator[None]:
     """Log the block to the log file and to stderr, where each line is prefixed with ``name``.
 
-    The log file is below the folder ``logs``. Until the block succeeds, the job counts as unfinished; then its count is
-    reset to that of ``unfinished_at_start``.
+    The log file is below the folder ``logs``. Unless the block succeeds, the job counts as unfinished (``attempts``).
 
     A UserError or a full disk ends the process with status 1 and only a message. Any other exception also ends it with
     status 1, and its traceback is written to the log file. SIGTERM, and the end of the Snakemake process that started
@@ -39,14 +37,11 @@ def rule_log(path: str | Path, name: str) -> Iterator[None]:
     root.handlers = [to_file, to_terminal]
     logging.captureWarnings(True)
     signal.signal(signal.SIGTERM, _stop)
-    job = Path(path).with_suffix("").relative_to("logs")
-    before = int((ATTEMPTS / job).read_text()) if (ATTEMPTS / job).exists() else 0
-    at_start = unfinished_at_start(False).get(str(job), 0) if AT_START in os.environ else before
+    job = job_of(path)
     try:
         begin_job()
-        write_text(ATTEMPTS / job, str(before + 1))
         yield
-        write_text(ATTEMPTS / job, str(at_start))
+        finish_attempt(job)
     except KeyboardInterrupt:
         logger.error("stopped")
         sys.exit(130)

@@ -1,0 +1,58 @@
+"""What a run does when Snakemake has made its plan, and when a job has finished.
+
+Snakemake calls ``onstart`` neither for a dry run nor for a workflow that another one imports as a module. It announces
+both events to its loggers, always: so this module listens there.
+"""
+
+import contextlib
+import logging
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from snakemake_interface_logger_plugins.common import LogEvent
+
+from dfdc.system.errors import UserError
+from dfdc.system.jobs.attempts import begin_attempts, forget_attempts, job_of, unfinished_attempts
+
+
+class Plan(logging.Filter):
+    """Listens to Snakemake's log in the process of a run."""
+
+    unfinished: dict[str, int]
+    """The unfinished attempts of each job at the start of the run, see ``unfinished_attempts``."""
+
+    def __init__(self, workflow: Any, logger: logging.Logger, check: Callable[[set[str]], None]) -> None:
+        """Start to listen. ``check`` is called with the names of the planned rules, and may raise UserError."""
+        super().__init__()
+        self.unfinished = unfinished_attempts(beginning=True)
+        self._workflow, self._logger, self._check = workflow, logger, check
+        self._jobs: dict[int, str] = {}
+        self._announced = False
+        for other in [other for other in logger.filters if isinstance(other, Plan)]:  # of an earlier run in the process
+            logger.removeFilter(other)
+        logger.addFilter(self)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Act on an event, and let the record pass."""
+        event = getattr(record, "event", None)
+        if event == LogEvent.RUN_INFO and not self._announced:
+            self._announced = True
+            try:
+                self._begin()
+            except UserError as error:
+                self._logger.error(str(error))
+                sys.exit(1)
+        elif event == LogEvent.JOB_FINISHED and record.job_id in self._jobs:
+            with contextlib.suppress(OSError, UserError):  # a full disk: the record is only not needed any more
+                forget_attempts([self._jobs[record.job_id]])
+        return True
+
+    def _begin(self) -> None:
+        """Check what the plan needs and, unless nothing is to run, record an attempt of each job."""
+        jobs = list(self._workflow.dag.needrun_jobs())
+        self._check({job.rule.name for job in jobs})
+        if not self._workflow.dryrun and not self._workflow.touch:
+            jobs = [job for job in jobs if job.log]
+            self._jobs = {job.jobid: job_of(job.log[0]) for job in jobs}
+            begin_attempts({job_of(job.log[0]): job.output for job in jobs}, self.unfinished)

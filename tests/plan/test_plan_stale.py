@@ -1,0 +1,73 @@
+"""Jobs that end before their first line: they run again, and so does all that depends on them."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+CHANGED = {"alignment": {"min_iou": 0.4}}
+ALIGNED = "demo/results/aligned/dfdc_train_part_0.parquet"
+# What every Python process executes first; the job's script is among its arguments.
+FAULTS = {
+    "killed at once": "os.kill(os.getpid(), signal.SIGKILL)",
+    "a package that cannot be imported": "sys.modules['pyarrow'] = None",
+}
+REFUSES = "#!/bin/sh\necho 'sbatch: error: Invalid account or account/partition combination specified' >&2\nexit 1\n"
+
+
+@pytest.fixture
+def project(finished_run, tmp_path):
+    """A finished run."""
+    return finished_run.copy(tmp_path / "copy")
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_job_that_dies_before_its_first_line(project, world, tmp_path, fault):
+    code = f"import os, signal, sys\nif any('align_tracks' in word for word in sys.orig_argv):\n    {FAULTS[fault]}\n"
+    (tmp_path / "sitecustomize.py").write_text(code)
+    project.environment["PYTHONPATH"] = str(tmp_path)
+    done = project.snakemake(settings=CHANGED)
+    assert done.returncode == 1
+    assert "Error in rule align_tracks" in done.stdout
+    project.environment.clear()
+    assert not (project.folder / ALIGNED).exists()
+    assert project.plan(settings=CHANGED) == world.after("align_tracks")
+    if fault == "killed at once":
+        done = project.snakemake(settings=CHANGED)
+        assert done.returncode == 0, done.stdout
+        assert project.plan(settings=CHANGED) == []
+
+
+def test_a_cluster_that_refuses_jobs(project, world, tmp_path):
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/sbatch").write_text(REFUSES)
+    (tmp_path / "bin/sbatch").chmod(0o755)
+    path = [str(tmp_path / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]]
+    project.environment["PATH"] = os.pathsep.join(path)
+    done = project.snakemake("--executor", "slurm", "--jobs", "2", settings=CHANGED)
+    assert done.returncode == 1
+    assert "Invalid account" in done.stdout
+    project.environment.clear()
+    assert project.plan(settings=CHANGED) == world.after("align_tracks")
+
+
+def test_a_run_that_stopped_before_a_job_started(project, world, tmp_path):
+    """Its output is as it was, so it is up to date with the settings as they were."""
+    before = (project.folder / ALIGNED).read_bytes()
+    refused = {"detection": {"test": {"threshold": 0.7}}}
+    code = (
+        "import os, signal, sys\n"
+        "if any('detect_test_faces' in word for word in sys.orig_argv):\n"
+        "    os.kill(os.getppid(), signal.SIGKILL)\n"
+    )
+    (tmp_path / "sitecustomize.py").write_text(code)
+    project.environment["PYTHONPATH"] = str(tmp_path)
+    # The jobs of the other half wait for the only core.
+    done = project.snakemake(*("--prioritize", "detect_test_faces"), settings=CHANGED | refused, cores=1)
+    assert done.returncode != 0
+    project.environment.clear()
+    assert (project.folder / ALIGNED).read_bytes() == before
+    plan = project.plan()
+    assert not [job for job in plan if job.startswith("align_tracks")]
+    assert [job for job in plan if job.startswith("detect_test_faces")]
