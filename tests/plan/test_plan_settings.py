@@ -73,7 +73,7 @@ def test_parts_for_validation_that_there_are_not(project):
     settings = {"data": {"parts": "auto"}, "validation": {"parts": ["dfdc_train_part_7"]}}
     done = project.snakemake("--dry-run", settings=settings, own_data=True)
     assert done.returncode == 1
-    assert "validation.parts: 'dfdc_train_part_7' is none of the training parts" in done.stdout
+    assert "validation.parts: 'dfdc_train_part_7' is not a training part" in done.stdout
     assert "did you mean 'dfdc_train_part_" in done.stdout
     assert "Traceback" not in done.stdout
 
