@@ -7,6 +7,7 @@
 # make test-slurm     the demo on a SLURM cluster with one simulated node, which is installed and started (needs root)
 # make test-kills     tests with killed runs, killed at more points than in make test
 # make why     explain which jobs would run and why; make why ARGS="--profile profiles/demo" for the demo
+# make accept  take over results after a harmless change of code, which then do not run again; ARGS as for make why
 # make bench   benchmarks of each component against an alternative
 # make ablation   ablation study: trainings of the demo without one component each, three seeds
 # make scale   scaling test of the data stages: 119,154 tiny videos, in the folder scale
@@ -21,7 +22,7 @@ CORES ?= all
 BIN := .venv/bin
 ACTIVE := . $(BIN)/activate &&
 
-.PHONY: install demo report smoke test test-convert test-kills test-slurm why bench ablation scale lint clean
+.PHONY: install demo report smoke test test-convert test-kills test-slurm why accept bench ablation scale lint clean
 .DELETE_ON_ERROR:
 
 install: .venv/installed
@@ -63,6 +64,9 @@ test-kills: .venv/installed
 
 why: .venv/installed
 	@$(ACTIVE) python workflow/why.py $(ARGS)
+
+accept: .venv/installed
+	@$(ACTIVE) python workflow/accept.py $(ARGS)
 
 bench: .venv/installed
 	$(BIN)/python benchmarks/networks.py

@@ -100,6 +100,12 @@ class Project:
         assert done.returncode == status, done.stdout
         return done.stdout
 
+    def accept(self, status: int = 0, **options: Any) -> str:
+        """What `make accept ARGS=--yes` would print about the tiny demo."""
+        done = self._run("workflow/accept.py", "--yes", *self._arguments(**options))
+        assert done.returncode == status, done.stdout
+        return done.stdout
+
     def bare_snakemake(self, *arguments: str) -> subprocess.CompletedProcess:
         """Run snakemake in the project's folder; what it prints on both channels is in ``stdout``."""
         return self._run("-m", "snakemake", *arguments)

@@ -28,7 +28,7 @@ BY_ANOTHER = "Input files updated by another job: "
 PARAMS = "Params have changed since last execution: "
 # Parameters that are hashes of contents, in words.
 CONTENTS = {
-    "videos": "the videos have",
+    "videos": "the videos or their metadata.json have",
     "labels": "the labels of the test videos have",
     "metadata": "the metadata.json of a part has",
 }
@@ -129,9 +129,15 @@ def explain(reason: str, rule_of: Mapping[str, str]) -> Iterator[str]:
             yield part[0].lower() + part[1:].strip()
 
 
-def _explain_params(text: str) -> Iterator[str]:
-    match = re.search(r"before: (.*) now: (.*)", text, re.DOTALL)
+def changed_params(reason: str) -> tuple[list[Any], list[Any]]:
+    """The parameters that have changed, before and now, from a reason that begins with ``PARAMS``."""
+    match = re.search(r"before: (.*) now: (.*)", reason, re.DOTALL)
     before, now = ([] if side.startswith("<nothing") else _values(side) for side in match.groups())
+    return before, now
+
+
+def _explain_params(text: str) -> Iterator[str]:
+    before, now = changed_params(text)
     mappings = [value for value in now if isinstance(value, dict)]
     for old in [value for value in before if isinstance(value, dict)]:
         # The mapping with the most keys in common is the same parameter.

@@ -1,6 +1,7 @@
 """Changes of data, and files that are gone: what would run again."""
 
 import json
+import shutil
 
 import pytest
 
@@ -22,6 +23,16 @@ def videos_in(project):
 
 def test_nothing_changed(project):
     assert project.plan(own_data=True) == []
+
+
+def test_data_root_spelled_in_another_way(project):
+    for root in (project.demo / "data", "./data/../data"):
+        assert project.plan(settings={"data": {"root": str(root)}}, own_data=True) == []
+
+
+def test_data_moved(project, tmp_path):
+    shutil.copytree(project.demo / "data", tmp_path / "moved")
+    assert project.plan(settings={"data": {"root": str(tmp_path / "moved")}}, own_data=True) == []
 
 
 def test_part_added(project, world):

@@ -1,5 +1,7 @@
 """The rules as Snakemake reads them, and the graph that they make."""
 
+import ast
+import json
 import re
 from pathlib import Path
 
@@ -42,6 +44,14 @@ def test_each_rule_has_its_own_code_among_its_parameters(rules):
         detects = rule.name in ("detect_faces", "detect_test_faces")
         assert ("dfdc.stages.faces.detection.yunet" in code) == detects
         assert rule.params.unfinished([]) == "0 unfinished attempts"
+
+
+def test_each_parameter_holds_the_names_of_its_values(finished_run):
+    """Snakemake compares the parameters of a job as a set without names: a swap of two bare numbers is not seen."""
+    for record in (finished_run.demo / ".snakemake/metadata").iterdir():
+        about = json.loads(record.read_text())
+        bare = [value for value in about["params"] if not isinstance(ast.literal_eval(value), dict)]
+        assert bare == ["'0 unfinished attempts'"], about["rule"]
 
 
 def test_what_is_made_is_kept(rules):

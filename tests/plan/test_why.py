@@ -33,8 +33,9 @@ def test_files(project):
     project.write("demo/data/test_videos/new.mp4", b"something")
     project.remove("demo/results/models/re/weights.safetensors")
     said = project.why(own_data=True)
-    assert f"updated input files: {path.removeprefix('demo/')} (dfdc_train_part_0)" in said
-    assert "  the videos have changed (" in said
+    assert "detect_faces\n  the videos or their metadata.json have changed (dfdc_train_part_0)\n" in said
+    assert "detect_test_faces\n  the videos or their metadata.json have changed (" in said
+    assert "evaluate_validation\n  the metadata.json of a part has changed\n" in said
     assert "export_weights" in said
     assert "Traceback" not in said
 

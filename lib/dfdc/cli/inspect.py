@@ -30,6 +30,8 @@ from dfdc.data.pictures.store import Store
 from dfdc.data.pictures.writing import SCHEMA
 from dfdc.system.errors import UserError
 from dfdc.system.files import atomic_path
+from dfdc.system.jobs.accepted import accepted
+from dfdc.system.words import some
 
 WIDEST = 100  # columns of the terminal that are used
 LISTED = 6  # maximum number of distinct strings that are counted individually
@@ -66,6 +68,8 @@ def run(options: argparse.Namespace) -> int:
     }[kind]()
     for line in lines:
         print(line)
+    for entry in accepted(options.file):
+        print(f"\nAccepted on {entry['date']} after a change of code: {some(entry['code'])} (make accept)")
     return 0
 
 
