@@ -10,11 +10,12 @@ from dfdc.system.jobs.attempts import unfinished_attempts
 from dfdc.system.jobs.plan import Plan
 from dfdc.system.jobs.provenance import code_of
 from dfdc.system.jobs.runs import RUN, begin_run
+from dfdc.system.locks.owners import Owner
 
 # Jobs end soon after the Snakemake that started them.
-os.environ[RUN] = str(os.getpid())
+os.environ[RUN] = Owner.current().text()
 if workflow.is_main_process:
-    begin_run()
+    begin_run(logger)
 
 DATA = Path(config["data"]["root"])
 TEST_VIDEOS = test_videos_folder(config)

@@ -7,8 +7,8 @@ def test_nothing_to_do(project):
 
 def test_a_setting(project):
     said = project.why(settings={"alignment": {"min_iou": 0.4}, "prediction": {"fps": 10}})
-    assert "align_tracks\n  the setting min_iou has changed: 0.5 → 0.4 (dfdc_train_part_0, dfdc_train_part_1)\n" in said
-    assert "detect_test_faces\n  a setting has changed: 15 → 10 (0, 1)\n" in said
+    assert "align_tracks\n  the setting alignment.min_iou has changed: 0.5 → 0.4 (dfdc_train_part_0, dfdc_train_part_1)\n" in said
+    assert "detect_test_faces\n  the setting prediction.fps has changed: 15 → 10 (0, 1)\n" in said
     assert "pair_clips\n  depends on extract_clips\n" in said
     assert "build_tracks" not in said
 

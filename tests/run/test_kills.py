@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from dfdc.seeding import generator
+from nodes import aged, written
 
 MOMENTS = int(os.environ.get("DFDC_KILLS", "3"))
 TARGETS = ["results/pairs.parquet", "results/test/crops/0.parquet"]
@@ -112,4 +113,21 @@ def test_a_run_that_is_alive_keeps_what_it_locked(beginning, tmp_path):
     os.killpg(run.pid, signal.SIGKILL)
     run.wait()
     assert done.returncode == 1
-    assert "cannot be locked" in done.stdout
+    assert f"{project.demo} is in use by a run (process {run.pid} on " in done.stdout
+
+
+def test_a_run_of_another_machine_keeps_what_it_locked(beginning, tmp_path):
+    """On a disk that does not tell this machine which locks of the kernel are held on another."""
+    project = beginning.copy(tmp_path / "copy")
+    (lock := project.demo / ".snakemake/locks/0.output.lock").parent.mkdir(parents=True)
+    lock.write_text(f"{TARGETS[0]}\n")
+    heartbeat = written(project.demo / ".snakemake/alive/node7.run")
+    run = project.start_snakemake(*TARGETS, output=tmp_path / "refused.txt", **OPTIONS)
+    wait_for(lambda: aged(heartbeat, 0) or run.poll() is not None)
+    said = (tmp_path / "refused.txt").read_text()
+    assert run.returncode == 1
+    assert f"{project.demo} is in use by a run (process 41 on node7, last heartbeat 0 s ago)." in said
+    assert "--unlock argument" not in said
+    assert lock.read_text() == f"{TARGETS[0]}\n"
+    assert heartbeat.exists()
+    assert not (project.demo / "results").exists()

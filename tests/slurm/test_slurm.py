@@ -1,5 +1,6 @@
 """The tiny demo on a cluster with SLURM: jobs as they were submitted, and what becomes of them when things go wrong."""
 
+import json
 import os
 import re
 import signal
@@ -72,8 +73,8 @@ def test_a_training_outlives_its_time_limit_and_a_kill(slow):
     wait_for("the second attempt to go on", lambda: "resuming after iteration" in slow.training_log("re"))
     reached = slow.checkpoints("re")
     wait_for("a checkpoint of the second attempt", lambda: slow.checkpoints("re") != reached)
-    (owner,) = slow.project.demo.glob("work/re/*/owner")
-    os.kill(int(owner.read_text().split()[1]), signal.SIGKILL)
+    (lock,) = slow.project.demo.glob("work/re/*/lock-*")
+    os.kill(json.loads(lock.read_text())["process"], signal.SIGKILL)
     second = slow.training("re", 2, "FAILED")
     third = slow.training("re", 3, "COMPLETED")
     assert snakemake.wait() == 0, slow.log.read_text()

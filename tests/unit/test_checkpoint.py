@@ -1,13 +1,13 @@
 import os
 import signal
-import subprocess
-import sys
 
 import pytest
 import torch
+from nodes import ELSEWHERE, python, written
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from dfdc.stages.training import checkpoint
 from dfdc.stages.training.checkpoint import (
     TrainingState,
     checkpoints,
@@ -18,7 +18,7 @@ from dfdc.stages.training.checkpoint import (
     save_checkpoint,
 )
 from dfdc.system.errors import UserError
-from dfdc.system.jobs.provenance import LIBRARY
+from dfdc.system.locks.heartbeats import RHYTHM, Rhythm
 
 
 def made(seed=0, average=False):
@@ -128,8 +128,8 @@ def test_the_newest_checkpoints_are_kept(tmp_path):
     assert load_checkpoint(tmp_path, made(seed=9))[0] == 20_000
 
 
-def enter(folder):
-    with exclusive(folder):
+def enter(folder, rhythm=RHYTHM):
+    with exclusive(folder, rhythm):
         pass
 
 
@@ -143,20 +143,53 @@ def test_one_at_a_time(tmp_path):
     enter(folder)
 
 
+ENTER = (
+    "import sys; from pathlib import Path; from dfdc.stages.training.checkpoint import exclusive\n"
+    "from dfdc.system.locks.heartbeats import Rhythm\n"
+    "with exclusive(Path(sys.argv[1]), Rhythm(0.1, 60.0)): print('in', flush=True); sys.stdin.read()"
+)
+
+
 def test_the_lock_goes_with_its_process(tmp_path):
-    program = (
-        "import sys; from pathlib import Path; from dfdc.stages.training.checkpoint import exclusive\n"
-        "with exclusive(Path(sys.argv[1])): print('in', flush=True); sys.stdin.read()"
-    )
-    other = subprocess.Popen(
-        [sys.executable, "-c", program, str(tmp_path)],
-        env={"PYTHONPATH": str(LIBRARY.parent)},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
-    assert other.stdout.readline() == b"in\n"
+    other = python(ENTER, tmp_path)
+    assert other.stdout.readline() == "in\n"
     with pytest.raises(UserError, match=f"process {other.pid} on"):
         enter(tmp_path)
     other.send_signal(signal.SIGKILL)
     other.communicate()
     enter(tmp_path)
+
+
+def test_one_machine_at_a_time(tmp_path):
+    """On a disk where flock is no obstacle to other machines."""
+    other = python(ELSEWHERE + ENTER, tmp_path)
+    assert other.stdout.readline() == "in\n"
+    (tmp_path / ".checkpoint_00000002.safetensors.41.part").touch()
+    with pytest.raises(UserError, match=rf"already running \(process {other.pid} on node7, last heartbeat .* in "):
+        enter(tmp_path, Rhythm(0.1, 60.0))
+    assert list(tmp_path.glob(".*.part"))
+    other.kill()
+    other.communicate()
+    enter(tmp_path, Rhythm(0.1, 1.0))
+    assert not list(tmp_path.glob(".*.part"))
+
+
+def test_who_has_lost_the_folder_writes_no_checkpoint(tmp_path, monkeypatch):
+    """It was suspended before or while it wrote."""
+    state = made()
+    written(tmp_path / "lock-000007", age=3600)
+
+    def save(iteration):
+        with pytest.raises(UserError, match=r"no longer holds the lock .*process 41 on node7, .*was suspended"):
+            save_checkpoint(tmp_path, iteration, state, {}, keep=1, lock=lock)
+
+    with exclusive(tmp_path, Rhythm(0.1, 1.0)) as lock:
+        save_checkpoint(tmp_path, 2, state, {}, keep=1, lock=lock)
+        taken = tmp_path / "lock-000009"
+        monkeypatch.setattr(checkpoint, "save_file", lambda *_, **__: written(taken))
+        save(4)
+        monkeypatch.setattr(checkpoint, "save_file", None)
+        save(6)
+        taken.unlink()
+    assert [path.name for path in checkpoints(tmp_path)] == ["checkpoint_00000002.safetensors"]
+    assert not list(tmp_path.glob(".*.part"))

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from nodes import written
 from safetensors.torch import load_file
 from samples import lively_model, pair_rows, sample_settings, write_clips
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -22,6 +23,7 @@ from dfdc.networks.efficientnet import build_model, inflate, load_backbone
 from dfdc.networks.inputs import normalise
 from dfdc.networks.weights.files import read_weights_metadata
 from dfdc.seeding import generator
+from dfdc.stages.clips.reading import PairReader
 from dfdc.stages.training.augment.erasing import erase_
 from dfdc.stages.training.augment.mixup import mix
 from dfdc.stages.training.checkpoint import TrainingState, checkpoints, exclusive
@@ -256,6 +258,21 @@ def test_a_training_keeps_others_out_until_it_is_killed(tmp_path, stores):
     process.send_signal(signal.SIGKILL)
     process.communicate()
     run(tmp_path, stores)
+
+
+def test_a_training_that_was_taken_for_dead_writes_no_checkpoint(tmp_path, stores, monkeypatch):
+    read, reads = PairReader.read, iter(range(100))
+
+    def taken_in_iteration_3(self, *what):
+        if next(reads) == 5:
+            written(tmp_path / "lock-000002")
+        return read(self, *what)
+
+    monkeypatch.setattr(PairReader, "read", taken_in_iteration_3)
+    with pytest.raises(UserError) as error:
+        run(tmp_path, stores)
+    assert f"no longer holds the lock of {tmp_path} (process 41 on node7, last heartbeat " in str(error.value)
+    assert [path.name for path in checkpoints(tmp_path)] == ["checkpoint_00000002.safetensors"]
 
 
 def test_a_second_trainer_is_refused_before_it_changes_anything(tmp_path, stores):

@@ -4,7 +4,6 @@ The rates are those of docs/performance.md ("A full-size run"), measured on two 
 accurate to within a factor of about two.
 """
 
-import fcntl
 import math
 import os
 import shutil
@@ -17,7 +16,7 @@ import psutil
 from dfdc.preflight.data import Amounts
 from dfdc.preflight.findings import Finding, untrained
 from dfdc.system.jobs.leases import visible_devices
-from dfdc.system.jobs.runs import STATE
+from dfdc.system.jobs.runs import STATE, active
 from dfdc.system.words import duration, in_units, some
 
 # Core-seconds: to detect the faces of a video (with DSFD on a CPU, in 50 frames), and to cut a pair.
@@ -258,29 +257,10 @@ def disk_kind(path: Path) -> str:
 
 def _locks() -> Iterator[Finding]:
     """Whether another Snakemake is running here or has left locks (see ``dfdc.system.jobs.runs``)."""
-    left = list(STATE.glob("locks/*.lock"))
-    held = {name: _held(STATE / f"{name}.alive") for name in ("runs", "jobs")}
-    if any(held.values()):
-        holder = "Another run" if held["runs"] else "A job of a run that was killed"
-        yield Finding("stops", "locks", f"{holder} is active in {Path.cwd()}.", "Wait for it to end, or stop it.")
-    elif left and None in held.values():
-        message = "There are locks of a run, and this file system cannot tell whether it is still active."
-        yield Finding("stops", "locks", message, "If it is not: snakemake --unlock, with the arguments of the run.")
-    elif left:
+    if found := active():
+        who = f"{Path.cwd()} is in use by {some(map(str, found))}."
+        yield Finding("stops", "locks", who, "Wait for it to end, or stop it.")
+    elif list(STATE.glob("locks/*.lock")):
         yield Finding("note", "locks", "A run that was killed has left its locks; the next run removes them.")
     else:
         yield Finding("ok", "locks", f"no other run is active in {Path.cwd()}")
-
-
-def _held(path: Path) -> bool | None:
-    """Whether a process holds the lock of a file; None if the file system does not support locks."""
-    try:
-        with path.open() as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except FileNotFoundError:
-        return False
-    except OSError:
-        return None
-    return False

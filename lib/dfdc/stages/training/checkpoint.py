@@ -10,18 +10,20 @@ import json
 import logging
 import os
 import shlex
+import signal
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from filelock import FileLock, Timeout
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch.optim.swa_utils import AveragedModel
 
 from dfdc.system.errors import UserError
 from dfdc.system.files import atomic_path, write_text
+from dfdc.system.locks.exclusive import Lock, LockLost, LockTaken, locked
+from dfdc.system.locks.heartbeats import RHYTHM, Rhythm
 from dfdc.system.words import some
 
 logger = logging.getLogger(__name__)
@@ -76,40 +78,69 @@ def _differences(folder: Path, code: Mapping[str, str]) -> str:
     return f" (what has changed since: {some(names)})" if names else ""
 
 
+@dataclass(frozen=True)
+class FolderLock:
+    """The lock of a folder of checkpoints. It can be passed to the other processes of the training."""
+
+    lock: Lock
+
+    def check(self) -> None:
+        """Raise UserError if another process has taken the folder."""
+        try:
+            self.lock.check()
+        except LockLost as error:
+            raise UserError(
+                f"This training no longer holds the lock of {self.lock.folder} ({error}): its process was suspended, "
+                "or cut off from the disk, for so long that it was taken for dead. It ends without writing another "
+                "checkpoint. The other process goes on; if there is none, run again: the training resumes from its "
+                "last checkpoint."
+            ) from None
+
+
 @contextlib.contextmanager
-def exclusive(folder: Path) -> Iterator[None]:
+def exclusive(folder: Path, rhythm: Rhythm = RHYTHM) -> Iterator[FolderLock]:
     """Lock a folder of checkpoints against other training processes, including those on machines that share the disk.
 
-    Raises UserError immediately if it is locked. The lock is released when the process ends, even if it is killed.
+    Raises UserError if it is locked by a process that is alive. The lock of a process that has ended, even if it was
+    killed, is free, at once on the same machine and otherwise when its heartbeat is old, which is waited for. If
+    another process takes the lock all the same, this process gets SIGTERM; see also ``FolderLock.check``.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / "lock")
     try:
-        with lock.acquire(timeout=0):
+        with locked(folder, rhythm=rhythm, lost=lambda: os.kill(os.getpid(), signal.SIGTERM)) as lock:
             for unfinished in folder.glob(".*.part"):  # left by a process that was killed while writing
-                unfinished.unlink()
-            (folder / "owner").write_text(f"process {os.getpid()} on {os.uname().nodename}\n")
-            yield
-    except Timeout:
-        owner = (folder / "owner").read_text().strip() if (folder / "owner").exists() else "another process"
+                unfinished.unlink(missing_ok=True)
+            yield FolderLock(lock)
+    except LockTaken as taken:
         raise UserError(
-            f"This training is already running ({owner}, in {folder}). Wait for it or stop it, then run again: "
+            f"This training is already running ({taken}, in {folder}). Wait for it or stop it, then run again: "
             "it resumes from its last checkpoint."
         ) from None
 
 
 def save_checkpoint(
-    folder: Path, iteration: int, state: TrainingState, records: Mapping[str, torch.Tensor], keep: int
+    folder: Path,
+    iteration: int,
+    state: TrainingState,
+    records: Mapping[str, torch.Tensor],
+    keep: int,
+    lock: FolderLock | None = None,
 ) -> None:
-    """Write the state after ``iteration`` atomically, and delete all but the newest ``keep`` checkpoints."""
+    """Write the state after ``iteration`` atomically, and delete all but the newest ``keep`` checkpoints.
+
+    Raises UserError, and leaves the checkpoints as they are, if ``lock`` is given and was lost.
+    """
     tensors = {f"model.{name}": tensor for name, tensor in state.model.state_dict().items()}
     tensors |= {f"momentum.{name}": buffer for name, buffer in _momentum(state).items()}
     if state.average is not None:
         tensors |= {f"average.{name}": tensor for name, tensor in state.average.state_dict().items()}
     tensors |= {f"records.{name}": values for name, values in records.items()}
+    check = lock.check if lock else lambda: None
+    check()
     with atomic_path(folder / f"checkpoint_{iteration:08}.safetensors") as temporary:
         cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         save_file(cpu, temporary, metadata={"iteration": str(iteration)})
+        check()  # again, because writing takes time
     keep_newest(folder, keep)
 
 

@@ -23,7 +23,14 @@ from dfdc.networks.weights.files import save_weights
 from dfdc.seeding import generator
 from dfdc.stages.training.augment.erasing import erase_
 from dfdc.stages.training.augment.mixup import mix
-from dfdc.stages.training.checkpoint import TrainingState, exclusive, load_checkpoint, read_result, save_checkpoint
+from dfdc.stages.training.checkpoint import (
+    FolderLock,
+    TrainingState,
+    exclusive,
+    load_checkpoint,
+    read_result,
+    save_checkpoint,
+)
 from dfdc.stages.training.curves import Curves, as_rows
 from dfdc.stages.training.distributed import Group, run_on_all
 from dfdc.stages.training.loading import batches
@@ -89,12 +96,12 @@ def train(data: TrainData, settings: TrainSettings, samples: SampleSettings, run
     best validation loss are saved as ``best.safetensors`` in the folder.
 
     Raises UserError if there are fewer pairs than a batch needs, if a batch cannot be divided among devices and
-    accumulation steps, if another process is training in the folder, if the loss or its gradient is not finite, or if
-    the training was stopped by a signal.
+    accumulation steps, if another process is training in the folder or has taken it over, if the loss or its gradient
+    is not finite, or if the training was stopped by a signal.
     """
     _check(data, settings, run)
-    with exclusive(run.folder):
-        run_on_all(_train, (data, settings, samples, run), run.devices)
+    with exclusive(run.folder) as lock:
+        run_on_all(_train, (data, settings, samples, run, lock), run.devices)
         state, kept = read_result(run.folder)
     steps = range(1, settings.iterations + 1)
     metrics = {
@@ -106,7 +113,9 @@ def train(data: TrainData, settings: TrainSettings, samples: SampleSettings, run
     return Trained(state, metrics, as_rows(kept["measurements"]))
 
 
-def _train(data: TrainData, settings: TrainSettings, samples: SampleSettings, run: RunSettings, group: Group) -> None:
+def _train(
+    data: TrainData, settings: TrainSettings, samples: SampleSettings, run: RunSettings, lock: FolderLock, group: Group
+) -> None:
     """Train in one process of the group."""
     set_precision(group.device, settings.precision)
     state = _initial_state(data, settings, samples, group)
@@ -122,7 +131,7 @@ def _train(data: TrainData, settings: TrainSettings, samples: SampleSettings, ru
     dataset = PairDataset(data.pairs, data.stores, samples)
     loaded = batches(dataset, schedule, -(-run.workers // group.size), pin_memory=group.device.type == "cuda")
     trainer = Trainer(state, settings, samples.seed, group, run.compile)
-    validator = Validator(data, settings, samples, run, group) if data.validation and group.first else None
+    validator = Validator(data, settings, samples, run, lock, group) if data.validation and group.first else None
 
     # Reading the loss synchronizes with the GPU, so it is read after the next step has been queued.
     pending: deque[tuple[int, torch.Tensor]] = deque()
@@ -146,7 +155,7 @@ def _train(data: TrainData, settings: TrainSettings, samples: SampleSettings, ru
         if validate and validator:
             records.measured(iteration, validator.measure(iteration, state, curves))
         if (save or stopped) and group.first:
-            save_checkpoint(run.folder, iteration, state, curves.kept(), run.checkpoints_kept)
+            save_checkpoint(run.folder, iteration, state, curves.kept(), run.checkpoints_kept, lock)
         if stopped and not last:
             group.wait()  # until the checkpoint is written
             raise UserError(f"Stopped by a signal after iteration {iteration}; run again to go on from there.")
@@ -241,10 +250,17 @@ class Validator:
     """Validates the model during training, and saves the best weights."""
 
     def __init__(
-        self, data: TrainData, settings: TrainSettings, samples: SampleSettings, run: RunSettings, group: Group
+        self,
+        data: TrainData,
+        settings: TrainSettings,
+        samples: SampleSettings,
+        run: RunSettings,
+        lock: FolderLock,
+        group: Group,
     ) -> None:
         """The validation clips are loaded on first use."""
-        self.data, self.settings, self.samples, self.run, self.group = data, settings, samples, run, group
+        self.data, self.settings, self.samples, self.run, self.lock = data, settings, samples, run, lock
+        self.device = group.device
         self._clips = None
 
     def measure(self, iteration: int, state: TrainingState, curves: Curves) -> list[Measurement]:
@@ -252,8 +268,9 @@ class Validator:
         if self._clips is None:
             self._clips = load_validation(self.data.validation, self.data.stores, self.samples, self.run.workers)
         model = state.model if state.average is None else state.average
-        rows = measure_model(model, self._clips, iteration, self.group.device, self.settings.precision)
+        rows = measure_model(model, self._clips, iteration, self.device, self.settings.precision)
         if curves.measured(iteration, rows):
+            self.lock.check()
             metadata = {"architecture": self.settings.architecture, "kind": self.settings.kind, "iteration": iteration}
             save_weights(self.run.folder / "best.safetensors", state.result(), metadata, torch.float32)
         return rows

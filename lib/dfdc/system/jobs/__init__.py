@@ -1,1 +1,1 @@
-"""Jobs of the workflow: logs, attempts, locks, GPU leases, provenance. Only this package depends on Snakemake."""
+"""Jobs of the workflow: logs, attempts, runs, GPU leases, provenance. Only this package depends on Snakemake."""

@@ -2,89 +2,159 @@
 
 Snakemake creates lock files in the working directory and removes them when it ends. A run that is killed (SIGKILL, out
 of memory, power failure) leaves them behind, and the next run would refuse to start. So every run and every job also
-holds a kernel lock (flock), which is released when the process ends: if nobody holds it, Snakemake's lock files are
-stale.
+has a file with a heartbeat: if none of them is alive, on any machine, Snakemake's lock files are stale.
 """
 
+import atexit
 import contextlib
-import fcntl
+import logging
 import os
+import secrets
 import signal
+import socket
 import threading
 import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+
+from dfdc.system.locks.exclusive import LockTaken, locked
+from dfdc.system.locks.heartbeats import RHYTHM, Heartbeat, Rhythm, Sign, Verdict, Watch, is_old
+from dfdc.system.locks.owners import Owner
+from dfdc.system.words import duration, some
 
 STATE = Path(".snakemake")
-RUN = "DFDC_RUN"  # environment variable with the process id of Snakemake, for its jobs
+ALIVE = STATE / "alive"
+RUN = "DFDC_RUN"  # environment variable with the Owner that is Snakemake, for its jobs
+DAY = 24 * 3600
 
-_held: list[IO[str]] = []
+
+@dataclass(frozen=True)
+class Member:
+    """A run or a job in the working directory."""
+
+    kind: str
+    """``run`` or ``job``."""
+    sign: Sign
+
+    def __str__(self) -> str:
+        """The process and its heartbeat in words."""
+        return f"a {self.kind} ({self.sign})"
 
 
-def begin_run(patience: float = 10.0) -> None:
+def begin_run(log: logging.Logger, patience: float = 10.0, rhythm: Rhythm = RHYTHM) -> None:
     """Register this process as a run in the working directory, and remove the lock files of a killed run.
 
     Waits up to ``patience`` seconds for the killed run's jobs to end, which takes them about a second. Nothing is
-    removed while another run or one of its jobs is active here; Snakemake itself then reports the lock. This also works
-    across machines if the file system supports flock; if it does not, nothing is removed.
+    removed while another run or one of its jobs is active here, on any machine. If Snakemake then finds its own locks
+    in the way, ``log``, its logger, says who is active, and not how to unlock.
     """
+    ALIVE.mkdir(parents=True, exist_ok=True)
     left = list(STATE.glob("locks/*.lock"))
-    with _opened("runs") as runs, _opened("jobs") as jobs:
-        if left and _alone(runs, 0) and _alone(jobs, patience):
-            for lock in left:
+    try:
+        with locked(ALIVE, patience, rhythm):  # of several runs that begin, one removes the locks and is seen by others
+            _register("run", rhythm)
+            _tidy()
+            left = list(STATE.glob("locks/*.lock"))
+            others = _wait(patience, rhythm, log) if left else []
+            for lock in [] if others else left:
                 lock.unlink(missing_ok=True)
-    _take_part("runs")
+    except LockTaken:
+        _register("run", rhythm)
+        others = active(rhythm)
+    if left and others:
+        _explain(others, rhythm, log)
 
 
-def begin_job() -> None:
+def begin_job(rhythm: Rhythm = RHYTHM) -> None:
     """Register this process as a job in the working directory, and send it SIGTERM when its run ends."""
-    _take_part("jobs")
+    ALIVE.mkdir(parents=True, exist_ok=True)
+    _register("job", rhythm)
     parent = os.getppid()
     # The parent may be a shell, not the run. It is used if the run is not visible, as in some containers.
-    named = int(os.environ.get(RUN, parent))
-    run = named if _exists(named) else parent
+    run = Owner.parse(os.environ.get(RUN, ""))
+    visible = run if run and run.visible() and run.exists() else None
 
     def watch() -> None:
-        while os.getppid() == parent and _exists(run):
+        while os.getppid() == parent and (visible is None or visible.exists()):
             time.sleep(0.5)
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _opened(name: str) -> IO[str]:
-    STATE.mkdir(exist_ok=True)
-    return (STATE / f"{name}.alive").open("a")
+def active(rhythm: Rhythm = RHYTHM) -> list[Member]:
+    """The runs and jobs in the working directory, other than this process, that exist or have a recent heartbeat."""
+    signs = ((member, member.sign) for member in _others())
+    return [member for member, sign in signs if not (is_old(sign, rhythm) if sign.dead is None else sign.dead)]
 
 
-def _take_part(name: str) -> None:
-    """Hold a shared lock for the lifetime of this process."""
-    file = _opened(name)
-    with contextlib.suppress(OSError):
-        fcntl.flock(file, fcntl.LOCK_SH)
-    _held.append(file)
+def _register(kind: str, rhythm: Rhythm) -> None:
+    """Show for the lifetime of this process that it is alive."""
+    process = os.getpid()
+    name = f"{socket.gethostname()}-{process}-{secrets.token_hex(4)}.{kind}"
+    heartbeat = Heartbeat(ALIVE / name, rhythm)
+
+    def end() -> None:
+        if os.getpid() == process:  # not in a fork
+            with contextlib.suppress(OSError):
+                heartbeat.end()
+
+    atexit.register(end)
 
 
-def _alone(file: IO[str], patience: float) -> bool:
-    """Try for up to ``patience`` seconds to take an exclusive lock; return whether that succeeded."""
-    end = time.monotonic() + patience
+def _others() -> Iterator[Member]:
+    """The other runs and jobs that have left a file."""
+    own = Owner.current()
+    for path in ALIVE.iterdir() if ALIVE.exists() else []:  # not glob, which takes a faulty disk for an empty folder
+        kind = path.suffix.removeprefix(".")
+        sign = Sign.read(path) if kind in ("run", "job") else None
+        if sign is not None and sign.owner != own:
+            yield Member(kind, sign)
+
+
+def _tidy() -> None:
+    """Remove the files of processes that have ended; those of other machines after a day, until which they may come
+    back."""
+    for member in _others():
+        sign = member.sign
+        if sign.dead or (sign.dead is None and time.time() - sign.renewed / 1e9 > DAY):
+            with contextlib.suppress(OSError):  # another user's
+                sign.path.unlink()
+
+
+def _wait(patience: float, rhythm: Rhythm, log: logging.Logger) -> list[Member]:
+    """Wait for runs and jobs that are about to end; return those that go on.
+
+    A run that is alive is not waited for, and processes of other machines whose heartbeats are old are watched until
+    it is certain that they are not renewed.
+    """
+    watch, end, told = Watch(rhythm), time.monotonic() + patience, False
     while True:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        except BlockingIOError:
-            if time.monotonic() >= end:
-                return False
-            time.sleep(0.1)
-        except OSError:  # a file system without flock
-            return False
+        judged = [(member, watch.judge(member.sign)) for member in _others()]
+        others = [(member, verdict) for member, verdict in judged if verdict is not Verdict.DEAD]
+        found = [member for member, _ in others]
+        goes_on = any(member.kind == "run" and verdict is Verdict.ALIVE for member, verdict in others)
+        watched = all(verdict is Verdict.UNSURE and is_old(member.sign, rhythm) for member, verdict in others)
+        if not found or goes_on or (time.monotonic() >= end and not watched):
+            return found
+        if not told and any(verdict is Verdict.UNSURE for _, verdict in others):
+            log.info(f"Waiting to see whether somebody is still active here: {some(map(str, found))}")
+            told = True
+        time.sleep(0.1)
 
 
-def _exists(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # another user's process
+def _explain(others: Sequence[Member], rhythm: Rhythm, log: logging.Logger) -> None:
+    """Replace Snakemake's message that it cannot lock the working directory."""
+    message = (
+        f"{Path.cwd()} is in use by {some(map(str, others))}. Nothing was changed, and Snakemake's locks were not "
+        "removed. Wait until this has ended, or stop it, then run again. If its machine has failed, run again "
+        f"{duration(rhythm.stale)} after the last heartbeat: then the locks are removed. Do not use --unlock before."
+    )
+
+    def replace(record: logging.LogRecord) -> bool:
+        if getattr(record, "exception", None) == "LockException":
+            record.msg = message
         return True
-    return True
+
+    log.addFilter(replace)

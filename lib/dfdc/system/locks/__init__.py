@@ -1,0 +1,1 @@
+"""Locks that hold between machines, also on file systems where the kernel's locks (flock) only work within each one."""
