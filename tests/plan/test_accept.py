@@ -34,7 +34,7 @@ def test_results_are_accepted_as_they_are(project, capsys):
     assert dfdc(["inspect", str(project.demo / "results/test/tracks/0.parquet")]) == 0
     assert "after a change of code: dfdc.stages.faces.tracking (make accept)" in capsys.readouterr().out
     assert dfdc(["inspect", str(project.demo / "results/test/scores/re/0.parquet")]) == 0
-    assert "accept" not in capsys.readouterr().out
+    assert "Accepted on" not in capsys.readouterr().out
     assert "Nothing to accept" in project.accept(status=1)
 
 

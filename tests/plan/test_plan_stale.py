@@ -49,24 +49,3 @@ def test_a_cluster_that_refuses_jobs(project, world, tmp_path):
     assert "Error in rule align_tracks" in done.stdout
     project.environment.clear()
     assert project.plan(settings=CHANGED) == world.after("align_tracks")
-
-
-def test_a_run_that_stopped_before_a_job_started(project, world, tmp_path):
-    """Its output is as it was, so it is up to date with the settings as they were."""
-    before = (project.folder / ALIGNED).read_bytes()
-    refused = {"detection": {"test": {"threshold": 0.7}}}
-    code = (
-        "import os, signal, sys\n"
-        "if any('detect_test_faces' in word for word in sys.orig_argv):\n"
-        "    os.kill(os.getppid(), signal.SIGKILL)\n"
-    )
-    (tmp_path / "sitecustomize.py").write_text(code)
-    project.environment["PYTHONPATH"] = str(tmp_path)
-    # The jobs of the other half wait for the only core.
-    done = project.snakemake(*("--prioritize", "detect_test_faces"), settings=CHANGED | refused, cores=1)
-    assert done.returncode != 0
-    project.environment.clear()
-    assert (project.folder / ALIGNED).read_bytes() == before
-    plan = project.plan()
-    assert not [job for job in plan if job.startswith("align_tracks")]
-    assert [job for job in plan if job.startswith("detect_test_faces")]

@@ -1,5 +1,6 @@
 """A training that is told to end while it runs, and one whose result is lost: what would run again, and from where."""
 
+import json
 import os
 import signal
 import time
@@ -31,7 +32,8 @@ def test_a_training_is_stopped_and_goes_on_and_is_not_made_twice(finished_run, w
     project.remove(f"demo/{TARGET}")
     run = project.start_snakemake(TARGET, output=tmp_path / "stopped.txt")
     wait_for(lambda: list(folder.glob("tensorboard/events*")))
-    os.kill(int((folder / "owner").read_text().split()[1]), signal.SIGTERM)
+    (lock,) = folder.glob("lock-*")
+    os.kill(json.loads(lock.read_text())["process"], signal.SIGTERM)
     reader = os.open(folder / "speed.jsonl", os.O_RDWR)
     assert run.wait(PATIENCE) == 1
     os.close(reader)
