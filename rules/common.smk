@@ -1,12 +1,18 @@
 """Definitions for all rules: names of parts, shards and models, and parameters whose changes make results stale."""
 
+import ast
 from functools import cache
+
+from snakemake.io import is_flagged
 
 from dfdc.config.canonical import canonical
 from dfdc.config.paths import part_folder, test_labels_file, test_videos_folder
 from dfdc.data import parts
+from dfdc.data.known import known_parts
+from dfdc.preflight.inputs import check_inputs, fault_in_message
 from dfdc.stages.faces.detection.settings import DETECTORS
 from dfdc.system.jobs.attempts import unfinished_attempts
+from dfdc.system.jobs.places import image_of, place
 from dfdc.system.jobs.plan import Plan
 from dfdc.system.jobs.provenance import code_of
 from dfdc.system.jobs.runs import RUN, begin_run
@@ -29,18 +35,26 @@ KINDS = sorted({model["kind"] for model in config["models"].values()})
 MODEL_KEYS = ("architecture", "kind", "frames", "crop", "erasing", "seed")
 
 if config["data"]["parts"] == "auto":
-    PARTS = parts.find_parts(DATA) if TRAINED else []
+    PARTS = known_parts(DATA, "results/videos") if TRAINED else []
 else:
     PARTS = config["data"]["parts"]
 
 
 # The image for --software-deployment-method apptainer, built from the Dockerfile.
-container: str(HERE / "dfdc.sif")
+if IMAGE := image_of(workflow, HERE):
+
+    container: IMAGE
 
 
 # Unfinished attempts at the start of the run, by job.
 if workflow.is_main_process:
-    UNFINISHED = Plan(workflow, logger, check=lambda rules: None).unfinished
+    UNFINISHED = Plan(
+        workflow,
+        logger,
+        HERE,
+        check=lambda jobs: check_inputs(config, jobs),
+        explain=lambda message: fault_in_message(config, message),
+    ).unfinished
 else:
     UNFINISHED = unfinished_attempts(beginning=False)
 
@@ -117,12 +131,6 @@ def model_keys(name, keys):
     return [f"models.{name}.{key}" for key in keys]
 
 
-def place(path):
-    """A path in the form that Snakemake records: relative if it is below the working directory, absolute otherwise."""
-    absolute = Path(os.path.abspath(path))
-    return str(absolute.relative_to(Path.cwd()) if absolute.is_relative_to(Path.cwd()) else absolute)
-
-
 def weights_at(path):
     """Weights that the user provides, as an input function; null and packages have no file.
 
@@ -132,11 +140,34 @@ def weights_at(path):
 
 
 def data_at(*paths):
-    """The user's data, as inputs only if a rule makes them (the demo's) or if they are missing.
+    """Data, as inputs only if a rule makes them (the demo's).
 
-    Otherwise they are identified by their content, as parameters, so that it does not matter where they are.
+    The user's data are identified by their content, as parameters (``contents``), so that it does not matter where they
+    are, or whether they are still there when nothing needs them any more.
     """
-    return [place(path) for path in paths if "demo" in config or not path.exists()]
+    return [place(path) for path in paths] if "demo" in config else []
+
+
+def contents(name, path, read, output):
+    """A hash of the user's data at a path, as a parameter: what ``read`` returns, by name.
+
+    If the data are gone, they count as unchanged: the hash is the one that was recorded with the output. A job that
+    needs them does not start (``check_inputs``).
+    """
+    try:
+        return {name: read()}
+    except OSError:
+        if "demo" in config:  # not made yet: Snakemake waits for them
+            raise
+        warn_of_missing(path)
+        recorded = [text for text in workflow.persistence.params(output) or [] if text.startswith(f"{{{name!r}: ")]
+        return ast.literal_eval(recorded[0]) if recorded else {name: None}
+
+
+@cache
+def warn_of_missing(path):
+    if workflow.is_main_process:
+        logger.warning(f"{path} cannot be read. What was made of it counts as up to date.")
 
 
 def package_of(wildcards):
@@ -186,12 +217,21 @@ def test_labels(wildcards):
 
 def videos_of_part(wildcards):
     """A hash of a part's metadata.json and of the names and sizes of its videos, as a parameter."""
-    return {"videos": parts.fingerprint_part(part_folder(config, wildcards.part))}
+    folder = part_folder(config, wildcards.part)
+    return contents(
+        "videos", folder, lambda: parts.fingerprint_part(folder), f"results/videos/{wildcards.part}.parquet"
+    )
 
 
 def metadata_of_parts(wildcards):
     """Hashes of the metadata.json of all parts, as a parameter."""
-    return {"metadata": {part: parts.content_hash(part_folder(config, part) / "metadata.json") for part in PARTS}}
+    files = {part: part_folder(config, part) / "metadata.json" for part in PARTS}
+    return contents(
+        "metadata",
+        DATA,
+        lambda: {part: parts.content_hash(file) for part, file in files.items()},
+        "results/validation/evaluation.json",
+    )
 
 
 @cache
@@ -201,12 +241,19 @@ def test_videos_of_shards():
 
 def videos_of_shard(wildcards):
     """A hash of the names, sizes, first and last bytes of a shard's videos, as a parameter."""
-    return {"videos": parts.fingerprint(test_videos_of_shards()[int(wildcards.shard)])}
+    return contents(
+        "videos",
+        TEST_VIDEOS,
+        lambda: parts.fingerprint(test_videos_of_shards()[int(wildcards.shard)]),
+        f"results/test/videos/{wildcards.shard}.parquet",
+    )
 
 
-def labels_of_test_videos(wildcards):
-    """A hash of the labels of the test videos, as a parameter."""
-    return {"labels": TEST_LABELS and parts.content_hash(TEST_LABELS)}
+def labels_of_test_videos(output):
+    """A hash of the labels of the test videos, as a parameter of the rule with an output."""
+    return lambda wildcards: contents(
+        "labels", TEST_LABELS, lambda: TEST_LABELS and parts.content_hash(TEST_LABELS), output
+    )
 
 
 def figure(path, category, title):

@@ -22,7 +22,7 @@ rule evaluate:
     params:
         **shared("evaluate"),
         settings=settings("ensemble"),
-        labels=labels_of_test_videos,
+        labels=labels_of_test_videos("results/evaluation.json"),
         models={"models": MODELS},
     script:
         "../workflow/scripts/evaluate.py"

@@ -36,7 +36,7 @@ for output in snakemake.output:
 
 
 def settings_of(project, profile):
-    return yaml.safe_load((project.folder / f"profiles/{profile}/profile.yaml").read_text())
+    return yaml.safe_load((project.folder / f"profiles/{profile}/config.yaml").read_text())
 
 
 @pytest.mark.parametrize("arguments", [("--attempt", "3"), ("--retries", "5"), ("--resources", "gpu=1", "mem_mb=9000")])
@@ -73,9 +73,9 @@ def test_more_at_each_attempt_up_to_the_limits(project):
         assert asked["gpu"] == "1"
         assert asked["slurm_partition"] == site["gpu_partition"]
     assert int(wanted("--attempt", "9")["mem_mb"]) == site["largest"]
-    project.replace("profiles/slurm/profile.yaml", "account: null", "account: faces")
-    project.replace("profiles/slurm/profile.yaml", "gpu_model: null", "gpu_model: a100")
-    project.replace("profiles/slurm/profile.yaml", "training_gpus: 1", "training_gpus: 2")
+    project.replace("profiles/slurm/config.yaml", "account: null", "account: faces")
+    project.replace("profiles/slurm/config.yaml", "gpu_model: null", "gpu_model: a100")
+    project.replace("profiles/slurm/config.yaml", "training_gpus: 1", "training_gpus: 2")
     asked = wanted()
     assert (asked["slurm_account"], asked["gpu_model"], asked["gpu"]) == ("faces", "a100", "2")
 
