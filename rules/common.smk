@@ -1,6 +1,5 @@
 """Definitions for all rules: names of parts, shards and models, and parameters whose changes make results stale."""
 
-import ast
 from functools import cache
 
 from snakemake.io import is_flagged
@@ -15,6 +14,7 @@ from dfdc.system.jobs.attempts import unfinished_attempts
 from dfdc.system.jobs.places import image_of, place
 from dfdc.system.jobs.plan import Plan
 from dfdc.system.jobs.provenance import code_of
+from dfdc.system.jobs.records import recorded_param
 from dfdc.system.jobs.runs import RUN, begin_run
 
 # Jobs end soon after the Snakemake that started them.
@@ -160,8 +160,7 @@ def contents(name, path, read, output):
         if "demo" in config:  # not made yet: Snakemake waits for them
             raise
         warn_of_missing(path)
-        recorded = [text for text in workflow.persistence.params(output) or [] if text.startswith(f"{{{name!r}: ")]
-        return ast.literal_eval(recorded[0]) if recorded else {name: None}
+        return {name: recorded_param(workflow, output, name)}
 
 
 @cache

@@ -151,8 +151,16 @@ class Project:
             job: dict(pair.split("=", 1) for pair in about["resources"].split(", ")) for job, about in planned.items()
         }
 
+    def dry_run(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess:
+        """A dry run of the tiny demo, which may fail; it takes less time than ``snakemake``."""
+        return self.bare_dry_run(*arguments, *self._arguments(**options))
+
+    def bare_dry_run(self, *arguments: str, folder: Path | None = None) -> subprocess.CompletedProcess:
+        """The same without the tiny demo's settings, in the project's folder or in another one."""
+        return dry_run(list(arguments), folder or self.folder, self._environment())
+
     def _planned(self, *arguments: str) -> dict[str, dict[str, str]]:
-        done = dry_run(list(arguments), self.folder, self._environment())
+        done = self.bare_dry_run(*arguments)
         assert done.returncode == 0, done.stdout
         return jobs_in(done.stdout)
 

@@ -190,4 +190,6 @@ def fault_in_message(config: Mapping[str, Any], message: str) -> str:
     named = {f"detection.{half}.weights": config["detection"][half]["weights"] for half in ("train", "test")}
     named |= {f"pretrained.{architecture}": path for architecture, path in config["pretrained"].items()}
     named |= {f"models.{name}.weights": model["weights"] for name, model in config["models"].items()}
-    return next((fault_of_weights(key, path) for key, path in named.items() if path and place(path) in lines), "")
+    keys = [key for key, path in named.items() if path and place(path) in lines]
+    # Several keys may have the same file.
+    return fault_of_weights(", ".join(keys), named[keys[0]]) if keys else ""

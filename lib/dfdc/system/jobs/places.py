@@ -17,7 +17,7 @@ PLAIN = re.compile(r"[\w@%+=:,./-]+")
 
 def place(path: str | os.PathLike) -> str:
     """A path in the form that Snakemake records: relative if it is below the working directory, absolute otherwise."""
-    absolute = Path(os.path.abspath(path))
+    absolute = Path(os.path.abspath(path))  # noqa: PTH100 -- links are kept as they are
     return str(absolute.relative_to(Path.cwd()) if absolute.is_relative_to(Path.cwd()) else absolute)
 
 
@@ -50,8 +50,8 @@ def check_places(workflow: Any, folder: Path, config: Mapping[str, Any]) -> None
     paths = [config["data"][key] for key in ("root", "test_videos", "test_labels")]
     if "demo" in config and any(brace in str(path) for path in paths for brace in "{}"):
         raise UserError(
-            f"The demo writes its data to {', '.join(map(str, paths))} (data in the config), and Snakemake takes braces "
-            "in the names of files that it writes for wildcards. Choose names without braces."
+            f"The demo writes its data to {', '.join(map(str, paths))} (data in the config), and Snakemake takes "
+            "braces in the names of output files for wildcards. Choose names without braces."
         )
 
 
