@@ -8,10 +8,10 @@ from dfdc.config.canonical import canonical
 from dfdc.config.paths import part_folder, test_labels_file, test_videos_folder
 from dfdc.data import parts
 from dfdc.data.known import known_parts
-from dfdc.preflight.inputs import check_inputs, fault_in_message
+from dfdc.preflight.inputs import check_inputs
 from dfdc.stages.faces.detection.settings import DETECTORS
 from dfdc.system.jobs.attempts import unfinished_attempts
-from dfdc.system.jobs.places import image_of, place
+from dfdc.system.jobs.places import image_of
 from dfdc.system.jobs.plan import Plan
 from dfdc.system.jobs.provenance import code_of
 from dfdc.system.jobs.records import recorded_param
@@ -31,6 +31,8 @@ SHARDS = range(config["prediction"]["shards"])
 TRAINED = [name for name in MODELS if not config["models"][name]["weights"]]
 # The kinds of models in use, which need different crops of the test videos.
 KINDS = sorted({model["kind"] for model in config["models"].values()})
+# How many bytes at both ends of a weights file are hashed.
+SAMPLE = 2**20
 # The keys that define a model and its training.
 MODEL_KEYS = ("architecture", "kind", "frames", "crop", "erasing", "seed")
 
@@ -48,13 +50,7 @@ if IMAGE := image_of(workflow, HERE):
 
 # Unfinished attempts at the start of the run, by job.
 if workflow.is_main_process:
-    UNFINISHED = Plan(
-        workflow,
-        logger,
-        HERE,
-        check=lambda jobs: check_inputs(config, jobs),
-        explain=lambda message: fault_in_message(config, message),
-    ).unfinished
+    UNFINISHED = Plan(workflow, logger, HERE, check=lambda jobs: check_inputs(config, jobs)).unfinished
 else:
     UNFINISHED = unfinished_attempts(beginning=False)
 
@@ -131,33 +127,37 @@ def model_keys(name, keys):
     return [f"models.{name}.{key}" for key in keys]
 
 
-def weights_at(path):
-    """Weights that the user provides, as an input function; null and packages have no file.
+def environment(name):
+    """The path of a conda environment. Snakemake takes braces in it for wildcards unless they are doubled."""
+    return str(HERE / "envs" / f"{name}.yaml").replace("{", "{{").replace("}", "}}")
 
-    The user's paths are given by functions because Snakemake takes braces in other inputs for wildcards.
-    """
-    return lambda wildcards: [place(path)] if path and not path.startswith("package:") else []
+
+def place(path):
+    """A path in the form that Snakemake records: relative if it is below the working directory, absolute otherwise."""
+    absolute = Path(os.path.abspath(path))
+    return str(absolute.relative_to(Path.cwd()) if absolute.is_relative_to(Path.cwd()) else absolute)
 
 
 def data_at(*paths):
     """Data, as inputs only if a rule makes them (the demo's).
 
-    The user's data are identified by their content, as parameters (``contents``), so that it does not matter where they
-    are, or whether they are still there when nothing needs them any more.
+    The user's data and weights are identified by their content, as parameters (``contents``): then it does not matter
+    where they are, their paths may have braces, which Snakemake takes for wildcards, and they may be gone when nothing
+    needs them any more.
     """
     return [place(path) for path in paths] if "demo" in config else []
 
 
-def contents(name, path, read, output):
+def contents(name, path, read, output, made="demo" in config):
     """A hash of the user's data at a path, as a parameter: what ``read`` returns, by name.
 
     If the data are gone, they count as unchanged: the hash is the one that was recorded with the output. A job that
-    needs them does not start (``check_inputs``).
+    needs them does not start (``check_inputs``). ``made``: whether a rule makes the data.
     """
     try:
         return {name: read()}
     except OSError:
-        if "demo" in config:  # not made yet: Snakemake waits for them
+        if made:  # but not yet: Snakemake waits for them
             raise
         warn_of_missing(path)
         return {name: recorded_param(workflow, output, name)}
@@ -169,10 +169,13 @@ def warn_of_missing(path):
         logger.warning(f"{path} cannot be read. What was made of it counts as up to date.")
 
 
-def package_of(wildcards):
-    """The package that holds pretrained weights, as a parameter; it has no file that would be an input."""
-    source = config["pretrained"][wildcards.architecture]
-    return {"package": source if source.startswith("package:") else None}
+def hash_of_weights(path, output):
+    """A hash of the weights that the user provides, as a parameter; the name of a package, which has no file."""
+    if not path or path.startswith("package:"):
+        return {"weights": path}
+    return contents(
+        "weights", path, lambda: parts.fingerprint([Path(path).resolve(strict=True)], SAMPLE), output, False
+    )
 
 
 def pretrained_of(wildcards):
@@ -183,10 +186,10 @@ def pretrained_of(wildcards):
     return f"results/weights/{architecture}.safetensors"
 
 
-def weights_of(wildcards):
-    """Finished weights: those named in the config, or those from training."""
-    given = config["models"][wildcards.model]["weights"]
-    return place(given) if given else f"results/models/{wildcards.model}/weights.safetensors"
+def trained_weights_of(wildcards):
+    """The weights of a model from its training, unless the config names finished ones."""
+    trained = not config["models"][wildcards.model]["weights"]
+    return f"results/models/{wildcards.model}/weights.safetensors" if trained else []
 
 
 def part_of(wildcards):

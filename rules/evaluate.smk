@@ -16,7 +16,7 @@ rule evaluate:
     benchmark:
         "benchmark/evaluate.tsv"
     conda:
-        "../envs/dfdc.yaml"
+        environment("dfdc")
     resources:
         **growing(),
     params:

@@ -30,7 +30,7 @@ rule draw_test_data_figures:
     benchmark:
         "benchmark/draw_test_data_figures.tsv"
     conda:
-        "../envs/dfdc.yaml"
+        environment("dfdc")
     resources:
         **growing(),
     params:
@@ -65,7 +65,7 @@ rule draw_score_figures:
     benchmark:
         "benchmark/draw_score_figures.tsv"
     conda:
-        "../envs/dfdc.yaml"
+        environment("dfdc")
     resources:
         **growing(),
     params:

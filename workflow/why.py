@@ -33,6 +33,7 @@ CONTENTS = {
     "videos": "the videos have",
     "labels": "the labels of the test videos have",
     "metadata": "the metadata.json of a part has",
+    "weights": "the weights have",
 }
 
 

@@ -179,9 +179,7 @@ def test_only_what_the_plan_reads_is_checked(program, data):
     assert "metadata.json is not valid JSON" in refused(program, settings, "results/pairs.parquet")
     fixed = {**settings, **settings_for(data)}
     assert "pair_clips" in program.plan("results/pairs.parquet", settings=fixed, own_data=True)
-    assert "add the key pretrained.efficientnet-b3" in refused(
-        program, fixed, "results/models/seq/weights.safetensors"
-    )
+    assert "add the key pretrained.efficientnet-b3" in refused(program, fixed, "results/models/seq/weights.safetensors")
     assert "models.re.weights" in refused(program, fixed, "results/models/re/weights.fp16.safetensors")
     test_half = {**fixed, "detection": {}}
     assert "data.test_videos" in refused(program, test_half, "results/test/tracks/0.parquet")

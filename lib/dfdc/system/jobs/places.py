@@ -1,6 +1,5 @@
 """Paths as Snakemake takes them, and what it does not take: the faults are found before it stumbles over them."""
 
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,12 +12,6 @@ from dfdc.system.errors import UserError
 IMAGE = "dfdc.sif"
 # Snakemake puts the image's path into a shell command without quotes.
 PLAIN = re.compile(r"[\w@%+=:,./-]+")
-
-
-def place(path: str | os.PathLike) -> str:
-    """A path in the form that Snakemake records: relative if it is below the working directory, absolute otherwise."""
-    absolute = Path(os.path.abspath(path))  # noqa: PTH100 -- links are kept as they are
-    return str(absolute.relative_to(Path.cwd()) if absolute.is_relative_to(Path.cwd()) else absolute)
 
 
 def image_of(workflow: Any, folder: Path) -> str | None:

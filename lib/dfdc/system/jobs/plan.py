@@ -1,7 +1,7 @@
-"""What a run does when Snakemake has made its plan, when a job has finished, and when an input file is missing.
+"""What a run does when Snakemake has made its plan, and when a job has finished.
 
 Snakemake calls ``onstart`` neither for a dry run nor for a workflow that another one imports as a module. It announces
-all three events to its loggers, always: so this module listens there.
+both events to its loggers, always: so this module listens there.
 """
 
 import contextlib
@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from snakemake.exceptions import MissingInputException
 from snakemake_interface_logger_plugins.common import LogEvent
 
 from dfdc.system.errors import UserError
@@ -33,18 +32,15 @@ class Plan(logging.Filter):
         logger: logging.Logger,
         folder: Path,
         check: Callable[[Sequence[Job]], None],
-        explain: Callable[[str], str],
     ) -> None:
         """Start to listen.
 
         ``folder`` is that of the Snakefile: another workflow that imports it as a module may have more rules, of which
-        this class takes no notice. ``check`` is called with the planned jobs, and may raise UserError. ``explain`` is
-        called with Snakemake's message about missing input files, and returns a better one, or nothing.
+        this class takes no notice. ``check`` is called with the planned jobs, and may raise UserError.
         """
         super().__init__()
         self.unfinished = unfinished_attempts(beginning=True)
-        self._workflow, self._logger, self._folder = workflow, logger, folder
-        self._check, self._explain = check, explain
+        self._workflow, self._logger, self._folder, self._check = workflow, logger, folder, check
         self._jobs: dict[int, str] = {}
         self._announced = False
         for other in [other for other in logger.filters if isinstance(other, Plan)]:  # of an earlier run in the process
@@ -64,8 +60,6 @@ class Plan(logging.Filter):
         elif event == LogEvent.JOB_FINISHED and record.job_id in self._jobs:
             with contextlib.suppress(OSError, UserError):  # a full disk: the record is only not needed any more
                 forget_attempts([self._jobs[record.job_id]])
-        elif event == LogEvent.ERROR and isinstance(sys.exc_info()[1], MissingInputException):
-            record.msg = self._explain(record.getMessage()) or record.msg
         return True
 
     def _begin(self) -> None:
