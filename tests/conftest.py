@@ -110,10 +110,10 @@ class Project:
         files = [str(self.folder / name) for name in TINY]
         profile = ["--profile", "profiles/demo"]
         if own_data:
-            files = [self._yaml("own.yaml", self.own_data_settings())]
+            files = [self.yaml("own.yaml", self.own_data_settings())]
             profile = ["--directory", "demo"]
         if settings is not None:
-            files.append(self._yaml("changed.yaml", settings))
+            files.append(self.yaml("changed.yaml", settings))
         return ["--cores", str(cores), *profile, "--configfile", *files, "--set-threads", *THREADS]
 
     def _run(self, *arguments: str) -> subprocess.CompletedProcess:
@@ -202,7 +202,7 @@ class Project:
             self._kept[file] = (file.read_bytes(), file.stat().st_mtime_ns) if file.exists() else None
         return file
 
-    def _yaml(self, name: str, settings: Mapping[str, Any]) -> str:
+    def yaml(self, name: str, settings: Mapping[str, Any]) -> str:
         path = self.folder / name
         path.write_text(yaml.safe_dump(dict(settings), sort_keys=False))
         return str(path)

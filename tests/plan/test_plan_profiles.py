@@ -49,6 +49,26 @@ def test_another_profile(project, profile):
     assert project.bare_plan("submission.csv", "--profile", f"profiles/{profile}", *TINY) == []
 
 
+@pytest.mark.parametrize("profile", ["demo", "published"])
+def test_a_profile_from_another_folder(program, tmp_path, profile):
+    """Its settings are found, and everything is written below the folder in which Snakemake was called."""
+    clone = program.folder
+    arguments = (
+        "--snakefile",
+        str(clone / "Snakefile"),
+        "--profile",
+        str(clone / "profiles" / profile),
+        "submission.csv",
+    )
+    done = program.bare_dry_run(*arguments, folder=tmp_path)
+    assert "Traceback" not in done.stdout
+    if profile == "demo":
+        assert "rule make_demo_data:" in done.stdout
+        assert f"Working directory: {tmp_path / 'demo'}" in done.stdout
+    else:
+        assert f"The data set is missing: {tmp_path / 'data'}" in done.stdout
+
+
 def test_other_resources_and_threads(project):
     arguments = ("--set-resources", "train:gpu=2", "train:runtime=9", "--set-threads", "train=2", "--cores", "2")
     assert project.bare_plan("submission.csv", *arguments, *TINY) == []
