@@ -9,24 +9,34 @@ from snakemake.utils import min_version
 
 min_version("9.0")
 
-HERE = Path(workflow.basedir)
+# The folder of this file, even if another workflow imports it as a module.
+HERE = Path(workflow.snakefile).parent
+if not (HERE / "lib").is_dir():
+    logger.error(
+        f"The workflow needs the folder lib beside its Snakefile, which {workflow.snakefile} does not have. Clone the "
+        "repository, and name the clone's Snakefile in the module statement (see docs/modules.md)."
+    )
+    sys.exit(1)
 # This file and the scripts use the library of the checkout, whether or not it is installed.
 sys.path.insert(0, str(HERE / "lib"))
 os.environ.update(PYTHONPATH=os.pathsep.join([str(HERE / "lib"), *filter(None, [os.environ.get("PYTHONPATH")])]))
 
 from dfdc.config.check import check_config, drop_removed_models
-from dfdc.preflight.inputs import check_inputs
+from dfdc.config.reading import merged, read_yaml
 from dfdc.system.errors import UserError
+from dfdc.system.jobs.places import check_places
 
 
 configfile: str(HERE / "config.yaml")
 
 
+if workflow.modifier.skip_configfile:
+    # A module with `config:`: Snakemake does not read the file above.
+    config = merged(read_yaml(HERE / "config.yaml"), config)
 try:
     drop_removed_models(config)
     check_config(config)
-    if workflow.is_main_process and "demo" not in config:
-        check_inputs(config)
+    check_places(workflow, HERE, config)
 except UserError as error:
     # Not a WorkflowError, which would point to a line of this file instead of the user's mistake.
     logger.error(str(error))

@@ -2,13 +2,19 @@
 
 from functools import cache
 
+from snakemake.io import is_flagged
+
 from dfdc.config.canonical import canonical
 from dfdc.config.paths import part_folder, test_labels_file, test_videos_folder
 from dfdc.data import parts
+from dfdc.data.known import known_parts
+from dfdc.preflight.inputs import check_inputs
 from dfdc.stages.faces.detection.settings import DETECTORS
 from dfdc.system.jobs.attempts import unfinished_attempts
+from dfdc.system.jobs.places import image_of
 from dfdc.system.jobs.plan import Plan
 from dfdc.system.jobs.provenance import code_of
+from dfdc.system.jobs.records import recorded_param
 from dfdc.system.jobs.runs import RUN, begin_run
 from dfdc.system.locks.owners import Owner
 
@@ -26,22 +32,26 @@ SHARDS = range(config["prediction"]["shards"])
 TRAINED = [name for name in MODELS if not config["models"][name]["weights"]]
 # The kinds of models in use, which need different crops of the test videos.
 KINDS = sorted({model["kind"] for model in config["models"].values()})
+# How many bytes at both ends of a weights file are hashed.
+SAMPLE = 2**20
 # The keys that define a model and its training.
 MODEL_KEYS = ("architecture", "kind", "frames", "crop", "erasing", "seed")
 
 if config["data"]["parts"] == "auto":
-    PARTS = parts.find_parts(DATA) if TRAINED else []
+    PARTS = known_parts(DATA, "results/videos") if TRAINED else []
 else:
     PARTS = config["data"]["parts"]
 
 
 # The image for --software-deployment-method apptainer, built from the Dockerfile.
-container: str(HERE / "dfdc.sif")
+if IMAGE := image_of(workflow, HERE):
+
+    container: IMAGE
 
 
 # Unfinished attempts at the start of the run, by job.
 if workflow.is_main_process:
-    UNFINISHED = Plan(workflow, logger, check=lambda rules: None).unfinished
+    UNFINISHED = Plan(workflow, logger, HERE, check=lambda jobs: check_inputs(config, jobs)).unfinished
 else:
     UNFINISHED = unfinished_attempts(beginning=False)
 
@@ -118,32 +128,55 @@ def model_keys(name, keys):
     return [f"models.{name}.{key}" for key in keys]
 
 
+def environment(name):
+    """The path of a conda environment. Snakemake takes braces in it for wildcards unless they are doubled."""
+    return str(HERE / "envs" / f"{name}.yaml").replace("{", "{{").replace("}", "}}")
+
+
 def place(path):
     """A path in the form that Snakemake records: relative if it is below the working directory, absolute otherwise."""
     absolute = Path(os.path.abspath(path))
     return str(absolute.relative_to(Path.cwd()) if absolute.is_relative_to(Path.cwd()) else absolute)
 
 
-def weights_at(path):
-    """Weights that the user provides, as an input function; null and packages have no file.
-
-    The user's paths are given by functions because Snakemake takes braces in other inputs for wildcards.
-    """
-    return lambda wildcards: [place(path)] if path and not path.startswith("package:") else []
-
-
 def data_at(*paths):
-    """The user's data, as inputs only if a rule makes them (the demo's) or if they are missing.
+    """Data, as inputs only if a rule makes them (the demo's).
 
-    Otherwise they are identified by their content, as parameters, so that it does not matter where they are.
+    The user's data and weights are identified by their content, as parameters (``contents``): then it does not matter
+    where they are, their paths may have braces, which Snakemake takes for wildcards, and they may be gone when nothing
+    needs them any more.
     """
-    return [place(path) for path in paths if "demo" in config or not path.exists()]
+    return [place(path) for path in paths] if "demo" in config else []
 
 
-def package_of(wildcards):
-    """The package that holds pretrained weights, as a parameter; it has no file that would be an input."""
-    source = config["pretrained"][wildcards.architecture]
-    return {"package": source if source.startswith("package:") else None}
+def contents(name, path, read, output, made="demo" in config):
+    """A hash of the user's data at a path, as a parameter: what ``read`` returns, by name.
+
+    If the data are gone, they count as unchanged: the hash is the one that was recorded with the output. A job that
+    needs them does not start (``check_inputs``). ``made``: whether a rule makes the data.
+    """
+    try:
+        return {name: read()}
+    except OSError:
+        if made:  # but not yet: Snakemake waits for them
+            raise
+        warn_of_missing(path)
+        return {name: recorded_param(workflow, output, name)}
+
+
+@cache
+def warn_of_missing(path):
+    if workflow.is_main_process:
+        logger.warning(f"{path} cannot be read. What was made of it counts as up to date.")
+
+
+def hash_of_weights(path, output):
+    """A hash of the weights that the user provides, as a parameter; the name of a package, which has no file."""
+    if not path or path.startswith("package:"):
+        return {"weights": path}
+    return contents(
+        "weights", path, lambda: parts.fingerprint([Path(path).resolve(strict=True)], SAMPLE), output, False
+    )
 
 
 def pretrained_of(wildcards):
@@ -154,10 +187,10 @@ def pretrained_of(wildcards):
     return f"results/weights/{architecture}.safetensors"
 
 
-def weights_of(wildcards):
-    """Finished weights: those named in the config, or those from training."""
-    given = config["models"][wildcards.model]["weights"]
-    return place(given) if given else f"results/models/{wildcards.model}/weights.safetensors"
+def trained_weights_of(wildcards):
+    """The weights of a model from its training, unless the config names finished ones."""
+    trained = not config["models"][wildcards.model]["weights"]
+    return f"results/models/{wildcards.model}/weights.safetensors" if trained else []
 
 
 def part_of(wildcards):
@@ -187,12 +220,21 @@ def test_labels(wildcards):
 
 def videos_of_part(wildcards):
     """A hash of a part's metadata.json and of the names and sizes of its videos, as a parameter."""
-    return {"videos": parts.fingerprint_part(part_folder(config, wildcards.part))}
+    folder = part_folder(config, wildcards.part)
+    return contents(
+        "videos", folder, lambda: parts.fingerprint_part(folder), f"results/videos/{wildcards.part}.parquet"
+    )
 
 
 def metadata_of_parts(wildcards):
     """Hashes of the metadata.json of all parts, as a parameter."""
-    return {"metadata": {part: parts.content_hash(part_folder(config, part) / "metadata.json") for part in PARTS}}
+    files = {part: part_folder(config, part) / "metadata.json" for part in PARTS}
+    return contents(
+        "metadata",
+        DATA,
+        lambda: {part: parts.content_hash(file) for part, file in files.items()},
+        "results/validation/evaluation.json",
+    )
 
 
 @cache
@@ -202,12 +244,19 @@ def test_videos_of_shards():
 
 def videos_of_shard(wildcards):
     """A hash of the names, sizes, first and last bytes of a shard's videos, as a parameter."""
-    return {"videos": parts.fingerprint(test_videos_of_shards()[int(wildcards.shard)])}
+    return contents(
+        "videos",
+        TEST_VIDEOS,
+        lambda: parts.fingerprint(test_videos_of_shards()[int(wildcards.shard)]),
+        f"results/test/videos/{wildcards.shard}.parquet",
+    )
 
 
-def labels_of_test_videos(wildcards):
-    """A hash of the labels of the test videos, as a parameter."""
-    return {"labels": TEST_LABELS and parts.content_hash(TEST_LABELS)}
+def labels_of_test_videos(output):
+    """A hash of the labels of the test videos, as a parameter of the rule with an output."""
+    return lambda wildcards: contents(
+        "labels", TEST_LABELS, lambda: TEST_LABELS and parts.content_hash(TEST_LABELS), output
+    )
 
 
 def figure(path, category, title):

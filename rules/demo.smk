@@ -11,7 +11,7 @@ rule make_demo_data:
     benchmark:
         "benchmark/make_demo_data.tsv"
     conda:
-        "../envs/dfdc.yaml"
+        environment("dfdc")
     threads: 8
     resources:
         **growing(),

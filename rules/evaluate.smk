@@ -16,13 +16,13 @@ rule evaluate:
     benchmark:
         "benchmark/evaluate.tsv"
     conda:
-        "../envs/dfdc.yaml"
+        environment("dfdc")
     resources:
         **growing(),
     params:
         **shared("evaluate"),
         settings=settings("ensemble"),
-        labels=labels_of_test_videos,
+        labels=labels_of_test_videos("results/evaluation.json"),
         models={"models": MODELS},
     script:
         "../workflow/scripts/evaluate.py"

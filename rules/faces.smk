@@ -4,7 +4,6 @@
 rule detect_faces:
     input:
         metadata=part_of,
-        weights=weights_at(config["detection"]["train"]["weights"]),
     output:
         detections="results/detections/{part}.parquet",
         videos="results/videos/{part}.parquet",
@@ -13,7 +12,7 @@ rule detect_faces:
     benchmark:
         "benchmark/detect_faces/{part}.tsv"
     conda:
-        "../envs/dfdc.yaml"
+        environment("dfdc")
     threads: 8
     resources:
         **growing(mem_mb=16000, runtime=720),
@@ -22,6 +21,9 @@ rule detect_faces:
         **shared("detect_faces", DETECTORS[config["detection"]["train"]["detector"]]),
         settings=settings("detection.train", "data.video_timeout"),
         videos=videos_of_part,
+        weights=lambda wildcards: hash_of_weights(
+            config["detection"]["train"]["weights"], f"results/videos/{wildcards.part}.parquet"
+        ),
     script:
         "../workflow/scripts/detect_faces.py"
 
@@ -37,7 +39,7 @@ rule build_tracks:
     benchmark:
         "benchmark/build_tracks/{part}.tsv"
     conda:
-        "../envs/dfdc.yaml"
+        environment("dfdc")
     resources:
         **growing(),
     params:
@@ -58,7 +60,7 @@ rule align_tracks:
     benchmark:
         "benchmark/align_tracks/{part}.tsv"
     conda:
-        "../envs/dfdc.yaml"
+        environment("dfdc")
     resources:
         **growing(),
     params:
@@ -81,7 +83,7 @@ rule extract_clips:
     benchmark:
         "benchmark/extract_clips/{part}.tsv"
     conda:
-        "../envs/dfdc.yaml"
+        environment("dfdc")
     threads: 8
     resources:
         **growing(mem_mb=16000, runtime=720),

@@ -11,7 +11,7 @@ rule pair_clips:
     benchmark:
         "benchmark/pair_clips.tsv"
     conda:
-        "../envs/dfdc.yaml"
+        environment("dfdc")
     resources:
         **growing(),
     params:

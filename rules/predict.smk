@@ -6,7 +6,6 @@ rule detect_test_faces:
         videos=ancient(test_videos),
         # The folder above is ancient, because times of folders mean little. These are not.
         made=demo_labels,
-        weights=weights_at(config["detection"]["test"]["weights"]),
     output:
         detections="results/test/detections/{shard}.parquet",
         videos="results/test/videos/{shard}.parquet",
@@ -15,7 +14,7 @@ rule detect_test_faces:
     benchmark:
         "benchmark/detect_test_faces/{shard}.tsv"
     conda:
-        "../envs/dfdc.yaml"
+        environment("dfdc")
     threads: 8
     resources:
         **growing(mem_mb=16000, runtime=240),
@@ -24,6 +23,9 @@ rule detect_test_faces:
         **shared("detect_test_faces", DETECTORS[config["detection"]["test"]["detector"]]),
         settings=settings("detection.test", "prediction.fps", "prediction.shards", "data.video_timeout"),
         videos=videos_of_shard,
+        weights=lambda wildcards: hash_of_weights(
+            config["detection"]["test"]["weights"], f"results/test/videos/{wildcards.shard}.parquet"
+        ),
     script:
         "../workflow/scripts/detect_test_faces.py"
 
@@ -39,7 +41,7 @@ rule track_test_faces:
     benchmark:
         "benchmark/track_test_faces/{shard}.tsv"
     conda:
-        "../envs/dfdc.yaml"
+        environment("dfdc")
     resources:
         **growing(),
     params:
@@ -62,7 +64,7 @@ rule crop_test_faces:
     benchmark:
         "benchmark/crop_test_faces/{shard}.tsv"
     conda:
-        "../envs/dfdc.yaml"
+        environment("dfdc")
     threads: 8
     resources:
         **growing(mem_mb=16000, runtime=240),
@@ -93,7 +95,7 @@ rule score:
     benchmark:
         "benchmark/score/{model}/{shard}.tsv"
     conda:
-        "../envs/dfdc.yaml"
+        environment("dfdc")
     threads: 8
     resources:
         **growing(mem_mb=16000, runtime=240),
@@ -120,7 +122,7 @@ rule submission:
     benchmark:
         "benchmark/submission.tsv"
     conda:
-        "../envs/dfdc.yaml"
+        environment("dfdc")
     resources:
         **growing(),
     params:

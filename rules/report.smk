@@ -30,7 +30,7 @@ rule draw_test_data_figures:
     benchmark:
         "benchmark/draw_test_data_figures.tsv"
     conda:
-        "../envs/dfdc.yaml"
+        environment("dfdc")
     resources:
         **growing(),
     params:
@@ -65,13 +65,13 @@ rule draw_score_figures:
     benchmark:
         "benchmark/draw_score_figures.tsv"
     conda:
-        "../envs/dfdc.yaml"
+        environment("dfdc")
     resources:
         **growing(),
     params:
         **shared("draw_score_figures"),
         settings=settings("ensemble"),
-        labels=labels_of_test_videos,
+        labels=labels_of_test_videos("results/figures/scores/scores.svg"),
         models={"models": MODELS},
     script:
         "../workflow/scripts/draw_score_figures.py"
@@ -88,5 +88,12 @@ if VALIDATED:
 
 
 # As strings, so that the report shows the settings of the jobs that draw them.
-FIGURES = [str(path) for rule in workflow.rules if rule.name.endswith("_figures") for path in rule.output]
+# (Not by their rules' names, which a module may change; nor those of the workflow that imports this one.)
+FIGURES = [
+    str(path)
+    for rule in workflow.rules
+    if Path(str(rule.snakefile)).is_relative_to(HERE)
+    for path in rule.output
+    if is_flagged(path, "report")
+]
 EVERYTHING = [*ALL, *FIGURES]

@@ -20,7 +20,7 @@ rule draw_data_figures:
     benchmark:
         "benchmark/draw_data_figures.tsv"
     conda:
-        "../envs/dfdc.yaml"
+        environment("dfdc")
     resources:
         **growing(),
     params:
@@ -55,7 +55,7 @@ rule draw_sample_figures:
     benchmark:
         "benchmark/draw_sample_figures.tsv"
     conda:
-        "../envs/dfdc.yaml"
+        environment("dfdc")
     resources:
         **growing(),
     params:
@@ -83,7 +83,7 @@ rule draw_training_figures:
     benchmark:
         "benchmark/draw_training_figures.tsv"
     conda:
-        "../envs/dfdc.yaml"
+        environment("dfdc")
     resources:
         **growing(),
     params:

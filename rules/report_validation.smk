@@ -14,7 +14,7 @@ rule draw_validation_figures:
     benchmark:
         "benchmark/draw_validation_figures.tsv"
     conda:
-        "../envs/dfdc.yaml"
+        environment("dfdc")
     resources:
         **growing(),
     params:

@@ -2,8 +2,6 @@
 
 
 rule convert_pretrained:
-    input:
-        lambda wildcards: weights_at(config["pretrained"][wildcards.architecture])(wildcards),
     output:
         "results/weights/{architecture}.safetensors",
     log:
@@ -11,13 +9,14 @@ rule convert_pretrained:
     benchmark:
         "benchmark/convert_pretrained/{architecture}.tsv"
     conda:
-        "../envs/convert.yaml"
+        environment("convert")
     resources:
         **growing(mem_mb=8000),
     params:
         **shared("convert_pretrained"),
-        # A package has no file that would be an input.
-        package=package_of,
+        weights=lambda wildcards: hash_of_weights(
+            config["pretrained"][wildcards.architecture], f"results/weights/{wildcards.architecture}.safetensors"
+        ),
     script:
         "../workflow/scripts/convert_pretrained.py"
 
@@ -37,7 +36,7 @@ rule train:
     benchmark:
         "benchmark/train/{model}.tsv"
     conda:
-        "../envs/dfdc.yaml"
+        environment("dfdc")
     threads: 16
     resources:
         **growing(mem_mb=64000, runtime=4320),
@@ -57,7 +56,7 @@ rule train:
 
 rule export_weights:
     input:
-        weights=weights_of,
+        weights=trained_weights_of,
     output:
         "results/models/{model}/weights.fp16.safetensors",
     log:
@@ -65,12 +64,15 @@ rule export_weights:
     benchmark:
         "benchmark/export_weights/{model}.tsv"
     conda:
-        "../envs/dfdc.yaml"
+        environment("dfdc")
     resources:
         **growing(mem_mb=8000),
     params:
         **shared("export_weights"),
         settings=lambda wildcards: settings(*model_keys(wildcards.model, MODEL_KEYS)),
+        weights=lambda wildcards: hash_of_weights(
+            config["models"][wildcards.model]["weights"], f"results/models/{wildcards.model}/weights.fp16.safetensors"
+        ),
     script:
         "../workflow/scripts/export_weights.py"
 
@@ -85,7 +87,7 @@ rule export_pth:
     benchmark:
         "benchmark/export_pth/{model}.tsv"
     conda:
-        "../envs/dfdc.yaml"
+        environment("dfdc")
     resources:
         **growing(mem_mb=8000),
     params:

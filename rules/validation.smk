@@ -14,7 +14,7 @@ rule score_validation_clips:
     benchmark:
         "benchmark/score_validation_clips/{model}.tsv"
     conda:
-        "../envs/dfdc.yaml"
+        environment("dfdc")
     threads: 8
     resources:
         **growing(mem_mb=16000, runtime=240),
@@ -39,7 +39,7 @@ rule evaluate_validation:
     benchmark:
         "benchmark/evaluate_validation.tsv"
     conda:
-        "../envs/dfdc.yaml"
+        environment("dfdc")
     resources:
         **growing(),
     params:

@@ -116,10 +116,10 @@ class Project:
         files = [str(self.folder / name) for name in TINY]
         profile = ["--profile", "profiles/demo"]
         if own_data:
-            files = [self._yaml("own.yaml", self.own_data_settings())]
+            files = [self.yaml("own.yaml", self.own_data_settings())]
             profile = ["--directory", "demo"]
         if settings is not None:
-            files.append(self._yaml("changed.yaml", settings))
+            files.append(self.yaml("changed.yaml", settings))
         return ["--cores", str(cores), *profile, "--configfile", *files, "--set-threads", *THREADS]
 
     def _run(self, *arguments: str) -> subprocess.CompletedProcess:
@@ -157,8 +157,16 @@ class Project:
             job: dict(pair.split("=", 1) for pair in about["resources"].split(", ")) for job, about in planned.items()
         }
 
+    def dry_run(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess:
+        """A dry run of the tiny demo, which may fail; it takes less time than ``snakemake``."""
+        return self.bare_dry_run(*arguments, *self._arguments(**options))
+
+    def bare_dry_run(self, *arguments: str, folder: Path | None = None) -> subprocess.CompletedProcess:
+        """The same without the tiny demo's settings, in the project's folder or in another one."""
+        return dry_run(list(arguments), folder or self.folder, self._environment())
+
     def _planned(self, *arguments: str) -> dict[str, dict[str, str]]:
-        done = dry_run(list(arguments), self.folder, self._environment())
+        done = self.bare_dry_run(*arguments)
         assert done.returncode == 0, done.stdout
         return jobs_in(done.stdout)
 
@@ -200,7 +208,7 @@ class Project:
             self._kept[file] = (file.read_bytes(), file.stat().st_mtime_ns) if file.exists() else None
         return file
 
-    def _yaml(self, name: str, settings: Mapping[str, Any]) -> str:
+    def yaml(self, name: str, settings: Mapping[str, Any]) -> str:
         path = self.folder / name
         path.write_text(yaml.safe_dump(dict(settings), sort_keys=False))
         return str(path)

@@ -25,12 +25,15 @@ from dfdc.system.words import some  # noqa: E402
 
 BLOCK = re.compile(r"^(?:local)?(?:rule|checkpoint) (\w+):$")
 BY_ANOTHER = "Input files updated by another job: "
+# The names that a profile in a folder may have; older versions of Snakemake know only the first.
+PROFILE_NAMES = ("config.yaml", "profile.yaml")
 PARAMS = "Params have changed since last execution: "
 # Parameters that are hashes of contents, in words.
 CONTENTS = {
     "videos": "the videos or their metadata.json have",
     "labels": "the labels of the test videos have",
     "metadata": "the metadata.json of a part has",
+    "weights": "the weights have",
 }
 
 
@@ -79,9 +82,14 @@ def working_directory(arguments: Sequence[str]) -> Path:
     parser.add_argument("--profile")
     options, _ = parser.parse_known_args(arguments)
     if options.directory is None and options.profile:
-        profile = Path(options.profile) / "profile.yaml"
-        options.directory = (yaml.safe_load(profile.read_text(encoding="utf-8")) or {}).get("directory")
+        options.directory = read_profile(Path(options.profile)).get("directory")
     return Path(options.directory or ".")
+
+
+def read_profile(path: Path) -> Mapping[str, Any]:
+    """The options in a profile, which is a file or a folder; none if Snakemake finds it elsewhere, by its name."""
+    files = [file for file in (path, *(path / name for name in PROFILE_NAMES)) if file.is_file()]
+    return (yaml.safe_load(files[0].read_text(encoding="utf-8")) or {}) if files else {}
 
 
 def print_reasons(jobs: Sequence[Job]) -> None:

@@ -118,6 +118,22 @@ def test_submission_gone(project, world):
     assert project.plan(own_data=True) == world.after("submission")
 
 
+def test_the_data_were_moved_away(project):
+    """All that was made of them is up to date; whatever needs them does not start."""
+    (project.demo / "data").rename(project.demo / "moved")
+    try:
+        assert project.plan(own_data=True) == []
+        assert project.plan(settings={"data": {"parts": "auto"}}, own_data=True) == []
+        report = project.dry_run("--report", "report.html", own_data=True)
+        changed = project.dry_run(settings={"alignment": {"min_iou": 0.4}}, own_data=True)
+    finally:
+        (project.demo / "moved").rename(project.demo / "data")
+    assert report.returncode == 0, report.stdout
+    assert "roc.svg" in (project.demo / "report.html").read_text()
+    assert changed.returncode == 1
+    assert f"The data set is missing: {project.demo / 'data'}" in changed.stdout
+
+
 def test_all_is_as_before(project):
     """The tests above put back what they changed."""
     assert project.plan(own_data=True) == []

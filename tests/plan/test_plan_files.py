@@ -1,8 +1,12 @@
 """Files that are gone, given anew or half-written: what would run again, and after a change as well."""
 
 import base64
+import io
 
 import pytest
+import torch
+
+from dfdc.networks.efficientnet import build_model
 
 # The stages in an order in which they can run, from the data on.
 STAGES = (
@@ -116,12 +120,22 @@ GIVEN = {
 }
 
 
+def weights(name, seed):
+    """The content of a file of weights. Those of a finished model have to be ones; nobody looks into the others."""
+    if name != "re":
+        return f"{name} {seed}".encode()
+    torch.manual_seed(seed)
+    file = io.BytesIO()
+    torch.save(build_model("efficientnet-lite0", "frame", (32, 32)).half().state_dict(), file)
+    return file.getvalue()
+
+
 @pytest.fixture(scope="module")
 def _own_weights(finished_run, tmp_path_factory):
     project = finished_run.copy(tmp_path_factory.mktemp("own_weights") / "copy")
     (project.demo / "given").mkdir()
     for name in ("train", "test", "pretrained", "re"):
-        (project.demo / "given" / name).write_bytes(name.encode())
+        (project.demo / "given" / name).write_bytes(weights(name, 0))
     done = project.snakemake("--touch", settings=GIVEN)
     assert done.returncode == 0, done.stdout
     return project
@@ -145,11 +159,24 @@ def own_weights(_own_weights):
 )
 def test_a_file_of_weights_is_replaced(own_weights, world, name, start, models, besides):
     """What depends on it runs again. The model whose weights are given has no training, but is measured like others."""
-    own_weights.write(f"demo/given/{name}", b"others")
+    own_weights.write(f"demo/given/{name}", weights(name, 1))
     assert own_weights.plan(settings=GIVEN) == sorted([*type(world)(model=models).after(start), *besides])
 
 
 def test_files_of_weights_are_copied_again(own_weights):
     for name in ("train", "test", "pretrained", "re"):
-        own_weights.write(f"demo/given/{name}", name.encode())
+        own_weights.write(f"demo/given/{name}", weights(name, 0))
     assert own_weights.plan(settings=GIVEN) == []
+
+
+def test_files_of_weights_are_gone(own_weights):
+    """What was made of them is up to date; whatever needs them does not start."""
+    for name in ("train", "test", "pretrained", "re"):
+        own_weights.remove(f"demo/given/{name}")
+    assert own_weights.plan(settings=GIVEN) == []
+    own_weights.remove("demo/results/models/re/weights.fp16.safetensors")
+    own_weights.replace("workflow/scripts/score.py", "rows = score(", "rows = (score)(")
+    own_weights.replace("workflow/scripts/submission.py", "videos = [", "assert snakemake\n    videos = [")
+    refused = own_weights.dry_run("--forcerun", "score", settings=GIVEN)
+    assert refused.returncode == 1
+    assert "given/re (models.re.weights in the config) do not exist" in refused.stdout

@@ -36,7 +36,7 @@ for output in snakemake.output:
 
 
 def settings_of(project, profile):
-    return yaml.safe_load((project.folder / f"profiles/{profile}/profile.yaml").read_text())
+    return yaml.safe_load((project.folder / f"profiles/{profile}/config.yaml").read_text())
 
 
 @pytest.mark.parametrize("arguments", [("--attempt", "3"), ("--retries", "5"), ("--resources", "gpu=1", "mem_mb=9000")])
@@ -47,6 +47,26 @@ def test_attempts_and_limits(project, arguments):
 @pytest.mark.parametrize("profile", ["dgx", "slurm"])
 def test_another_profile(project, profile):
     assert project.bare_plan("submission.csv", "--profile", f"profiles/{profile}", *TINY) == []
+
+
+@pytest.mark.parametrize("profile", ["demo", "published"])
+def test_a_profile_from_another_folder(program, tmp_path, profile):
+    """Its settings are found, and everything is written below the folder in which Snakemake was called."""
+    clone = program.folder
+    arguments = (
+        "--snakefile",
+        str(clone / "Snakefile"),
+        "--profile",
+        str(clone / "profiles" / profile),
+        "submission.csv",
+    )
+    done = program.bare_dry_run(*arguments, folder=tmp_path)
+    assert "Traceback" not in done.stdout
+    if profile == "demo":
+        assert "rule make_demo_data:" in done.stdout
+        assert f"Working directory: {tmp_path / 'demo'}" in done.stdout
+    else:
+        assert f"The data set is missing: {tmp_path / 'data'}" in done.stdout
 
 
 def test_other_resources_and_threads(project):
@@ -73,9 +93,9 @@ def test_more_at_each_attempt_up_to_the_limits(project):
         assert asked["gpu"] == "1"
         assert asked["slurm_partition"] == site["gpu_partition"]
     assert int(wanted("--attempt", "9")["mem_mb"]) == site["largest"]
-    project.replace("profiles/slurm/profile.yaml", "account: null", "account: faces")
-    project.replace("profiles/slurm/profile.yaml", "gpu_model: null", "gpu_model: a100")
-    project.replace("profiles/slurm/profile.yaml", "training_gpus: 1", "training_gpus: 2")
+    project.replace("profiles/slurm/config.yaml", "account: null", "account: faces")
+    project.replace("profiles/slurm/config.yaml", "gpu_model: null", "gpu_model: a100")
+    project.replace("profiles/slurm/config.yaml", "training_gpus: 1", "training_gpus: 2")
     asked = wanted()
     assert (asked["slurm_account"], asked["gpu_model"], asked["gpu"]) == ("faces", "a100", "2")
 

@@ -7,7 +7,10 @@ def test_nothing_to_do(project):
 
 def test_a_setting(project):
     said = project.why(settings={"alignment": {"min_iou": 0.4}, "prediction": {"fps": 10}})
-    assert "align_tracks\n  the setting alignment.min_iou has changed: 0.5 → 0.4 (dfdc_train_part_0, dfdc_train_part_1)\n" in said
+    assert (
+        "align_tracks\n  the setting alignment.min_iou has changed: 0.5 → 0.4 (dfdc_train_part_0, dfdc_train_part_1)\n"
+        in said
+    )
     assert "detect_test_faces\n  the setting prediction.fps has changed: 15 → 10 (0, 1)\n" in said
     assert "pair_clips\n  depends on extract_clips\n" in said
     assert "build_tracks" not in said
@@ -32,9 +35,9 @@ def test_files(project):
     project.write(path, (project.folder / path).read_bytes() + b"\n")
     project.write("demo/data/test_videos/new.mp4", b"something")
     project.remove("demo/results/models/re/weights.safetensors")
-    said = project.why(own_data=True)
-    assert "  the videos or their metadata.json have changed (dfdc_train_part_0)\n" in said
-    assert said.count("  the videos or their metadata.json have changed (") == 2  # of the part, and of a shard
+    said = project.why()
+    assert f"updated input files: {path.removeprefix('demo/')} (dfdc_train_part_0)" in said
+    assert "  the videos or their metadata.json have changed (" in said
     assert "export_weights" in said
     assert "Traceback" not in said
 

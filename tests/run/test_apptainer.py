@@ -31,6 +31,7 @@ def asked(tmp_path, monkeypatch):
 
 def test_jobs_run_in_the_image_with_the_code_of_the_checkout(finished_run, tmp_path, asked):
     project = finished_run.copy(tmp_path / "copy")
+    project.write("dfdc.sif", b"")
     before = (project.demo / "submission.csv").read_bytes()
     container = ("--software-deployment-method", "apptainer", "--apptainer-args", f"--nv --bind {project.folder}")
     # To Snakemake it is another environment, in which everything would have to be made again.

@@ -87,7 +87,7 @@ def test_a_training_outlives_its_time_limit_and_a_kill(slow):
 
 
 def test_a_training_on_two_gpus_is_one_task_and_ctrl_c_cancels_it(slow):
-    slow.project.replace("profiles/slurm/profile.yaml", "training_gpus: 1", "training_gpus: 2")
+    slow.project.replace("profiles/slurm/config.yaml", "training_gpus: 1", "training_gpus: 2")
     snakemake = slow.start("results/models/large_crop/weights.safetensors", settings=ENDLESS)
     job = slow.training("large_crop", 1)
     wait_for("the training", lambda: slow.checkpoints("large_crop"))

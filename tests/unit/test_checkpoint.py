@@ -3,7 +3,6 @@ import signal
 
 import pytest
 import torch
-from nodes import ELSEWHERE, python, written
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -19,6 +18,7 @@ from dfdc.stages.training.checkpoint import (
 )
 from dfdc.system.errors import UserError
 from dfdc.system.locks.heartbeats import RHYTHM, Rhythm
+from nodes import ELSEWHERE, python, written
 
 
 def made(seed=0, average=False):

@@ -194,7 +194,7 @@ def test_snakemake_takes_the_command(words):
     assert [target for target in targets if not is_target(target)] == []
     assert all(exists(str(path)) for path in asked.configfile or ())
     profiles = re.findall(r"--profile[ =](\S+)", " ".join(words))
-    assert [profile for profile in profiles if not (ROOT / profile / "profile.yaml").is_file()] == []
+    assert [profile for profile in profiles if not (ROOT / profile / "config.yaml").is_file()] == []
     for rule in re.findall(r"\b(\w+):\w+=", " ".join(words)):
         assert is_target(rule), f"there is no rule {rule}"
 

@@ -12,6 +12,8 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from parsed import parsed_rules
 
+from dfdc.config.reading import read_config
+
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
@@ -106,3 +108,22 @@ def test_the_container_does_not_run_as_root():
     (user,) = given("USER")
     assert DOCKERFILE[-1] == ("USER", user)
     assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", user)
+
+
+def test_snakemakes_oldest_version_is_the_documented_one():
+    """And what pip installs is among the tested ones."""
+    (oldest,) = re.findall(r'^min_version\("(.+)"\)$', (ROOT / "Snakefile").read_text(), re.MULTILINE)
+    page = (ROOT / "docs" / "modules.md").read_text(encoding="utf-8")
+    assert re.findall(r"Snakemake (\S+) or newer", page) == [oldest]
+    tested = re.findall(r"\b\d+\.\d+\.\d+\b", page)
+    assert str(locked()["snakemake"]).removeprefix("==") in tested
+    assert f"{oldest}.0" in tested
+
+
+def test_profiles_have_the_name_that_all_versions_of_snakemake_find():
+    assert {path.name for path in ROOT.glob("profiles/*/*")} == {"config.yaml", "settings.yaml"}
+    assert all((folder / "config.yaml").is_file() for folder in ROOT.glob("profiles/*"))
+
+
+def test_the_template_of_settings_is_valid():
+    read_config(ROOT, [ROOT / "config" / "config.yaml"])

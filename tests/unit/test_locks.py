@@ -7,11 +7,11 @@ import threading
 import time
 
 import pytest
-from nodes import ELSEWHERE, HERE, HOLD, LOCK, aged, python, written
 
 from dfdc.system.locks.exclusive import LockLost, LockTaken, locked
 from dfdc.system.locks.heartbeats import Heartbeat, Rhythm, Sign
 from dfdc.system.locks.owners import Owner
+from nodes import ELSEWHERE, HERE, HOLD, LOCK, aged, python, written
 
 FAST = Rhythm(beat=0.1, stale=1.0)
 # In which nobody who is alive grows old, however busy this machine is.

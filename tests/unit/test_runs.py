@@ -4,11 +4,11 @@ import time
 from pathlib import Path
 
 import pytest
-from nodes import ELSEWHERE, HERE, python, written
 
 from dfdc.system.jobs.runs import ALIVE, RUN, active, begin_run
 from dfdc.system.locks.heartbeats import Rhythm
 from dfdc.system.locks.owners import Owner
+from nodes import ELSEWHERE, HERE, python, written
 
 # Old after a second; and such that nobody grows old during a test.
 FAST, CAREFUL = Rhythm(0.1, 1.0), Rhythm(0.1, 60.0)

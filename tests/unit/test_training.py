@@ -11,7 +11,6 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from nodes import written
 from safetensors.torch import load_file
 from samples import lively_model, pair_rows, sample_settings, write_clips
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -34,6 +33,7 @@ from dfdc.stages.training.settings import TrainSettings
 from dfdc.stages.training.trainer import RunSettings, TrainData, Trained, Trainer, learning_rate, train
 from dfdc.system.errors import UserError
 from dfdc.system.jobs.provenance import LIBRARY
+from nodes import written
 from published import published
 
 PUBLISHED = published(TrainSettings)

@@ -6,7 +6,8 @@ from dfdc.system.jobs.log import rule_log
 
 def main() -> None:
     name = snakemake.wildcards.model
-    export_weights(snakemake.input.weights, name, snakemake.params.settings["models"][name], snakemake.output[0])
+    weights = snakemake.config["models"][name]["weights"] or snakemake.input.weights
+    export_weights(weights, name, snakemake.params.settings["models"][name], snakemake.output[0])
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
-"""Checks of the inputs before any job starts."""
+"""Checks of what the user provides, before any job starts: only of what the planned jobs read."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from dfdc.config.paths import part_folder, test_labels_file, test_videos_folder
 from dfdc.data.labels import read_labels
 from dfdc.data.parts import VIDEO_SUFFIXES, find_parts, read_metadata, test_videos
 from dfdc.system.errors import UserError
@@ -15,33 +17,71 @@ HOW_TO_GET_THE_DATA = (
     "their folder.\n"
     "To try the whole workflow without the data set: make demo"
 )
+# The rules that read training parts, test videos and their labels.
+READ_PARTS = {"detect_faces", "extract_clips"}
+NEED_ANY_PART = {"pair_clips", "evaluate_validation"}
+READ_TEST_VIDEOS = {"detect_test_faces", "crop_test_faces"}
+READ_LABELS = {"evaluate", "draw_score_figures"}
+
+# A job: the name of its rule, and its wildcards.
+Job = tuple[str, Mapping[str, str]]
 
 
-def check_inputs(config: Mapping) -> None:
-    """Check all inputs that the config names, before any job starts.
+def check_inputs(config: Mapping[str, Any], jobs: Sequence[Job] | None = None) -> None:
+    """Check the data and weights that jobs read, by default those of a whole run, before any job starts.
 
-    Raises UserError for the first one that is missing or invalid, with its path and how to fix it.
+    Raises UserError for the first one that is missing or invalid, with its path and how to fix it. The data of the demo
+    are not checked, because a job makes them.
     """
-    data = config["data"]
-    root = Path(data["root"])
-    untrained = [name for name, model in config["models"].items() if not model.get("weights")]
-    folder = root / data["test_videos"]
-    if not root.is_dir() and (untrained or not folder.is_dir()):
+    jobs = whole_run(config) if jobs is None else jobs
+    try:
+        if "demo" not in config:
+            check_data(config, jobs)
+        check_weights(config, jobs)
+    except OSError as error:
+        raise UserError(f"{error.filename} cannot be read: {error.strerror}. Correct its permissions.") from error
+
+
+def whole_run(config: Mapping[str, Any]) -> list[Job]:
+    """The jobs of a run from the beginning that read data or weights."""
+    trained = [name for name, model in config["models"].items() if not model["weights"]]
+    jobs: list[Job] = [("detect_test_faces", {}), ("evaluate", {})]
+    jobs += [("export_weights", {"model": name}) for name in config["models"]]
+    if trained:
+        jobs += [("detect_faces", {"part": part}) for part in parts_of(config)]
+        jobs += [("pair_clips", {})]
+        jobs += [("train", {"model": name}) for name in trained]
+        architectures = sorted({config["models"][name]["architecture"] for name in trained})
+        jobs += [("convert_pretrained", {"architecture": architecture}) for architecture in architectures]
+    return jobs
+
+
+def parts_of(config: Mapping[str, Any]) -> list[str]:
+    """The names of the training parts."""
+    named = config["data"]["parts"]
+    return find_parts(config["data"]["root"]) if named == "auto" else named
+
+
+def check_data(config: Mapping[str, Any], jobs: Sequence[Job]) -> None:
+    """Check the data that jobs read. Raises UserError for the first fault."""
+    root, folder = Path(config["data"]["root"]), test_videos_folder(config)
+    rules = {rule for rule, _ in jobs}
+    parts = {wildcards["part"] for rule, wildcards in jobs if rule in READ_PARTS}
+    no_parts = bool(rules & NEED_ANY_PART) and not parts and not parts_of(config)
+    if "evaluate_validation" in rules:
+        parts.update(parts_of(config))
+    videos = bool(rules & READ_TEST_VIDEOS)
+    if not root.is_dir() and (parts or no_parts or (videos and not folder.is_dir())):
         raise UserError(
             f"The data set is missing: {root.resolve()} (data.root in the config) is not a folder.\n"
             f"{HOW_TO_GET_THE_DATA}"
         )
-    if untrained:
-        parts = find_parts(root) if data["parts"] == "auto" else data["parts"]
-        if not parts:
-            raise UserError(
-                f"There are no training parts (folders dfdc_train_part_*) in {root.resolve()}.\n{HOW_TO_GET_THE_DATA}"
-            )
-        for part in parts:
-            if not (root / part).is_dir():
-                raise UserError(f"The training part {root / part} (data.parts in the config) is not a folder.")
-            read_metadata(root / part / "metadata.json")
-    if not folder.is_dir() or not test_videos(folder):
+    if no_parts:
+        raise UserError(
+            f"There are no training parts (folders dfdc_train_part_*) in {root.resolve()}.\n{HOW_TO_GET_THE_DATA}"
+        )
+    check_parts(config, sorted(parts))
+    if videos and (not folder.is_dir() or not test_videos(folder)):
         fault = (
             f"holds no video (names that end in {', '.join(VIDEO_SUFFIXES)})" if folder.is_dir() else "does not exist"
         )
@@ -49,15 +89,41 @@ def check_inputs(config: Mapping) -> None:
             f"There are no test videos: the folder {folder.resolve()} (data.test_videos in the config) {fault}. "
             "Put the videos to score there, or name another folder."
         )
-    if data["test_labels"]:
-        labels = read_labels(root / data["test_labels"])
-        if not labels.keys() & {path.name for path in test_videos(folder)}:
-            raise UserError(
-                f"The labels {root / data['test_labels']} (data.test_labels in the config) name none of the videos in "
-                f"{folder}; the first name is {min(labels)!r}. Name another file, or set it to null."
-            )
-    check_weight_files(config, untrained)
-    finished = [model for model in config["models"].values() if model["weights"]]
+    if rules & READ_LABELS:
+        check_labels(test_labels_file(config), folder)
+
+
+def check_parts(config: Mapping[str, Any], parts: Iterable[str]) -> None:
+    """Raise UserError if a training part is missing or has no valid metadata.json."""
+    for part in parts:
+        folder = part_folder(config, part)
+        if not folder.is_dir():
+            raise UserError(f"The training part {folder} (data.parts in the config) is not a folder.")
+        read_metadata(folder / "metadata.json")
+
+
+def check_labels(path: Path | None, folder: Path) -> None:
+    """Raise UserError if the labels of the test videos cannot be read, or name none of the videos in their folder."""
+    if not path:
+        return
+    labels = read_labels(path)
+    if folder.is_dir() and not labels.keys() & {video.name for video in test_videos(folder)}:
+        raise UserError(
+            f"The labels {path} (data.test_labels in the config) name none of the videos in {folder}; the first name "
+            f"is {min(labels)!r}. Name another file, or set it to null."
+        )
+
+
+def check_weights(config: Mapping[str, Any], jobs: Iterable[Job]) -> None:
+    """Check the weights that jobs read: that they exist and, if they are finished, match their models.
+
+    Raises UserError for the first fault.
+    """
+    read = {key: path for job in jobs for key, path in _weights_of(config, *job)}
+    for key, path in read.items():
+        if fault := fault_of_weights(key, path):
+            raise UserError(fault)
+    finished = [model for name, model in config["models"].items() if read.get(f"models.{name}.weights")]
     if finished:
         from dfdc.networks.weights.load import load_weights  # imported late, because torch takes a second to import
 
@@ -65,14 +131,21 @@ def check_inputs(config: Mapping) -> None:
             load_weights(model["weights"], model["architecture"], model["kind"])
 
 
-def check_weight_files(config: Mapping, untrained: Sequence[str]) -> None:
-    """Raise UserError if a weights file that the config names is missing."""
-    for key, path in weight_files(config, untrained).items():
-        if fault := fault_of_weights(key, path):
-            raise UserError(fault)
+def _weights_of(config: Mapping[str, Any], rule: str, wildcards: Mapping[str, str]) -> Iterator[tuple[str, str | None]]:
+    """The weights that a job reads, if they are the user's: their config key, and the file, package or None."""
+    if rule == "detect_faces":
+        yield "detection.train.weights", config["detection"]["train"]["weights"]
+    elif rule == "detect_test_faces":
+        yield "detection.test.weights", config["detection"]["test"]["weights"]
+    elif rule == "convert_pretrained":
+        yield f"pretrained.{wildcards['architecture']}", pretrained_weights(config, wildcards["architecture"])
+    elif rule == "train":  # which reads the converted weights, if the config has any
+        pretrained_weights(config, config["models"][wildcards["model"]]["architecture"])
+    elif rule == "export_weights":
+        yield f"models.{wildcards['model']}.weights", config["models"][wildcards["model"]]["weights"]
 
 
-def weight_files(config: Mapping, untrained: Sequence[str]) -> dict[str, str | None]:
+def weight_files(config: Mapping[str, Any], untrained: Collection[str]) -> dict[str, str | None]:
     """The weights that a run reads, {config key: file, package or None}; ``untrained`` are the models to train.
 
     Raises UserError if the config has no pretrained weights for an architecture.
@@ -82,12 +155,17 @@ def weight_files(config: Mapping, untrained: Sequence[str]) -> dict[str, str | N
     if untrained:
         wanted["detection.train.weights"] = config["detection"]["train"]["weights"]
         for architecture in sorted({config["models"][name]["architecture"] for name in untrained}):
-            wanted[f"pretrained.{architecture}"] = config["pretrained"].get(architecture)
-            if architecture not in config["pretrained"]:
-                raise UserError(
-                    f"The config names no pretrained weights for {architecture}: add the key pretrained.{architecture}."
-                )
+            wanted[f"pretrained.{architecture}"] = pretrained_weights(config, architecture)
     return wanted
+
+
+def pretrained_weights(config: Mapping[str, Any], architecture: str) -> str | None:
+    """The weights that trainings of an architecture start from. Raises UserError if the config does not name any."""
+    if architecture not in config["pretrained"]:
+        raise UserError(
+            f"The config names no pretrained weights for {architecture}: add the key pretrained.{architecture}."
+        )
+    return config["pretrained"][architecture]
 
 
 def fault_of_weights(key: str, path: str | None) -> str:

@@ -7,13 +7,17 @@ both events to its loggers, always: so this module listens there.
 import contextlib
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from snakemake_interface_logger_plugins.common import LogEvent
 
 from dfdc.system.errors import UserError
 from dfdc.system.jobs.attempts import begin_attempts, forget_attempts, job_of, unfinished_attempts
+
+# A planned job: the name of its rule in this workflow, and its wildcards.
+Job = tuple[str, Mapping[str, str]]
 
 
 class Plan(logging.Filter):
@@ -22,11 +26,21 @@ class Plan(logging.Filter):
     unfinished: dict[str, int]
     """The unfinished attempts of each job at the start of the run, see ``unfinished_attempts``."""
 
-    def __init__(self, workflow: Any, logger: logging.Logger, check: Callable[[set[str]], None]) -> None:
-        """Start to listen. ``check`` is called with the names of the planned rules, and may raise UserError."""
+    def __init__(
+        self,
+        workflow: Any,
+        logger: logging.Logger,
+        folder: Path,
+        check: Callable[[Sequence[Job]], None],
+    ) -> None:
+        """Start to listen.
+
+        ``folder`` is that of the Snakefile: another workflow that imports it as a module may have more rules, of which
+        this class takes no notice. ``check`` is called with the planned jobs, and may raise UserError.
+        """
         super().__init__()
         self.unfinished = unfinished_attempts(beginning=True)
-        self._workflow, self._logger, self._check = workflow, logger, check
+        self._workflow, self._logger, self._folder, self._check = workflow, logger, folder, check
         self._jobs: dict[int, str] = {}
         self._announced = False
         for other in [other for other in logger.filters if isinstance(other, Plan)]:  # of an earlier run in the process
@@ -50,9 +64,14 @@ class Plan(logging.Filter):
 
     def _begin(self) -> None:
         """Check what the plan needs and, unless nothing is to run, record an attempt of each job."""
-        jobs = list(self._workflow.dag.needrun_jobs())
-        self._check({job.rule.name for job in jobs})
-        if not self._workflow.dryrun and not self._workflow.touch:
-            jobs = [job for job in jobs if job.log]
+        if self._workflow.touch:
+            return
+        jobs = [job for job in self._workflow.dag.needrun_jobs() if self._is_own(job.rule)]
+        self._check([(Path(job.rule.script).stem, dict(job.wildcards.items())) for job in jobs])
+        if not self._workflow.dryrun:
             self._jobs = {job.jobid: job_of(job.log[0]) for job in jobs}
             begin_attempts({job_of(job.log[0]): job.output for job in jobs}, self.unfinished)
+
+    def _is_own(self, rule: Any) -> bool:
+        """Whether a rule is one of this workflow's, and runs something."""
+        return bool(rule.script and rule.log) and Path(str(rule.snakefile)).is_relative_to(self._folder)
