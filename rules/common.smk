@@ -9,6 +9,7 @@ from dfdc.stages.faces.detection.settings import DETECTORS
 from dfdc.system.jobs.attempts import unfinished_attempts
 from dfdc.system.jobs.plan import Plan
 from dfdc.system.jobs.provenance import code_of
+from dfdc.system.jobs.retries import factors
 from dfdc.system.jobs.runs import RUN, begin_run
 
 # Jobs end soon after the Snakemake that started them.
@@ -80,14 +81,18 @@ def shared(rule_name, *modules):
 
 
 def growing(mem_mb=4000, runtime=30):
-    """A job's memory in MB and run time in minutes, as resources: multiplied by the attempt (``--retries``).
+    """A job's memory in MB and run time in minutes, as resources: more at each attempt (``--retries``) of what it lacked.
 
     Not in ``default-resources`` of profiles/default, which would override that key of a site's own profile, and with it
     the partition and account of jobs.
     """
+
+    def grown(wildcards, attempt, rulename):
+        return factors("/".join([rulename, *wildcards]), attempt)
+
     return {
-        "mem_mb": lambda wildcards, attempt: mem_mb * attempt,
-        "runtime": lambda wildcards, attempt: runtime * attempt,
+        "mem_mb": lambda wildcards, attempt, rulename: mem_mb * grown(wildcards, attempt, rulename).memory,
+        "runtime": lambda wildcards, attempt, rulename: runtime * grown(wildcards, attempt, rulename).time,
     }
 
 
