@@ -97,8 +97,16 @@ def growing(mem_mb=4000, runtime=30):
 
 
 def gpus(used=True):
-    """The number of GPUs of a job, 0 or 1, as a resource; ``--set-resources`` can assign more."""
-    return int(used and config["speed"]["device"] != "cpu")
+    """The number of GPUs of a job, 0 or 1, as a resource, and what a profile wants jobs with a GPU to request besides.
+
+    These are its default resources ``with_gpu_…``, for example ``with_gpu_slurm_partition``: so the partition follows
+    from what a job requests. ``--set-resources`` can assign more GPUs.
+    """
+    if not used or config["speed"]["device"] == "cpu":
+        return {"gpu": 0}
+    defaults = workflow.resource_settings._parsed_default_resources
+    besides = {name: default.raw for name, default in defaults.items() if name.startswith("with_gpu_")}
+    return {"gpu": 1, **{name.removeprefix("with_gpu_"): value for name, value in besides.items()}}
 
 
 def settings(*paths):

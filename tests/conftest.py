@@ -151,8 +151,12 @@ class Project:
             job: dict(pair.split("=", 1) for pair in about["resources"].split(", ")) for job, about in planned.items()
         }
 
+    def dry_run(self, *arguments: str) -> subprocess.CompletedProcess:
+        """Run ``snakemake --dry-run`` in the project's folder; what it prints on both channels is in ``stdout``."""
+        return dry_run(list(arguments), self.folder, self._environment())
+
     def _planned(self, *arguments: str) -> dict[str, dict[str, str]]:
-        done = dry_run(list(arguments), self.folder, self._environment())
+        done = self.dry_run(*arguments)
         assert done.returncode == 0, done.stdout
         return jobs_in(done.stdout)
 
@@ -203,6 +207,8 @@ class Project:
 def jobs_in(output: str) -> dict[str, dict[str, str]]:
     """The jobs that snakemake lists in what it prints, without the rule `all`, and what it says about each."""
     jobs = {}
+    # Jobs of a group are indented.
+    output = re.sub(r"^ {4}(?= {4}|\[|(?:local)?rule )", "", output, flags=re.MULTILINE)
     for rule, lines in re.findall(r"^(?:local)?rule (\w+):\n((?: {4}.*\n)+)", output, re.MULTILINE):
         about = dict(re.findall(r"^ {4}(\w+): (.*)$", lines, re.MULTILINE))
         pairs = about["wildcards"].split(", ") if "wildcards" in about else []

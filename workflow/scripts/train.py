@@ -18,7 +18,7 @@ from dfdc.stages.training.samples import SampleSettings
 from dfdc.stages.training.settings import StepSettings, TrainSettings
 from dfdc.stages.training.trainer import RunSettings, TrainData, train
 from dfdc.system.files import sha256
-from dfdc.system.jobs.devices import job_devices
+from dfdc.system.jobs.devices import job_devices, requested_gpus
 from dfdc.system.jobs.log import logger, rule_log
 from dfdc.system.processes import worker_count
 from dfdc.system.versions import versions
@@ -80,6 +80,6 @@ def main(devices: list[torch.device]) -> None:
 if __name__ == "__main__":
     with (
         rule_log(snakemake.log[0], f"train {snakemake.wildcards.model}"),
-        job_devices(snakemake.config["speed"]["device"], snakemake.resources.gpu) as devices,
+        job_devices(snakemake.config["speed"]["device"], requested_gpus(snakemake.resources)) as devices,
     ):
         main(devices)
