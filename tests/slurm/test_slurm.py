@@ -89,14 +89,17 @@ def test_a_group_with_a_job_that_fails_is_tried_again(changeable):
     assert changeable.project.plan(target) == []
 
 
-def test_an_account_that_does_not_exist(changeable):
-    """Nothing is submitted, and the next run makes what was to be made."""
-    changeable.project.replace("profiles/slurm/profile.yaml", "account: null", "account: nobody")
-    changed = {"pairs": {"min_difference": 0.01}}
-    assert changeable.start("results/pairs.parquet", settings=changed).wait() == 1
-    assert "nobody" in changeable.log.read_text()
+def test_a_group_that_slurm_refuses(changeable):
+    """Nothing is submitted, the run ends, and the next one makes what was to be made."""
+    changeable.project.replace("profiles/slurm/profile.yaml", "cpu_partition: cpu", "cpu_partition: nowhere")
+    target, changed = "results/clips/dfdc_train_part_0.parquet", {"alignment": {"min_iou": 0.4}}
+    assert changeable.start(target, settings=changed).wait(timeout=300) == 1
+    assert "invalid partition specified: nowhere" in changeable.log.read_text()
     assert changeable.jobs() == []
-    assert changeable.project.plan("results/pairs.parquet", settings=changed) == ["pair_clips"]
+    assert changeable.project.plan(target, settings=changed) == [
+        "align_tracks dfdc_train_part_0",
+        "extract_clips dfdc_train_part_0",
+    ]
 
 
 @pytest.mark.usefixtures("cut_short")
