@@ -178,8 +178,10 @@ def test_after_kill_9_of_snakemake_no_second_training_runs_beside_the_first(slow
 
 def test_a_training_goes_on_however_often_its_time_runs_out(cut_short):
     """One retry is allowed, and three attempts ran out of time: each had advanced, so none counts."""
-    attempts = [cut_short.training("re", number, "TIMEOUT") for number in (1, 2, 3)]
-    attempts.append(cut_short.training("re", 4))
+    attempts = wait_for("four attempts", lambda: cut_short.jobs("train_")[3:] and cut_short.jobs("train_"), seconds=600)
+    assert {job["JobState"] for job in attempts[:3]} == {"TIMEOUT"}
     assert {asked(job) for job in attempts} == {("62.50G", "00:01:00")}
-    wait_for("the fourth attempt to go on", lambda: "resuming after iteration" in cut_short.training_log("re"))
-    assert int(re.search(r"resuming after iteration (\d+)", cut_short.training_log("re"))[1]) > 60
+    resumed = wait_for(
+        "an attempt to go on", lambda: re.search(r"resuming after iteration (\d+)", cut_short.training_log("re"))
+    )
+    assert int(resumed[1]) > 60
