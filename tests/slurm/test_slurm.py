@@ -94,7 +94,7 @@ def test_a_group_that_slurm_refuses(changeable):
     changeable.project.replace("profiles/slurm/profile.yaml", "cpu_partition: cpu", "cpu_partition: nowhere")
     target, changed = "results/clips/dfdc_train_part_0.parquet", {"alignment": {"min_iou": 0.4}}
     assert changeable.start(target, settings=changed).wait(timeout=300) == 1
-    assert "invalid partition specified: nowhere" in changeable.log.read_text()
+    assert "Error in group clips" in changeable.log.read_text()  # Snakemake does not print the reason for groups
     assert changeable.jobs() == []
     assert changeable.project.plan(target, settings=changed) == [
         "align_tracks dfdc_train_part_0",
