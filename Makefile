@@ -4,7 +4,7 @@
 # make test    all tests
 # make smoke   the smallest possible demo, in demo-smallest
 # make test-convert   tests of the conversion of TensorFlow checkpoints, with TensorFlow
-# make test-slurm     the demo on a SLURM cluster with one simulated node, which is installed and started (needs root)
+# make test-slurm     the demo on a SLURM cluster with two simulated nodes, which is installed and started (needs root)
 # make test-kills     tests with killed runs, killed at more points than in make test
 # make why     explain which jobs would run and why; make why ARGS="--profile profiles/demo" for the demo
 # make accept  take over results after a harmless change of code, which then do not run again; ARGS as for make why

@@ -20,6 +20,8 @@ if not (HERE / "lib").is_dir():
 # This file and the scripts use the library of the checkout, whether or not it is installed.
 sys.path.insert(0, str(HERE / "lib"))
 os.environ.update(PYTHONPATH=os.pathsep.join([str(HERE / "lib"), *filter(None, [os.environ.get("PYTHONPATH")])]))
+# Some schedulers start jobs with an empty environment, and Snakemake cannot do without this.
+os.environ.setdefault("PATH", os.defpath)
 
 from dfdc.config.check import check_config, drop_removed_models
 from dfdc.config.reading import merged, read_yaml

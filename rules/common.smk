@@ -15,6 +15,7 @@ from dfdc.system.jobs.places import image_of
 from dfdc.system.jobs.plan import Plan
 from dfdc.system.jobs.provenance import code_of
 from dfdc.system.jobs.records import recorded_param
+from dfdc.system.jobs.retries import factors
 from dfdc.system.jobs.runs import RUN, begin_run
 from dfdc.system.locks.owners import Owner
 
@@ -91,20 +92,32 @@ def shared(rule_name, *modules):
 
 
 def growing(mem_mb=4000, runtime=30):
-    """A job's memory in MB and run time in minutes, as resources: multiplied by the attempt (``--retries``).
+    """A job's memory in MB and run time in minutes, as resources: more at each attempt (``--retries``) of what it lacked.
 
     Not in ``default-resources`` of profiles/default, which would override that key of a site's own profile, and with it
     the partition and account of jobs.
     """
+
+    def grown(wildcards, attempt, rulename):
+        return factors("/".join([rulename, *wildcards]), attempt)
+
     return {
-        "mem_mb": lambda wildcards, attempt: mem_mb * attempt,
-        "runtime": lambda wildcards, attempt: runtime * attempt,
+        "mem_mb": lambda wildcards, attempt, rulename: mem_mb * grown(wildcards, attempt, rulename).memory,
+        "runtime": lambda wildcards, attempt, rulename: runtime * grown(wildcards, attempt, rulename).time,
     }
 
 
 def gpus(used=True):
-    """The number of GPUs of a job, 0 or 1, as a resource; ``--set-resources`` can assign more."""
-    return int(used and config["speed"]["device"] != "cpu")
+    """The number of GPUs of a job, 0 or 1, as a resource, and what a profile wants jobs with a GPU to request besides.
+
+    These are its default resources ``with_gpu_…``, for example ``with_gpu_slurm_partition``: so the partition follows
+    from what a job requests. ``--set-resources`` can assign more GPUs.
+    """
+    if not used or config["speed"]["device"] == "cpu":
+        return {"gpu": 0}
+    defaults = workflow.resource_settings._parsed_default_resources
+    besides = {name: default.raw for name, default in defaults.items() if name.startswith("with_gpu_")}
+    return {"gpu": 1, **{name.removeprefix("with_gpu_"): value for name, value in besides.items()}}
 
 
 def settings(*paths):

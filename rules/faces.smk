@@ -16,7 +16,7 @@ rule detect_faces:
     threads: 8
     resources:
         **growing(mem_mb=16000, runtime=720),
-        gpu=gpus(config["detection"]["train"]["detector"] != "yunet"),
+        **gpus(config["detection"]["train"]["detector"] != "yunet"),
     params:
         **shared("detect_faces", DETECTORS[config["detection"]["train"]["detector"]]),
         settings=settings("detection.train", "data.video_timeout"),

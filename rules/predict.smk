@@ -18,7 +18,7 @@ rule detect_test_faces:
     threads: 8
     resources:
         **growing(mem_mb=16000, runtime=240),
-        gpu=gpus(config["detection"]["test"]["detector"] != "yunet"),
+        **gpus(config["detection"]["test"]["detector"] != "yunet"),
     params:
         **shared("detect_test_faces", DETECTORS[config["detection"]["test"]["detector"]]),
         settings=settings("detection.test", "prediction.fps", "prediction.shards", "data.video_timeout"),
@@ -99,7 +99,7 @@ rule score:
     threads: 8
     resources:
         **growing(mem_mb=16000, runtime=240),
-        gpu=gpus(),
+        **gpus(),
     params:
         **shared("score"),
         settings=lambda wildcards: settings(f"models.{wildcards.model}.score", "torch_threads"),

@@ -40,7 +40,7 @@ rule train:
     threads: 16
     resources:
         **growing(mem_mb=64000, runtime=4320),
-        gpu=gpus(),
+        **gpus(),
     params:
         **shared("train"),
         settings=lambda wildcards: settings(

@@ -18,7 +18,7 @@ rule score_validation_clips:
     threads: 8
     resources:
         **growing(mem_mb=16000, runtime=240),
-        gpu=gpus(),
+        **gpus(),
     params:
         **shared("score_validation_clips"),
         settings=lambda wildcards: settings("evaluation", f"models.{wildcards.model}.frames", "torch_threads"),

@@ -217,6 +217,8 @@ class Project:
 def jobs_in(output: str) -> dict[str, dict[str, str]]:
     """The jobs that snakemake lists in what it prints, without the rule `all`, and what it says about each."""
     jobs = {}
+    # Jobs of a group are indented.
+    output = re.sub(r"^ {4}(?= {4}|\[|(?:local)?rule )", "", output, flags=re.MULTILINE)
     for rule, lines in re.findall(r"^(?:local)?rule (\w+):\n((?: {4}.*\n)+)", output, re.MULTILINE):
         about = dict(re.findall(r"^ {4}(\w+): (.*)$", lines, re.MULTILINE))
         pairs = about["wildcards"].split(", ") if "wildcards" in about else []

@@ -42,7 +42,14 @@ def nested(path, value):
         ("torch_threads", 2, "train score score_validation_clips"),
         (
             "speed",
-            {"device": "cpu", "workers": "auto", "batch_size": 3, "checkpoint_every": 2, "checkpoints_kept": 1},
+            {
+                "device": "cpu",
+                "workers": "auto",
+                "batch_size": 3,
+                "checkpoint_every": 2,
+                "checkpoints_kept": 1,
+                "scratch": "/tmp",
+            },
             "",
         ),
     ],

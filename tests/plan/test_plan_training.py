@@ -50,8 +50,12 @@ def test_a_training_is_stopped_and_goes_on_and_is_not_made_twice(finished_run, w
     (checkpoint,) = folder.glob("checkpoint_*")
     reached = int(checkpoint.stem.removeprefix("checkpoint_"))
     assert reached < 4
-    assert project.snakemake(TARGET).returncode == 0
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    assert project.snakemake(TARGET, settings={"speed": {"scratch": str(scratch)}}).returncode == 0
     assert f"resuming after iteration {reached}" in log.read_text()
+    assert f"GB) to {scratch}" in log.read_text()
+    assert not list(scratch.iterdir())
     assert result(project) == result(finished_run)
     assert project.plan() == []
 

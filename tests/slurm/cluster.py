@@ -15,6 +15,9 @@ import yaml
 TINY = ("profiles/demo/settings.yaml", "tests/tiny.yaml")
 # Less waiting than a cluster's controller would like, and no more jobs than a small machine takes.
 QUICK = ("--jobs", "4", "--slurm-init-seconds-before-status-checks", "3", "--latency-wait", "10")
+# Trainings so long that none ends within a minute, and one that does not end within the tests.
+LONG = {"training": {"iterations": 200}, "validation": {"every": 100}, "speed": {"checkpoint_every": 5}}
+ENDLESS = {**LONG, "training": {"iterations": 100_000}}
 
 
 def wait_for(what: str, found: Callable[[], Any], seconds: float = 300) -> Any:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A SLURM cluster of one pretended node, for tests: 64 cores, 8 GPUs and 512 GB, whatever the machine has.
+# A SLURM cluster of two pretended nodes, for tests: 32 cores, 4 GPUs and 256 GB each, whatever the machine has.
 #
 #   cluster.sh install          install SLURM and munge if they are missing (Debian's packages)
 #   cluster.sh start FOLDER     start it; configuration, state and logs are in FOLDER
@@ -29,21 +29,21 @@ start() {
     # Devices that SLURM can count and hand out: character devices, all of them like /dev/null.
     for number in {0..7}; do mknod "$folder/gpu$number" c 1 3; done
     echo "AutoDetect=off
-NodeName=$host Name=gpu Type=a100 File=$folder/gpu[0-7]" >"$folder/gres.conf"
+NodeName=one Name=gpu Type=a100 File=$folder/gpu[0-3]
+NodeName=two Name=gpu Type=a100 File=$folder/gpu[4-7]" >"$folder/gres.conf"
     cat >"$folder/slurm.conf" <<CONF
 ClusterName=pretended
 SlurmctldHost=$host(127.0.0.1)
 SlurmUser=root
 SlurmdUser=root
 SlurmctldPort=26817
-SlurmdPort=26818
 AuthInfo=socket=$folder/munge.socket
 StateSaveLocation=$folder/state
-SlurmdSpoolDir=$folder/spool
+SlurmdSpoolDir=$folder/spool/%n
 SlurmctldPidFile=$folder/slurmctld.pid
-SlurmdPidFile=$folder/slurmd.pid
+SlurmdPidFile=$folder/slurmd-%n.pid
 SlurmctldLogFile=$folder/slurmctld.log
-SlurmdLogFile=$folder/slurmd.log
+SlurmdLogFile=$folder/slurmd-%n.log
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 SelectType=select/cons_tres
@@ -56,7 +56,9 @@ MpiDefault=none
 ReturnToService=2
 MinJobAge=36000
 KillWait=10
-NodeName=$host NodeAddr=127.0.0.1 CPUs=64 Boards=1 SocketsPerBoard=1 CoresPerSocket=64 ThreadsPerCore=1 RealMemory=512000 Gres=gpu:a100:8
+NodeName=DEFAULT CPUs=32 Boards=1 SocketsPerBoard=1 CoresPerSocket=32 ThreadsPerCore=1 RealMemory=256000 Gres=gpu:a100:4
+NodeName=one NodeHostname=$host NodeAddr=127.0.0.1 Port=26818
+NodeName=two NodeHostname=$host NodeAddr=127.0.0.1 Port=26828
 PartitionName=cpu Nodes=ALL Default=YES MaxTime=INFINITE
 PartitionName=gpu Nodes=ALL MaxTime=INFINITE
 CONF
@@ -69,18 +71,19 @@ CONF
         --log-file "$folder/munged.log" --seed-file "$folder/munged.seed"
     export SLURM_CONF=$folder/slurm.conf
     slurmctld
-    slurmd
+    slurmd -N one
+    slurmd -N two
     for _ in {1..60}; do
         sleep 0.5
         [ -s "$folder/slurmctld.pid" ] && kill -0 "$(cat "$folder/slurmctld.pid")" || continue
-        [ "$(sinfo --noheader --format=%T --partition=gpu 2>/dev/null)" != idle ] || return 0
+        [ "$(sinfo --noheader --format=%T:%D --partition=gpu 2>/dev/null)" != idle:2 ] || return 0
     done
     complain "SLURM did not start, see $folder/*.log: $(tail -n 3 "$folder"/slurm*.log)"
 }
 
 stop() {
     local pid
-    for daemon in slurmd slurmctld munged; do
+    for daemon in slurmd-one slurmd-two slurmctld munged; do
         [ -s "$1/$daemon.pid" ] || continue
         pid=$(cat "$1/$daemon.pid")
         kill "$pid" || continue

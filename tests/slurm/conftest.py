@@ -1,4 +1,4 @@
-"""A cluster of one pretended node with SLURM, and the tiny demo on it."""
+"""A cluster of two pretended nodes with SLURM, and the tiny demo on it."""
 
 import os
 import shutil
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cluster import Cluster
+from cluster import ENDLESS, Cluster
 
 CLUSTER = Path(__file__).with_name("cluster.sh")
 
@@ -45,15 +45,39 @@ def finished(_slurm: None, program: Any) -> Iterator[Cluster]:
     cluster.stop()
 
 
-@pytest.fixture(scope="module")
-def slow(finished: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+def _slow(finished: Cluster, folder: Path) -> Iterator[Cluster]:
     """The same in another folder, where a step of a training takes at least half a second."""
-    project = finished.project.copy(tmp_path_factory.mktemp("slow") / "copy")
+    project = finished.project.copy(folder / "copy")
     project.replace(
         "lib/dfdc/stages/training/trainer.py",
         "        self._enter_phase(warm_up=",
         "        __import__('time').sleep(0.5)\n        self._enter_phase(warm_up=",
     )
     cluster = Cluster(project)
+    yield cluster
+    cluster.stop()
+
+
+@pytest.fixture(scope="module")
+def slow(finished: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A cluster with slow trainings."""
+    yield from _slow(finished, tmp_path_factory.mktemp("slow"))
+
+
+@pytest.fixture(scope="module")
+def cut_short(finished: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Another one, with a training under way whose attempts have a minute each; the tests need not wait for it."""
+    for cluster in _slow(finished, tmp_path_factory.mktemp("cut_short")):
+        cluster.start(
+            *("results/models/re/weights.safetensors", "--retries", "1", "--set-resources", "train:runtime=1"),
+            settings=ENDLESS,
+        )
+        yield cluster
+
+
+@pytest.fixture
+def changeable(finished: Cluster, tmp_path: Path) -> Iterator[Cluster]:
+    """The cluster after a run of the whole workflow, for one test."""
+    cluster = Cluster(finished.project.copy(tmp_path / "copy"))
     yield cluster
     cluster.stop()

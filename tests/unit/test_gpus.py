@@ -12,10 +12,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from snakemake.iocontainers import ResourceList
 
 from dfdc.system.errors import UserError
 from dfdc.system.jobs import leases
-from dfdc.system.jobs.devices import job_device, job_devices
+from dfdc.system.jobs.devices import job_device, job_devices, requested_gpus
 from dfdc.system.jobs.leases import devices_listed, lease, visible_devices
 from dfdc.system.jobs.provenance import LIBRARY
 
@@ -148,14 +149,32 @@ def test_jobs_that_see_others_in_common_do_not_share_them(monkeypatch, start):
         assert gpus == ["0", "2"]
 
 
-def test_what_slurm_gave_one_job_stands(monkeypatch, start):
-    """Nothing is locked: in each job SLURM may number the GPUs from 0."""
+def test_jobs_of_other_allocations_of_slurm_do_not_compete(monkeypatch, start, tmp_path):
+    """In each of them SLURM may number the GPUs from 0. What they lock is gone when they end."""
     leased_by(start(8))
-    monkeypatch.setenv("SLURM_JOB_ID", "1")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    monkeypatch.setenv("SLURM_JOB_ID", "1")
     with lease(2) as gpus:
         assert gpus == ["0", "1"]
+        monkeypatch.setenv("SLURM_JOB_ID", "2")
+        with lease(2) as gpus:
+            assert gpus == ["0", "1"]
+        monkeypatch.setenv("SLURM_JOB_ID", "1")
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "0,1"
+    assert not list((tmp_path / "locks").glob("slurm*"))
+
+
+def test_two_jobs_in_an_allocation_of_one_gpu_take_turns(monkeypatch, start):
+    """As when a Snakemake in an `salloc` starts them."""
+    monkeypatch.setenv("SLURM_JOB_ID", "1")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4")
+    first, second = start(1), start(1)
+    said = {job: job.stderr.readline() for job in (first, second)}
+    (waiting,) = (job for job in said if "waiting for 1 GPU: all 1 in use by process" in said[job])
+    (holding,) = said.keys() - {waiting}
+    assert leased_by(holding) == ["4"]
+    holding.stdin.close()
+    assert leased_by(waiting) == ["4"]
 
 
 def test_jobs_in_one_allocation_of_slurm_share_it_out(monkeypatch, start):
@@ -264,3 +283,19 @@ def test_the_lease_is_in_the_log(caplog):
     with lease(2):
         pass
     assert caplog.messages == ["GPUs: 0, 1"]
+
+
+@pytest.mark.parametrize(
+    ("gpu", "gres", "number"),
+    [
+        (2, None, 2),
+        (0, None, 0),
+        (0, "gpu", 1),
+        (0, "gpu:2", 2),
+        (0, "gpu:a100", 1),
+        (0, "gpu:a100:4", 4),
+        (0, "nvme:1", 0),
+    ],
+)
+def test_gpus_are_requested_by_number_or_as_gres(gpu, gres, number):
+    assert requested_gpus(ResourceList(fromdict={"gpu": gpu} | ({"gres": gres} if gres else {}))) == number

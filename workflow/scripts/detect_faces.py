@@ -30,10 +30,10 @@ def main(device: str) -> None:
 
 if __name__ == "__main__":
     # Imported late: worker processes import this script too, and without torch each saves 200 MB and some seconds.
-    from dfdc.system.jobs.devices import job_device
+    from dfdc.system.jobs.devices import job_device, requested_gpus
 
     with (
         rule_log(snakemake.log[0], f"detect_faces {snakemake.wildcards.part}"),
-        job_device(snakemake.config["speed"]["device"], snakemake.resources.gpu) as device,
+        job_device(snakemake.config["speed"]["device"], requested_gpus(snakemake.resources)) as device,
     ):
         main(str(device))

@@ -10,7 +10,7 @@ from dfdc.data.schemas.scores import SCORES
 from dfdc.data.tables import read_rows, write_table
 from dfdc.networks.precision import set_threads
 from dfdc.stages.prediction.scorer import Scorer, score
-from dfdc.system.jobs.devices import job_device
+from dfdc.system.jobs.devices import job_device, requested_gpus
 from dfdc.system.jobs.log import rule_log
 
 
@@ -29,6 +29,6 @@ def main(device: torch.device) -> None:
 if __name__ == "__main__":
     with (
         rule_log(snakemake.log[0], f"score {snakemake.wildcards.model} {snakemake.wildcards.shard}"),
-        job_device(snakemake.config["speed"]["device"], snakemake.resources.gpu) as device,
+        job_device(snakemake.config["speed"]["device"], requested_gpus(snakemake.resources)) as device,
     ):
         main(device)

@@ -11,7 +11,7 @@ from dfdc.networks.precision import set_threads
 from dfdc.stages.clips.reading import choose_pairs
 from dfdc.stages.evaluation.validation_clips import score_validation_clips
 from dfdc.stages.prediction.scorer import Scorer
-from dfdc.system.jobs.devices import job_device
+from dfdc.system.jobs.devices import job_device, requested_gpus
 from dfdc.system.jobs.log import rule_log
 from dfdc.system.processes import worker_count
 
@@ -34,6 +34,6 @@ def main(device: torch.device) -> None:
 if __name__ == "__main__":
     with (
         rule_log(snakemake.log[0], f"score_validation_clips {snakemake.wildcards.model}"),
-        job_device(snakemake.config["speed"]["device"], snakemake.resources.gpu) as device,
+        job_device(snakemake.config["speed"]["device"], requested_gpus(snakemake.resources)) as device,
     ):
         main(device)

@@ -1,6 +1,6 @@
 """Train a model: pairs, clips and pretrained weights → weights, metrics and validation results."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import torch
@@ -18,9 +18,10 @@ from dfdc.stages.training.samples import SampleSettings
 from dfdc.stages.training.settings import StepSettings, TrainSettings
 from dfdc.stages.training.trainer import RunSettings, TrainData, train
 from dfdc.system.files import sha256
-from dfdc.system.jobs.devices import job_devices
+from dfdc.system.jobs.devices import job_devices, requested_gpus
 from dfdc.system.jobs.log import logger, rule_log
 from dfdc.system.processes import worker_count
+from dfdc.system.scratch import local_copies
 from dfdc.system.versions import versions
 
 
@@ -61,7 +62,8 @@ def main(devices: list[torch.device]) -> None:
         speed["compile"],
     )
     logger.info(f"on {', '.join(map(str, devices))}; {len(data.pairs)} pairs; checkpoints and records in {folder}")
-    trained = train(data, steps, samples, run)
+    with local_copies(data.stores, speed["scratch"]) as stores:
+        trained = train(replace(data, stores=stores), steps, samples, run)
 
     metadata = {"architecture": model["architecture"], "kind": model["kind"], "training": training}
     metadata |= {
@@ -80,6 +82,6 @@ def main(devices: list[torch.device]) -> None:
 if __name__ == "__main__":
     with (
         rule_log(snakemake.log[0], f"train {snakemake.wildcards.model}"),
-        job_devices(snakemake.config["speed"]["device"], snakemake.resources.gpu) as devices,
+        job_devices(snakemake.config["speed"]["device"], requested_gpus(snakemake.resources)) as devices,
     ):
         main(devices)

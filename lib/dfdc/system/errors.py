@@ -8,6 +8,14 @@ class UserError(Exception):
     """
 
 
+class Interrupted(UserError):
+    """Work that was cut short from outside, by a signal for example, and may succeed if it is tried again."""
+
+
+class OutOfMemory(Interrupted):
+    """Work that was cut short because memory ran out."""
+
+
 class VideoError(Exception):
     """A video that cannot be used. The message is the reason that is recorded in a table.
 

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 import torch
 from torch import distributed
 
-from dfdc.system.errors import UserError
+from dfdc.system.errors import Interrupted, OutOfMemory, UserError
 from dfdc.system.processes import end_with_parent, signals_held
 
 logger = logging.getLogger(__name__)
@@ -114,15 +114,15 @@ def _wait_for_all(processes: Sequence[Any]) -> None:
 
 def _raise_first(processes: Sequence[Any], failures: Any) -> None:
     if not failures.empty():
-        rank, is_user_error, message = failures.get()
-        if is_user_error:
-            raise UserError(message)
-        raise RuntimeError(f"process {rank} of the training failed:\n{message}")
+        rank, failure = failures.get()
+        if isinstance(failure, UserError):
+            raise failure
+        raise RuntimeError(f"process {rank} of the training failed:\n{failure}")
     for rank, process in enumerate(processes):
         if process.exitcode not in (0, -signal.SIGKILL):
-            raise UserError(f"Process {rank} of the training died (exit code {process.exitcode}). {_RESTART}")
+            raise Interrupted(f"Process {rank} of the training died (exit code {process.exitcode}). {_RESTART}")
     if any(process.exitcode for process in processes):
-        raise UserError(f"A process of the training was killed, most likely because memory ran out. {_RESTART}")
+        raise OutOfMemory(f"A process of the training was killed, most likely because memory ran out. {_RESTART}")
 
 
 _RESTART = "Run again: it resumes from its last checkpoint."
@@ -157,10 +157,10 @@ def _worker_process(
         finally:
             distributed.destroy_process_group()
     except UserError as error:
-        failures.put((group.rank, True, str(error)))
+        failures.put((group.rank, error))
         sys.exit(1)
     except Exception:
-        failures.put((group.rank, False, traceback.format_exc()))
+        failures.put((group.rank, traceback.format_exc()))
         sys.exit(1)
 
 

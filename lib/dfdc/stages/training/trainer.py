@@ -38,7 +38,7 @@ from dfdc.stages.training.samples import Batch, PairDataset, SampleSettings, Sch
 from dfdc.stages.training.settings import TrainSettings
 from dfdc.stages.training.tensorboard import Records
 from dfdc.stages.training.validation import load_validation, measure_model
-from dfdc.system.errors import UserError
+from dfdc.system.errors import Interrupted, UserError
 
 logger = logging.getLogger(__name__)
 
@@ -158,7 +158,7 @@ def _train(
             save_checkpoint(run.folder, iteration, state, curves.kept(), run.checkpoints_kept, lock)
         if stopped and not last:
             group.wait()  # until the checkpoint is written
-            raise UserError(f"Stopped by a signal after iteration {iteration}; run again to go on from there.")
+            raise Interrupted(f"Stopped by a signal after iteration {iteration}; run again to go on from there.")
     group.wait()
     records.close()
 

@@ -3,6 +3,7 @@
 import contextlib
 import logging
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 
@@ -10,6 +11,15 @@ from dfdc.system.errors import UserError
 from dfdc.system.jobs.leases import lease
 
 logger = logging.getLogger(__name__)
+
+
+def requested_gpus(resources: Any) -> int:
+    """The number of GPUs that a job's resources request, as ``gpu`` or else as ``gres`` (``gpu:2``, ``gpu:a100:2``)."""
+    kind, _, number = str(resources.get("gres") or "").partition(":")
+    if resources.gpu or kind != "gpu":
+        return int(resources.gpu)
+    number = number.rpartition(":")[2]
+    return int(number) if number.isdigit() else 1
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""Assignment of GPUs to jobs on a machine without a scheduler.
+"""Assignment of GPUs to jobs on a machine without a scheduler, or within one allocation of a scheduler.
 
 Snakemake's ``gpu`` resource is only a number, and does not say which GPUs a job gets. So each job claims GPUs by
 locking a file per GPU. The kernel releases such a lock when the process ends, however it ends.
@@ -33,7 +33,8 @@ def lease(count: int, poll: float = 1.0) -> Iterator[list[str]]:
 
     If fewer are free, log who holds the others and retry every ``poll`` seconds; no lock is held meanwhile. If the
     machine has fewer, all of them are taken; if it has none or ``count`` is 0, no ids are yielded.
-    CUDA_VISIBLE_DEVICES limits the choice. GPUs that SLURM assigned to this job need no lock and are used as they are.
+    CUDA_VISIBLE_DEVICES limits the choice. In an allocation of SLURM, only jobs in the same allocation compete for its
+    GPUs: there are several if a Snakemake that runs in it starts them (salloc), or if they are submitted as a group.
 
     CUDA reads the environment only once per process, so this must be called before CUDA is initialised. Raises
     UserError if the lock files cannot be written.
@@ -42,10 +43,6 @@ def lease(count: int, poll: float = 1.0) -> Iterator[list[str]]:
     count = min(count, len(devices))
     if count == 0:
         yield []
-        return
-    if "SLURM_JOB_ID" in os.environ and count == len(devices):
-        logger.info(f"GPUs assigned by SLURM: {', '.join(devices)}")
-        yield devices
         return
     before = os.environ.get("CUDA_VISIBLE_DEVICES")
     with contextlib.ExitStack() as held:
@@ -134,15 +131,17 @@ def _take(
 
     A mutex serialises this, so that no process sees locks that another is about to release.
     """
+    # Different allocations may give the same number to different GPUs.
+    allocation = f"slurm-{job}-" if (job := os.environ.get("SLURM_JOB_ID")) else ""
     with contextlib.ExitStack() as attempt, _files_for_all():
         folder.mkdir(mode=0o1777, parents=True, exist_ok=True)
         attempt.enter_context(_locked(folder / "mutex", wait=True))
-        taken, owners = [], []
+        taken, owners, paths = [], [], []
         with contextlib.ExitStack() as locks:
             for device in devices:
                 if len(taken) == count:
                     break
-                path = folder / device.replace("/", "_")
+                path = folder / f"{allocation}{device.replace('/', '_')}"
                 try:
                     file = locks.enter_context(_locked(path, wait=False))
                 except BlockingIOError:
@@ -151,10 +150,20 @@ def _take(
                 os.ftruncate(file, 0)
                 os.write(file, f"process {os.getpid()}".encode())
                 taken.append(device)
+                paths.append(path)
             if len(taken) == count:
                 held.enter_context(locks.pop_all())
+                if allocation:  # unlike those of the machine's GPUs, these files are of no use later
+                    held.callback(_remove, folder, paths)
                 return taken, owners
         return [], owners
+
+
+def _remove(folder: Path, paths: Sequence[Path]) -> None:
+    """Remove lock files that this process holds; the mutex ensures that no other process is about to lock them."""
+    with contextlib.suppress(OSError), _locked(folder / "mutex", wait=True):
+        for path in paths:
+            path.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -7,9 +7,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from dfdc.system.errors import UserError
+from dfdc.system.errors import Interrupted, OutOfMemory, UserError
 from dfdc.system.files import full_disk, is_disk_full
 from dfdc.system.jobs.attempts import finish_attempt, job_of
+from dfdc.system.jobs.retries import End, begin_try, end_try
 from dfdc.system.jobs.runs import begin_job
 
 logger = logging.getLogger("dfdc")
@@ -19,7 +20,8 @@ logger = logging.getLogger("dfdc")
 def rule_log(path: str | Path, name: str) -> Iterator[None]:
     """Log the block to the log file and to stderr, where each line is prefixed with ``name``.
 
-    The log file is below the folder ``logs``. Unless the block succeeds, the job counts as unfinished (``attempts``).
+    The log file is below the folder ``logs``. Unless the block succeeds, the job counts as unfinished (``attempts``);
+    how it ended is noted for its next attempt (``retries``).
 
     A UserError or a full disk ends the process with status 1 and only a message. Any other exception also ends it with
     status 1, and its traceback is written to the log file. SIGTERM, and the end of the Snakemake process that started
@@ -38,20 +40,28 @@ def rule_log(path: str | Path, name: str) -> Iterator[None]:
     logging.captureWarnings(True)
     signal.signal(signal.SIGTERM, _stop)
     job = job_of(path)
+    begin_try(job)
+    end = End.ERROR
     try:
         begin_job()
         yield
         finish_attempt(job)
+        end = End.FINISHED
     except KeyboardInterrupt:
+        end = End.STOPPED
         logger.error("stopped")
         sys.exit(130)
     except UserError as error:
+        end = _end(error)
         logger.error(str(error))
         sys.exit(1)
     except Exception as error:
         if is_disk_full(error):  # in files that are not written atomically, such as the records of a training
+            end = End.MISTAKE
             logger.error(full_disk(getattr(error, "filename", None) or Path.cwd() / "…"))
             sys.exit(1)
+        if isinstance(error, MemoryError):
+            end = End.OUT_OF_MEMORY
         # The traceback goes to the log file only; the terminal shows one line with the path of the log.
         to_terminal.setLevel(logging.CRITICAL)
         logger.exception("unexpected error")
@@ -60,8 +70,16 @@ def rule_log(path: str | Path, name: str) -> Iterator[None]:
         logger.error(f"{type(error).__name__}: {error} (the traceback is in {path})")
         sys.exit(1)
     finally:
+        end_try(job, end)
         with contextlib.suppress(OSError):  # a full disk, already reported on the terminal
             to_file.close()
+
+
+def _end(error: UserError) -> End:
+    """How a job ended that raised this error, for its next attempt."""
+    if isinstance(error, OutOfMemory):
+        return End.OUT_OF_MEMORY
+    return End.STOPPED if isinstance(error, Interrupted) else End.MISTAKE
 
 
 def _stop(*_: object) -> None:

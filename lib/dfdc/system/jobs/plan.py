@@ -1,7 +1,7 @@
-"""What a run does when Snakemake has made its plan, and when a job has finished.
+"""What a run does when Snakemake has made its plan, and when a job has finished or failed.
 
 Snakemake calls ``onstart`` neither for a dry run nor for a workflow that another one imports as a module. It announces
-both events to its loggers, always: so this module listens there.
+these events to its loggers, always: so this module listens there.
 """
 
 import contextlib
@@ -15,6 +15,7 @@ from snakemake_interface_logger_plugins.common import LogEvent
 
 from dfdc.system.errors import UserError
 from dfdc.system.jobs.attempts import begin_attempts, forget_attempts, job_of, unfinished_attempts
+from dfdc.system.jobs.retries import forget_try, judge
 
 # A planned job: the name of its rule in this workflow, and its wildcards.
 Job = tuple[str, Mapping[str, str]]
@@ -41,7 +42,7 @@ class Plan(logging.Filter):
         super().__init__()
         self.unfinished = unfinished_attempts(beginning=True)
         self._workflow, self._logger, self._folder, self._check = workflow, logger, folder, check
-        self._jobs: dict[int, str] = {}
+        self._jobs: dict[int, Any] = {}
         self._announced = False
         for other in [other for other in logger.filters if isinstance(other, Plan)]:  # of an earlier run in the process
             logger.removeFilter(other)
@@ -59,7 +60,13 @@ class Plan(logging.Filter):
                 sys.exit(1)
         elif event == LogEvent.JOB_FINISHED and record.job_id in self._jobs:
             with contextlib.suppress(OSError, UserError):  # a full disk: the record is only not needed any more
-                forget_attempts([self._jobs[record.job_id]])
+                name = _name(self._jobs[record.job_id])
+                forget_try(name)
+                forget_attempts([name])
+        elif event == LogEvent.GROUP_ERROR:
+            self._failed([about["jobid"] for about in record.job_error_info])
+        elif event == LogEvent.JOB_ERROR and not record.indent:  # indented: a member of a group, see above
+            self._failed([record.jobid])
         return True
 
     def _begin(self) -> None:
@@ -69,9 +76,29 @@ class Plan(logging.Filter):
         jobs = [job for job in self._workflow.dag.needrun_jobs() if self._is_own(job.rule)]
         self._check([(Path(job.rule.script).stem, dict(job.wildcards.items())) for job in jobs])
         if not self._workflow.dryrun:
-            self._jobs = {job.jobid: job_of(job.log[0]) for job in jobs}
-            begin_attempts({job_of(job.log[0]): job.output for job in jobs}, self.unfinished)
+            self._jobs = {job.jobid: job for job in jobs}
+            begin_attempts({_name(job): job.output for job in jobs}, self.unfinished)
+
+    def _failed(self, numbers: Sequence[int]) -> None:
+        """Decide whether a failed job, or all jobs of a failed group, are tried again, before Snakemake does.
+
+        Snakemake tries again while the number of the attempt, from 1, is not above that of the retries.
+        """
+        jobs = [self._jobs[number] for number in numbers if number in self._jobs]
+        if not jobs:
+            return
+        unit = self._workflow.dag.get_job_group(jobs[0]) or jobs[0]
+        verdict = judge([(_name(job), job.resources.get("runtime")) for job in jobs], first=unit.attempt == 1)
+        if not verdict.again and unit.restart_times >= unit.attempt:
+            self._logger.info("The job is not tried again: the same would happen.")
+            unit.attempt = unit.restart_times + 1
+        elif verdict.progress:
+            unit.attempt = 1
 
     def _is_own(self, rule: Any) -> bool:
         """Whether a rule is one of this workflow's, and runs something."""
         return bool(rule.script and rule.log) and Path(str(rule.snakefile)).is_relative_to(self._folder)
+
+
+def _name(job: Any) -> str:
+    return job_of(job.log[0])

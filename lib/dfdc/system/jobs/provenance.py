@@ -8,7 +8,7 @@ from typing import Any
 
 LIBRARY = Path(__file__).resolve().parents[2]
 # Exceptions whose messages end a run and are never written to results.
-WITHOUT_MESSAGE = ("UserError", "RuntimeError", "TypeError", "ValueError")
+WITHOUT_MESSAGE = ("UserError", "Interrupted", "OutOfMemory", "RuntimeError", "TypeError", "ValueError")
 # Modules that do not affect results: a change in them makes nothing run again. (To rerun everything, change
 # ``dfdc/__init__.py``.)
 NOT_HASHED = ("dfdc.system", "dfdc.stages.training.tensorboard")
