@@ -251,7 +251,8 @@ def metadata_of_parts(wildcards):
 
 
 @cache
-def test_videos_of_shards():
+def test_videos_of_shards(changed):
+    """The test videos of each shard; ``changed`` is when the folder was, which the demo makes during a run."""
     return parts.videos_by_shard(TEST_VIDEOS, len(SHARDS))
 
 
@@ -260,7 +261,7 @@ def videos_of_shard(wildcards):
     return contents(
         "videos",
         TEST_VIDEOS,
-        lambda: parts.fingerprint(test_videos_of_shards()[int(wildcards.shard)]),
+        lambda: parts.fingerprint(test_videos_of_shards(TEST_VIDEOS.stat().st_mtime_ns)[int(wildcards.shard)]),
         f"results/test/videos/{wildcards.shard}.parquet",
     )
 

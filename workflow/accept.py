@@ -34,7 +34,7 @@ def main() -> None:
         sys.exit("Nothing to accept: no finished job would run only because its code has changed (see make why).")
     print("These results would count as made by the code as it is now, and all that depends only on them, too:")
     for rule in dict.fromkeys(job.rule for job, _ in found):
-        print(f"  {rule}: {some(path for job, _ in found if job.rule == rule for path in job.output)}")
+        print(f"  {rule}: {some(sorted(path for job, _ in found if job.rule == rule for path in job.output))}")
     print(f"Changed since they were made: {', '.join(sorted({name for _, code in found for name in code}))}")
     if "--yes" not in sys.argv and input("Does that change none of their bytes? [y/N] ").strip().lower() != "y":
         sys.exit("Nothing was accepted.")

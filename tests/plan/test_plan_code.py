@@ -119,8 +119,8 @@ def test_a_message_reworded(project):
     """Of code that decides no byte of a result, and of exceptions and the log in code that does."""
     path = "lib/dfdc/system/jobs/leases.py"
     text = (project.folder / path).read_text()
-    assert "GPUs assigned by SLURM" in text
-    project.write(path, text.replace("GPUs assigned by SLURM", "the GPUs that SLURM chose").encode())
+    assert 'f"GPUs: ' in text
+    project.write(path, text.replace('f"GPUs: ', 'f"the GPUs of this job: ').encode())
     project.replace("lib/dfdc/data/tables.py", "cannot be read as a table", "is no table")
     project.replace("lib/dfdc/stages/clips/pairs.py", "left out: they", "dropped: they")
     assert project.plan() == []

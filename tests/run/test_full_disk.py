@@ -86,14 +86,32 @@ def test_a_job_whose_log_finds_no_room(full, monkeypatch, capfd):
     before = root.handlers, root.level, logging.raiseExceptions
     try:
         with pytest.raises(SystemExit) as ended, rule_log("logs/score.log", "score"):
-            logging.getLogger("dfdc.somewhere").info("never reached")
+            logging.getLogger("dfdc.somewhere").warning("a line that finds no room in the file")
+            with_bytes(full / "scores")
     finally:
         root.handlers, root.level, logging.raiseExceptions = before
         logging.captureWarnings(False)
     assert ended.value.code == 1
     said = capfd.readouterr().err
-    assert said.startswith("[score] The disk is full")
-    assert said.count("\n") == 1
+    assert "[score] The disk is full" in said.splitlines()[1]
+    assert said.count("\n") == 2
+
+
+def test_a_run_on_a_full_disk_ends_before_it_deletes_anything(finished_run, disk, tmp_path):
+    project = type(finished_run).fresh(tmp_path / "copy", finished_run.folder)
+    disk(project.demo, "200m")
+    shutil.copytree(finished_run.demo, project.demo, dirs_exist_ok=True, ignore=shutil.ignore_patterns("work"))
+    before = {path for path in (project.demo / "results").rglob("*") if path.is_file()}
+    changed = {"alignment": {"min_iou": 0.4}}
+    run("dd", "if=/dev/zero", f"of={project.demo / 'filler'}")
+    done = project.snakemake(settings=changed)
+    assert done.returncode == 1
+    assert "The disk is full" in done.stdout
+    assert "Traceback" not in done.stdout
+    assert {path for path in (project.demo / "results").rglob("*") if path.is_file()} == before
+    (project.demo / "filler").unlink()
+    planned = project.plan(settings=changed)
+    assert {"align_tracks dfdc_train_part_0", "align_tracks dfdc_train_part_1", "submission"} <= set(planned)
 
 
 def test_a_run_goes_on_when_there_is_room(finished_run, disk, tmp_path):
