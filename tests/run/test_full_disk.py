@@ -80,14 +80,19 @@ def test_what_is_written_says_so(full, write):
     assert [path.name for path in full.iterdir()] == ["filler"]
 
 
+def _score(folder):
+    with rule_log("logs/score.log", "score"):
+        logging.getLogger("dfdc.somewhere").warning("a line that finds no room in the file")
+        with_bytes(folder / "scores")
+
+
 def test_a_job_whose_log_finds_no_room(full, monkeypatch, capfd):
     monkeypatch.chdir(full)
     root = logging.getLogger()
     before = root.handlers, root.level, logging.raiseExceptions
     try:
-        with pytest.raises(SystemExit) as ended, rule_log("logs/score.log", "score"):
-            logging.getLogger("dfdc.somewhere").warning("a line that finds no room in the file")
-            with_bytes(full / "scores")
+        with pytest.raises(SystemExit) as ended:
+            _score(full)
     finally:
         root.handlers, root.level, logging.raiseExceptions = before
         logging.captureWarnings(False)

@@ -12,12 +12,15 @@ import os
 import secrets
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dfdc.system.errors import UserError
+from dfdc.system.files import write_text
 from dfdc.system.locks.exclusive import LockTaken, locked
 from dfdc.system.locks.heartbeats import RHYTHM, Heartbeat, Rhythm, Sign, Verdict, Watch, is_old
 from dfdc.system.locks.owners import Owner
@@ -27,6 +30,7 @@ STATE = Path(".snakemake")
 ALIVE = STATE / "alive"
 RUN = "DFDC_RUN"  # environment variable with the Owner that is Snakemake, for its jobs
 DAY = 24 * 3600
+ROOM = 100_000  # bytes that Snakemake's records of a run need at least
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,10 @@ def begin_run(log: logging.Logger, patience: float = 10.0, rhythm: Rhythm = RHYT
     Waits up to ``patience`` seconds for the killed run's jobs to end, which takes them about a second. Nothing is
     removed while another run or one of its jobs is active here, on any machine. If Snakemake then finds its own locks
     in the way, ``log``, its logger, says who is active, and not how to unlock.
+
+    If the disk is full the process ends here, with a message, before Snakemake deletes the old output of any job.
     """
+    _check_room(log)
     ALIVE.mkdir(parents=True, exist_ok=True)
     left = list(STATE.glob("locks/*.lock"))
     try:
@@ -64,6 +71,19 @@ def begin_run(log: logging.Logger, patience: float = 10.0, rhythm: Rhythm = RHYT
         others = active(rhythm)
     if left and others:
         _explain(others, rhythm, log)
+
+
+def _check_room(log: logging.Logger) -> None:
+    room = STATE / "room"
+    try:
+        write_text(room, " " * ROOM)
+        room.unlink(missing_ok=True)
+    except UserError as error:
+        logging.raiseExceptions = False  # Snakemake's own log file is on the full disk, too
+        log.error(str(error))
+        sys.exit(1)
+    except OSError:  # a folder that cannot be written, which is enough for a dry run
+        pass
 
 
 def begin_job(rhythm: Rhythm = RHYTHM) -> None:
