@@ -1,5 +1,6 @@
 """Third-place solution of the Deepfake Detection Challenge: from videos to submission.csv."""
 
+import logging
 import os
 import sys
 from pathlib import Path
@@ -8,6 +9,9 @@ from snakemake.logging import logger
 from snakemake.utils import min_version
 
 min_version("9.0")
+
+# A log file that cannot be written, on a full disk, is no reason to print a traceback.
+logging.raiseExceptions = False
 
 # The folder of this file, even if another workflow imports it as a module.
 HERE = Path(workflow.snakefile).parent

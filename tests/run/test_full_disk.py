@@ -112,6 +112,7 @@ def test_a_run_on_a_full_disk_ends_before_it_deletes_anything(finished_run, disk
     done = project.snakemake(settings=changed)
     assert done.returncode == 1
     assert "The disk is full" in done.stdout
+    assert "Traceback" not in done.stdout
     assert {path for path in (project.demo / "results").rglob("*") if path.is_file()} == before
     (project.demo / "filler").unlink()
     planned = project.plan(settings=changed)

@@ -76,14 +76,12 @@ def begin_run(log: logging.Logger, patience: float = 10.0, rhythm: Rhythm = RHYT
 def _check_room(log: logging.Logger) -> None:
     room = STATE / "room"
     try:
-        write_text(room, " " * ROOM)
-        room.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # in a folder that cannot be written, which is enough for a dry run
+            write_text(room, " " * ROOM)
+            room.unlink(missing_ok=True)
     except UserError as error:
-        logging.raiseExceptions = False  # Snakemake's own log file is on the full disk, too
         log.error(str(error))
         sys.exit(1)
-    except OSError:  # a folder that cannot be written, which is enough for a dry run
-        pass
 
 
 def begin_job(rhythm: Rhythm = RHYTHM) -> None:
