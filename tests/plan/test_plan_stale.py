@@ -13,7 +13,11 @@ FAULTS = {
     "killed at once": "os.kill(os.getpid(), signal.SIGKILL)",
     "a package that cannot be imported": "sys.modules['pyarrow'] = None",
 }
-REFUSES = "#!/bin/sh\necho 'sbatch: error: Invalid account or account/partition combination specified' >&2\nexit 1\n"
+# Stand-ins for the programs of SLURM that a submission calls.
+SLURM = {
+    "sacctmgr": "echo faces",  # the accounts there are
+    "sbatch": "echo 'sbatch: error: Invalid account or account/partition combination specified' >&2; exit 1",
+}
 
 
 @pytest.fixture
@@ -40,12 +44,15 @@ def test_a_job_that_dies_before_its_first_line(project, world, tmp_path, fault):
 
 def test_a_cluster_that_refuses_jobs(project, world, tmp_path):
     (tmp_path / "bin").mkdir()
-    (tmp_path / "bin/sbatch").write_text(REFUSES)
-    (tmp_path / "bin/sbatch").chmod(0o755)
+    for name, commands in SLURM.items():
+        (tmp_path / "bin" / name).write_text(f"#!/bin/sh\n{commands}\n")
+        (tmp_path / "bin" / name).chmod(0o755)
     path = [str(tmp_path / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]]
     project.environment["PATH"] = os.pathsep.join(path)
-    done = project.snakemake("--executor", "slurm", "--jobs", "2", settings=CHANGED)
+    site = ("--default-resources", "slurm_account=faces", "slurm_partition=cpu")
+    at_once = ("--slurm-init-seconds-before-status-checks", "1")
+    done = project.snakemake("--executor", "slurm", "--jobs", "2", *site, *at_once, settings=CHANGED)
     assert done.returncode == 1
-    assert "Error in rule align_tracks" in done.stdout
+    assert "Invalid account" in done.stdout
     project.environment.clear()
     assert project.plan(settings=CHANGED) == world.after("align_tracks")

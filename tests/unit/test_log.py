@@ -9,15 +9,7 @@ from dfdc.system.jobs.log import rule_log
 from dfdc.system.progress import progress
 from dfdc.system.words import duration
 
-
-@pytest.fixture(autouse=True)
-def _logging_as_it_was(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    root = logging.getLogger()
-    before = root.handlers, root.level
-    yield
-    root.handlers, root.level = before
-    logging.captureWarnings(False)
+pytestmark = pytest.mark.usefixtures("job_folder")
 
 
 def test_what_happens_goes_to_the_file_and_the_terminal(capsys):

@@ -1,6 +1,5 @@
 """What a failed job gets at its next attempt, by what the attempt before noted."""
 
-import logging
 import os
 import time
 from pathlib import Path
@@ -15,15 +14,7 @@ from dfdc.system.jobs.retries import TRIES, End, Factors, Verdict, begin_try, en
 JOB, TRAINING = "detect_faces/0", "train/re"
 LIMIT = 720.0  # minutes
 
-
-@pytest.fixture(autouse=True)
-def _folder_and_logging_as_it_was(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    root = logging.getLogger()
-    before = root.handlers, root.level
-    yield
-    root.handlers, root.level = before
-    logging.captureWarnings(False)
+pytestmark = pytest.mark.usefixtures("job_folder")
 
 
 def attempt(job, end, minutes=10.0, first=False):

@@ -35,20 +35,14 @@ def log():
 
 
 @pytest.fixture
-def started():
-    """Gives a function that runs a program, after an import, until it has said that it is ready."""
-    processes = []
+def started(started):
+    """The same for a program after an import, which ends by saying that it is ready."""
 
     def start(program, before="", **environment):
         code = f"{before}\nimport logging\nfrom dfdc.system.jobs.runs import *\n{program}\nprint(flush=True); input()"
-        processes.append(python(code, **environment))
-        processes[-1].said = processes[-1].stdout.readline().strip()
-        return processes[-1]
+        return started(code, **environment)
 
-    yield start
-    for process in processes:
-        process.kill()
-        process.communicate()
+    return start
 
 
 def message(log):
