@@ -146,12 +146,6 @@ def environment(name):
     return str(HERE / "envs" / f"{name}.yaml").replace("{", "{{").replace("}", "}}")
 
 
-def place(path):
-    """A path in the form that Snakemake records: relative if it is below the working directory, absolute otherwise."""
-    absolute = Path(os.path.abspath(path))
-    return str(absolute.relative_to(Path.cwd()) if absolute.is_relative_to(Path.cwd()) else absolute)
-
-
 def data_at(*paths):
     """Data, as inputs only if a rule makes them (the demo's).
 
@@ -159,7 +153,7 @@ def data_at(*paths):
     where they are, their paths may have braces, which Snakemake takes for wildcards, and they may be gone when nothing
     needs them any more.
     """
-    return [place(path) for path in paths] if "demo" in config else []
+    return [str(path) for path in paths] if "demo" in config else []
 
 
 def contents(name, path, read, output, made="demo" in config):
@@ -187,9 +181,12 @@ def hash_of_weights(path, output):
     """A hash of the weights that the user provides, as a parameter; the name of a package, which has no file."""
     if not path or path.startswith("package:"):
         return {"weights": path}
-    return contents(
-        "weights", path, lambda: parts.fingerprint([Path(path).resolve(strict=True)], SAMPLE), output, False
-    )
+    return contents("weights", path, lambda: hash_of_file(path), output, made=False)
+
+
+@cache
+def hash_of_file(path):
+    return parts.fingerprint([Path(path).resolve(strict=True)], SAMPLE)  # many jobs read the same weights
 
 
 def pretrained_of(wildcards):
@@ -219,11 +216,6 @@ def all_parts(wildcards):
 def test_videos(wildcards):
     """The folder of the test videos, see ``data_at``."""
     return data_at(TEST_VIDEOS)
-
-
-def demo_labels(wildcards):
-    """The labels of the demo's test videos, for jobs that read these videos: both are made by one rule."""
-    return data_at(TEST_LABELS) if "demo" in config else []
 
 
 def test_labels(wildcards):

@@ -5,7 +5,7 @@ rule detect_test_faces:
     input:
         videos=ancient(test_videos),
         # The folder above is ancient, because times of folders mean little. These are not.
-        made=demo_labels,
+        made=test_labels,
     output:
         detections="results/test/detections/{shard}.parquet",
         videos="results/test/videos/{shard}.parquet",

@@ -226,6 +226,14 @@ def test_a_part_in_figures(tmp_path):
     assert (found.without_original, found.unnamed, found.bytes) == (2, 1, 5)
 
 
+def test_weights_are_looked_at_before_there_are_any_parts(place):
+    shutil.rmtree("data/dfdc_train_part_0")
+    shutil.rmtree("data/dfdc_train_part_1")
+    settings = {"detection": {"train": {"weights": "no.onnx"}}, "data": {"parts": "auto"}}
+    messages = [finding.message for finding in findings(**settings)]
+    assert [message for message in messages if "detection.train.weights in the config) do not exist" in message]
+
+
 def test_finished_weights_need_no_parts(place):
     path = Path("re.safetensors")
     model = build_model("efficientnet-lite0", "frame", (32, 32))

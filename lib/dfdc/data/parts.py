@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from dfdc.system.errors import UserError
@@ -15,11 +15,12 @@ VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mpg", ".mpe
 
 def find_parts(root: str | Path) -> list[str]:
     """The names of the training parts under ``root``: its folders dfdc_train_part_*, in natural order."""
-    names = [path.name for path in Path(root).glob("dfdc_train_part_*") if path.is_dir()]
-    return sorted(
-        names,
-        key=lambda name: [int(digits) if digits.isdigit() else digits for digits in re.split(r"(\d+)", name)],
-    )
+    return in_natural_order(path.name for path in Path(root).glob("dfdc_train_part_*") if path.is_dir())
+
+
+def in_natural_order(names: Iterable[str]) -> list[str]:
+    """Names sorted by the numbers in them, as numbers."""
+    return sorted(names, key=lambda name: [int(word) if word.isdigit() else word for word in re.split(r"(\d+)", name)])
 
 
 def read_metadata(path: str | Path) -> dict[str, dict[str, str]]:

@@ -1,6 +1,6 @@
 """Checks of what the user provides, before any job starts: only of what the planned jobs read."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +119,7 @@ def check_weights(config: Mapping[str, Any], jobs: Iterable[Job]) -> None:
 
     Raises UserError for the first fault.
     """
-    read = {key: path for job in jobs for key, path in _weights_of(config, *job)}
+    read = weight_files(config, jobs)
     for key, path in read.items():
         if fault := fault_of_weights(key, path):
             raise UserError(fault)
@@ -129,6 +129,14 @@ def check_weights(config: Mapping[str, Any], jobs: Iterable[Job]) -> None:
 
         for model in finished:
             load_weights(model["weights"], model["architecture"], model["kind"])
+
+
+def weight_files(config: Mapping[str, Any], jobs: Iterable[Job]) -> dict[str, str | None]:
+    """The weights of the user that jobs read: {config key: file, package or None}.
+
+    Raises UserError if the config has no pretrained weights for an architecture.
+    """
+    return {key: path for job in jobs for key, path in _weights_of(config, *job)}
 
 
 def _weights_of(config: Mapping[str, Any], rule: str, wildcards: Mapping[str, str]) -> Iterator[tuple[str, str | None]]:
@@ -143,20 +151,6 @@ def _weights_of(config: Mapping[str, Any], rule: str, wildcards: Mapping[str, st
         pretrained_weights(config, config["models"][wildcards["model"]]["architecture"])
     elif rule == "export_weights":
         yield f"models.{wildcards['model']}.weights", config["models"][wildcards["model"]]["weights"]
-
-
-def weight_files(config: Mapping[str, Any], untrained: Collection[str]) -> dict[str, str | None]:
-    """The weights that a run reads, {config key: file, package or None}; ``untrained`` are the models to train.
-
-    Raises UserError if the config has no pretrained weights for an architecture.
-    """
-    wanted = {f"models.{name}.weights": model.get("weights") for name, model in config["models"].items()}
-    wanted["detection.test.weights"] = config["detection"]["test"]["weights"]
-    if untrained:
-        wanted["detection.train.weights"] = config["detection"]["train"]["weights"]
-        for architecture in sorted({config["models"][name]["architecture"] for name in untrained}):
-            wanted[f"pretrained.{architecture}"] = pretrained_weights(config, architecture)
-    return wanted
 
 
 def pretrained_weights(config: Mapping[str, Any], architecture: str) -> str | None:

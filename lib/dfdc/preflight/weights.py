@@ -6,14 +6,17 @@ from pathlib import Path
 from typing import Any
 
 from dfdc.preflight.findings import Finding, untrained
-from dfdc.preflight.inputs import LITE0, fault_of_weights, weight_files
+from dfdc.preflight.inputs import LITE0, fault_of_weights, weight_files, whole_run
 from dfdc.system.errors import UserError
 
 
 def look_at_weights(config: Mapping[str, Any]) -> Iterator[Finding]:
     """Findings about each weights file that a run would read. Files are loaded as in the run."""
     try:
-        wanted = weight_files(config, untrained(config))
+        jobs = whole_run(config)
+        if untrained(config):  # also if there are no parts yet
+            jobs.append(("detect_faces", {}))
+        wanted = weight_files(config, jobs)
     except UserError as error:
         yield Finding("stops", "weights", str(error))
         return
