@@ -43,7 +43,7 @@ smoke: .venv/installed
 	@$(BIN)/python -m dfdc.demo.summary demo-smallest
 
 test: .venv/installed
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # In a separate environment, because TensorFlow is large and only needed to convert its checkpoints.
 test-convert: .venv-convert/installed
