@@ -6,6 +6,7 @@
 # make test-convert   tests of the conversion of TensorFlow checkpoints, with TensorFlow
 # make test-slurm     the demo on a SLURM cluster with two simulated nodes, which is installed and started (needs root)
 # make test-kills     tests with killed runs, killed at more points than in make test
+# make fuzz    read randomly damaged files of all kinds for SECONDS=600, see tests/fuzz
 # make why     explain which jobs would run and why; make why ARGS="--profile profiles/demo" for the demo
 # make accept  take over results after a harmless change of code, which then do not run again; ARGS as for make why
 # make bench   benchmarks of each component against an alternative
@@ -19,10 +20,12 @@
 
 PYTHON ?= python3
 CORES ?= all
+SECONDS ?= 600
+SEED ?= 0
 BIN := .venv/bin
 ACTIVE := . $(BIN)/activate &&
 
-.PHONY: install demo report smoke test test-convert test-kills test-slurm why accept bench ablation scale lint clean
+.PHONY: install demo report smoke test test-convert test-kills test-slurm fuzz why accept bench ablation scale lint clean
 .DELETE_ON_ERROR:
 
 install: .venv/installed
@@ -61,6 +64,9 @@ test-slurm: .venv/installed
 
 test-kills: .venv/installed
 	DFDC_KILLS=20 $(BIN)/python -m pytest tests/run/test_kills.py tests/stages
+
+fuzz: .venv/installed
+	$(BIN)/python tests/fuzz --seconds $(SECONDS) --seed $(SEED)
 
 why: .venv/installed
 	@$(ACTIVE) python workflow/why.py $(ARGS)

@@ -28,9 +28,23 @@ os.environ.update(PYTHONPATH=os.pathsep.join([str(HERE / "lib"), *filter(None, [
 os.environ.setdefault("PATH", os.defpath)
 
 from dfdc.config.check import check_config, drop_removed_models
-from dfdc.config.reading import merged, read_yaml
+from dfdc.config.reading import check_size, merged, read_yaml
 from dfdc.system.errors import UserError
 from dfdc.system.jobs.places import check_places
+from dfdc.system.words import printable
+
+
+def stop(error):
+    """End with a message. Not a WorkflowError, which would point to a line of this file instead of the user's mistake."""
+    logger.error(printable(str(error)))
+    sys.exit(1)
+
+
+try:
+    SETTINGS = read_yaml(HERE / "config.yaml")  # here first, because Snakemake's reader has no messages for all mistakes
+    check_size(config, "--configfile or --config")
+except (UserError, OSError) as error:
+    stop(error)
 
 
 configfile: str(HERE / "config.yaml")
@@ -38,15 +52,13 @@ configfile: str(HERE / "config.yaml")
 
 if workflow.modifier.skip_configfile:
     # A module with `config:`: Snakemake does not read the file above.
-    config = merged(read_yaml(HERE / "config.yaml"), config)
+    config = merged(SETTINGS, config)
 try:
     drop_removed_models(config)
     check_config(config)
     check_places(workflow, HERE, config)
 except UserError as error:
-    # Not a WorkflowError, which would point to a line of this file instead of the user's mistake.
-    logger.error(str(error))
-    sys.exit(1)
+    stop(error)
 
 
 include: "rules/common.smk"

@@ -71,7 +71,7 @@ from dfdc.stages.training.validation import ValidationSet, load_validation, meas
 from dfdc.system.errors import UserError
 from dfdc.system.files import write_text
 from dfdc.system.jobs.provenance import code_of
-from dfdc.system.pool import map_in_order
+from dfdc.system.workers.pool import map_in_order
 from dfdc.video.settings import RecompressionSettings
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -43,7 +43,7 @@ from dfdc.demo.sources import fetch_sources
 from dfdc.seeding import generator
 from dfdc.stages.faces.detection.detect import detect_faces
 from dfdc.stages.faces.detection.detectors import build_detector
-from dfdc.system.pool import map_in_order
+from dfdc.system.workers.pool import map_in_order
 from dfdc.video.reading import open_video, read_frames
 
 ROOT = Path(__file__).resolve().parents[1]

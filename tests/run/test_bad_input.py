@@ -1,6 +1,7 @@
 """Inputs that cannot be worked with: one message that helps, before any job starts."""
 
 import json
+import os
 import shutil
 
 import pytest
@@ -90,6 +91,43 @@ def test_fake_without_original(program, data, original):
     assert "fake.mp4" in said
     assert "original" in said
     assert (original or "has no original") in said
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe"])
+def test_metadata_that_are_no_file(program, data, kind):
+    path = data / "dfdc_train_part_0/metadata.json"
+    path.unlink()
+    path.mkdir() if kind == "folder" else os.mkfifo(path)
+    said = refused(program, settings_for(data))
+    assert "metadata.json is not valid JSON (it is not a file)" in said
+
+
+def test_odd_test_videos_stop_no_plan(program, data):
+    os.mkfifo(data / "test_videos/x.mp4")
+    (data / "test_videos" / os.fsdecode(b"caf\xe9.mp4")).touch()
+    (data / "test_videos" / f"{'x' * 245}.mp4").touch()
+    jobs = program.plan("submission.csv", settings=settings_for(data), own_data=True)
+    assert "submission" in jobs
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("data: {root: caf\xe9}".encode("latin-1"), "is not text in UTF-8"),
+        (b"data: {root: 2001-99-99}", "month must be in 1..12"),
+        (b"x: " + b"[" * 3000, "nested too deeply"),
+    ],
+)
+def test_a_config_yaml_that_cannot_be_read(program, content, words):
+    before = (program.folder / "config.yaml").read_bytes()
+    (program.folder / "config.yaml").write_bytes(content)
+    try:
+        done = program.bare_dry_run("submission.csv")
+    finally:
+        (program.folder / "config.yaml").write_bytes(before)
+    assert done.returncode == 1
+    assert words in done.stdout
+    assert "Traceback" not in done.stdout
 
 
 def test_no_test_videos(program, data):

@@ -80,6 +80,23 @@ def test_what_is_written_says_so(full, write):
     assert [path.name for path in full.iterdir()] == ["filler"]
 
 
+def test_a_folder_that_cannot_be_written(program, disk, tmp_path):
+    folder = disk(tmp_path / "read-only", "1m")
+    run("mount", "-o", "remount,ro", str(folder))
+    done = program.bare_snakemake("-n", "--directory", str(folder))
+    assert done.returncode == 1
+    assert "cannot be written (Read-only file system)" in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+def test_a_disk_without_room_for_another_file(disk, tmp_path):
+    folder = disk(tmp_path / "many", "1m,nr_inodes=3")
+    for number in range(3):
+        run("touch", str(folder / str(number)))
+    with pytest.raises(UserError, match=r"disk is full.*no inodes are free.*Delete files"):
+        with_bytes(folder / "file")
+
+
 def _score(folder):
     with rule_log("logs/score.log", "score"):
         logging.getLogger("dfdc.somewhere").warning("a line that finds no room in the file")

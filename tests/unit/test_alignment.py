@@ -113,6 +113,9 @@ def test_every_fake_of_every_real_video_in_a_fixed_order():
     [
         ({"f": {"width": 320, "height": 180}}, "other size: real 640x360, fake 320x180"),
         ({"f": {"width": 360, "height": 640}}, "other size: real 640x360, fake 360x640"),
+        ({"f": {"fps": 60.0}}, "other frame rate: real 30, fake 60"),
+        ({"f": {"fps": 1000.0}}, "other frame rate: real 30, fake 1000"),
+        ({"f": {"fps": 29.5}}, "other frame rate: real 30, fake 29.5"),
         ({"f": {"status": "unreadable", "reason": "the file is empty"}}, "the fake is unreadable: the file is empty"),
         ({"r": {"status": "unreadable", "reason": "the file is missing"}}, "the real video is unreadable: the file is"),
     ],
@@ -124,6 +127,11 @@ def test_what_cannot_be_aligned_says_why_and_stops_nothing(tmp_path, changes, re
     (fault,) = [row for row in rows if row.status == "unaligned"]
     assert fault.reason.startswith(reason)
     write_table(tmp_path / "t", ALIGNED, rows)
+
+
+def test_rates_that_differ_by_how_they_are_written():
+    table = tracks(("r", 0, 0, [BOX] * 6), ("f", 0, 0, [BOX] * 6))
+    assert len(aligned(align(table, videos("r", "f:r", f={"fps": 29.97})))) == 1
 
 
 def test_damaged_videos_and_those_without_a_face():

@@ -110,8 +110,19 @@ def test_a_job_without_a_run_records_nothing():
 
 def test_a_damaged_record_counts():
     (ATTEMPTS / JOB).parent.mkdir(parents=True)
-    (ATTEMPTS / JOB).write_text("{")
-    assert now() == 1
+    for content in (
+        "{",
+        "",
+        "null",
+        "[]",
+        "[1]",
+        '{"other": 1}',
+        '{"unfinished": "many"}',
+        '{"outputs": 3}',
+        "[" * 9999,
+    ):
+        (ATTEMPTS / JOB).write_text(content)
+        assert now() == 1
 
 
 def test_a_record_of_earlier_versions():

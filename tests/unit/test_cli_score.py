@@ -1,9 +1,19 @@
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 from samples import moving, write_video, write_weights
 
 from dfdc.cli.main import main
+from dfdc.cli.outputs import Output, Summary, csv_format, json_format
 from dfdc.cli.score import find_videos
 from dfdc.config.reading import read_config
 from dfdc.networks.weights.find import Member
@@ -74,6 +84,121 @@ def test_only_broken_videos_and_videos_without_faces(given, monkeypatch, capsys)
     ]
     assert "no face was found" in printed.err
     assert not Path("lines").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount a small disk")
+def test_a_disk_that_fills_while_scores_are_written(given, monkeypatch, capsys):
+    monkeypatch.chdir(given)
+    Path("disk").mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", "disk"], check=False).returncode:
+        pytest.skip("mount is not allowed here")
+    try:
+        for number in range(120):
+            Path(f"videos/{number}.mp4").touch()
+        words = "--weights re.safetensors --detector yunet --device cpu --workers 1 --csv disk/scores.csv"
+        assert main(["score", "videos", *words.split()]) == 2
+        assert "disk/scores.csv cannot be written any more (No space left on device)" in capsys.readouterr().err
+        written = Path("disk/scores.csv").read_text().splitlines()
+        assert written[0].startswith("video,probability")
+        assert len(written) > 40
+    finally:
+        subprocess.run(["umount", "disk"], check=True)
+
+
+def test_files_that_cannot_be_written_are_noticed_before_the_first_video(given, monkeypatch, capsys):
+    monkeypatch.chdir(given)
+    Path("folder").mkdir()
+    words = "--weights re.safetensors --detector yunet --device cpu --csv folder"
+    assert main(["score", "videos", *words.split()]) == 2
+    printed = capsys.readouterr()
+    assert "--csv folder cannot be written (Is a directory)" in printed.err
+    assert "a.mp4" not in printed.out
+
+
+def row(name):
+    return Summary(name, 0.5, "ok", "", 3, [{"track": 0}])
+
+
+@pytest.mark.parametrize(
+    ("kind", "read"),
+    [
+        (csv_format(), lambda text: [line["video"] for line in csv.DictReader(io.StringIO(text))]),
+        (json_format({"models": {}}), lambda text: [video["video"] for video in json.loads(text)["videos"]]),
+    ],
+)
+def test_rows_are_in_the_file_as_they_come_and_in_order_at_the_end(tmp_path, kind, read):
+    path = tmp_path / "new" / "scores"
+    output = Output(str(path), "--csv", kind)
+    assert read(path.read_text()) == []
+    for number, name in enumerate(["b.mp4", "c.mp4", os.fsdecode(b"\xff.mp4")], 1):
+        assert output.add(row(name)) == ""
+        assert len(read(path.read_text())) == number
+    assert output.finish([row("a.mp4"), row("b.mp4")]) == ""
+    assert path.read_text() == kind.text([row("a.mp4"), row("b.mp4")])
+
+
+def test_json_is_as_the_library_would_write_it():
+    rows = [row("a.mp4"), row("b.mp4")]
+    expected = {"detector": "yunet", "models": {"re": {"weights": "w"}}, "videos": [asdict(each) for each in rows]}
+    about = {key: expected[key] for key in ("detector", "models")}
+    assert json_format(about).text(rows) == json.dumps(expected, indent=2) + "\n"
+
+
+def test_odd_files_cost_a_row_each(given, monkeypatch, capsys):
+    monkeypatch.chdir(given)
+    os.mkfifo("videos/pipe.mp4")
+    Path("videos/link.mp4").symlink_to("nowhere")
+    Path("videos/loop.mp4").symlink_to("loop.mp4")
+    Path("videos/" + os.fsdecode(b"caf\xe9.mp4")).touch()
+    Path("videos/" + "x" * 245 + ".mp4").touch()
+    Path("videos/\x1b[2Jred.mp4").touch()
+    words = "--weights re.safetensors --detector yunet --device cpu --workers 1 --csv s.csv --annotate out"
+    assert main(["score", "videos", "videos/link.mp4", *words.split()]) == 1
+    rows = {line["video"]: line["reason"] for line in csv.DictReader(Path("s.csv").read_text().splitlines())}
+    assert len(rows) == 8
+    assert rows["pipe.mp4"] == "it is not a file"
+    assert rows["link.mp4"] == "the file is missing"
+    assert "too many levels" in rows["loop.mp4"]
+    assert rows["caf\\udce9.mp4"] == "its name is not UTF-8"
+    assert "\x1b" not in capsys.readouterr().out
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root can give up its rights, others have none to give up")
+def test_a_link_into_a_forbidden_folder_costs_a_row(given):
+    (given / "closed").mkdir()
+    write_video(given / "closed/c.mp4", moving(3))
+    (given / "videos/c.mp4").symlink_to(given / "closed/c.mp4")
+    (given / "closed").chmod(0o700)
+    code = (
+        "import os, sys; from dfdc.video.reading import open_video; from dfdc.system.errors import VideoError\n"
+        "from dfdc.cli.score import find_videos; from dfdc.data.parts import fingerprint; from pathlib import Path\n"
+        "paths = Path(sys.argv[1]) / 'videos', Path(sys.argv[1]) / 'videos/c.mp4'\n"
+        "for path in (Path(sys.argv[1]), paths[0]): path.chmod(0o755)\n"
+        "for place in Path(sys.argv[1]).parents:\n"
+        "    if place.stat().st_uid == 0 and not place.stat().st_mode & 1: place.chmod(place.stat().st_mode | 1)\n"
+        "os.setuid(65534)\n"
+        "assert len(find_videos(paths)) == 3; fingerprint(paths)\n"
+        "try: open_video(paths[1])\n"
+        "except VideoError as error: print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(given)], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "it cannot be opened (permission denied)", done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_nothing_is_left_of_a_run_that_is_ended(given, number):
+    (given / "tmp").mkdir()
+    write_video(given / "videos/long.mp4", moving(3000))
+    words = "videos --weights re.safetensors --detector yunet --device cpu --workers 1 --csv scores.csv"
+    environment = os.environ | {"TMPDIR": str(given / "tmp")}
+    command = [sys.executable, "-m", "dfdc.cli", "score", *words.split()]
+    with subprocess.Popen(command, cwd=given, env=environment, stdout=subprocess.PIPE, text=True) as run:
+        while not list((given / "tmp").glob("dfdc-score-*/in-use")):
+            time.sleep(0.05)
+            assert run.poll() is None
+        run.send_signal(number)
+        assert run.wait() == 130
+    assert list((given / "tmp").glob("dfdc-score-*")) == []
 
 
 def test_videos_are_named_below_the_folder_that_they_share(given, monkeypatch):

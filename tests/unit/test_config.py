@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 import tokenize
 from dataclasses import is_dataclass
 from functools import reduce
@@ -392,6 +393,43 @@ def test_settings_are_merged_as_snakemake_merges_them(tmp_path):
     assert read_config(ROOT, files) == expected
     assert expected["models"]["seq"]["crop"] == {"smaller_side": 96, "pad": False, "height": 80, "width": 80}
     assert read_config(ROOT) == CONFIG
+
+
+BOMB = "".join(f"k{n + 1}: &k{n + 1} [{', '.join([f'*k{n}'] * 9)}]\n" for n in range(12))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("data: {root: caf\xe9}".encode("latin-1"), "is not text in UTF-8"),
+        ("data: {root: data}".encode("utf-16"), "is not text in UTF-8"),
+        (bytes(range(256)), "is not text in UTF-8|not valid YAML"),
+        (b"x: 2001-99-99", "not valid YAML: month must be in 1..12"),
+        (b"x: &x [*x]", "more than 50 levels"),
+        (b"x: &x {y: *x}", "more than 50 levels"),
+        (b"k0: &k0 [1]\n" + BOMB.encode(), "more than 20,000 values"),
+        (b"x: " + b"[" * 3000, "nested too deeply|not valid YAML"),
+        (b"x: " + b"9" * 5000, "not valid YAML: Exceeds the limit"),
+        (b'data: {root: "a\\0b"}', "data.root: must be the path of a folder"),
+        (b"prediction: {shards: 10000}", "prediction.shards: must be a whole number from 1 to 1000"),
+        (b"torch_threads: 1000000000000000000000000000000", "torch_threads: must be a whole number from 1 to 1024"),
+        (b"models: {re: {crop: {height: 200000}}}", "from 32 to 4096"),
+        (b"# " + b"x" * 2**20, "has more than 1,048,576 bytes"),
+    ],
+)
+def test_hostile_settings(tmp_path, content, said):
+    path = tmp_path / "own.yaml"
+    path.write_bytes(content)
+    begun = time.monotonic()
+    with pytest.raises(UserError, match=said):
+        read_config(ROOT, [path])
+    assert time.monotonic() - begun < 20  # and not for ever; a second on a quiet machine
+
+
+def test_a_pipe_is_no_settings_file(tmp_path):
+    os.mkfifo(tmp_path / "own.yaml")
+    with pytest.raises(UserError, match="are not a file"):
+        read_yaml(tmp_path / "own.yaml")
 
 
 @pytest.mark.parametrize(

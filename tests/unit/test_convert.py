@@ -1,8 +1,11 @@
 """Other projects' names and layouts, without their software: what each tensor is called there is written out
 here once more, from how those networks are built."""
 
+import gzip
+import random
 import sys
 import tarfile
+import tempfile
 
 import numpy as np
 import pytest
@@ -11,7 +14,7 @@ import torch
 from dfdc.networks.efficientnet import ARCHITECTURES, state_shapes
 from dfdc.networks.weights.files import save_weights
 from dfdc.networks.weights.pretrained import load_pretrained
-from dfdc.networks.weights.tensorflow import convert, variable_name
+from dfdc.networks.weights.tensorflow import _checkpoint_prefix, convert, variable_name
 from dfdc.networks.weights.timm import from_timm
 from dfdc.system.errors import UserError
 
@@ -176,6 +179,37 @@ def test_a_checkpoint_of_another_architecture_or_without_averages_is_refused():
         convert(None, raw, "efficientnet-b0", "here")
     with pytest.raises(UserError, match="it contains no EfficientNet"):
         convert(None, {"resnet/conv"}, "efficientnet-b0", "here")
+
+
+def unpacked(path):
+    with _checkpoint_prefix(path):
+        pass
+
+
+def test_a_tarball_that_would_fill_the_disk_is_refused_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    (tmp_path / "tmp").mkdir()
+    header = tarfile.TarInfo("model.data-00000-of-00001")
+    header.size = 20 * 10**9
+    path = tmp_path / "bomb.tar.gz"
+    with gzip.open(path, "wb") as file:
+        file.write(header.tobuf() + bytes(2**20))
+    with pytest.raises(UserError, match=r"bomb\.tar\.gz: the archive unpacks to more than"):
+        unpacked(path)
+    assert list((tmp_path / "tmp").rglob("*")) == []
+
+
+@pytest.mark.parametrize("share", [0.01, 0.2, 0.5, 0.9])
+@pytest.mark.parametrize("form", ["w:gz", "w:bz2", "w:xz", "w"])
+def test_a_tarball_that_is_cut_off(tmp_path, form, share):
+    content = random.Random(0).randbytes(50_000)
+    (tmp_path / "model.data-00000-of-00001").write_bytes(content)
+    with tarfile.open(tmp_path / "whole", form) as archive:
+        archive.add(tmp_path / "model.data-00000-of-00001", "model.data-00000-of-00001")
+    whole = (tmp_path / "whole").read_bytes()
+    (tmp_path / "cut.tar").write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(UserError, match=r"cut\.tar"):
+        unpacked(tmp_path / "cut.tar")
 
 
 @pytest.mark.parametrize("form", ["folder", "tarball"])

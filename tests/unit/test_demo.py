@@ -260,6 +260,15 @@ def test_a_folder_with_other_files_is_left_alone(tmp_path):
     assert (tmp_path / "thesis.txt").read_text() == "mine"
 
 
+def test_what_was_left_by_a_killed_process_is_its_own(drawn_faces, tmp_path):
+    make_demo_data(tmp_path, TINY)
+    made = sorted(path for path in tmp_path.rglob("*") if path.is_file())
+    for path in made:
+        (path.parent / f".{path.name}.4711.part").touch()
+    make_demo_data(tmp_path, TINY)
+    assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == made
+
+
 @pytest.fixture(scope="module")
 def drawn_faces(tmp_path_factory):
     """Stands in for the downloaded sources and the detector: drawn pictures with known landmarks."""

@@ -1,3 +1,4 @@
+import os
 from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
@@ -14,7 +15,7 @@ from dfdc.stages.faces.detection.detect import detect_faces, detect_test_faces
 from dfdc.stages.faces.detection.detectors import build_detector
 from dfdc.stages.faces.detection.videos import detect_video
 from dfdc.system.errors import UserError
-from dfdc.system.pool import LACK_OF_MEMORY
+from dfdc.system.workers.pool import LACK_OF_MEMORY
 from dfdc.video.boxes import iou
 from dfdc.video.reading import check_readable
 from published import YUNET
@@ -150,10 +151,22 @@ def test_about_fifteen_frames_a_second_are_kept(tmp_path, detector, fps, step):
     assert found.row.frames == 6 * step + 1
 
 
-def test_a_rate_that_keeps_nothing(tmp_path, detector):
-    found = detect_video(write_video(tmp_path / "v.mp4", moving(5, 64, 64), fps=7), detector, 3, kept_fps=15)
-    assert (found.row.status, found.row.step, found.faces) == ("unreadable", 0, {})
-    assert "7 is too low" in found.row.reason
+@pytest.mark.parametrize("fps", [7, 1])
+def test_of_a_low_rate_every_frame_is_kept(tmp_path, detector, fps):
+    found = detect_video(write_video(tmp_path / "v.mp4", moving(5, 64, 64), fps=fps), detector, 3, kept_fps=15)
+    assert (found.row.status, found.row.step) == ("no face", 1)
+    assert list(found.faces) == [0, 3]
+
+
+def test_a_name_that_is_no_text_and_pictures_that_are_too_large(tmp_path, detector):
+    path = write_video(tmp_path / os.fsdecode(b"caf\xe9.mp4"), moving(5, 64, 64))
+    row = detect_video(path, detector, 3).row
+    assert (row.video, row.status, row.reason) == ("caf\\xe9.mp4", "unreadable", "its name is not UTF-8")
+    path = path.rename(tmp_path / "v.mp4")
+    row = detect_video(path, detector, 3, max_pixels=64 * 64 - 1).row
+    assert row.status == "unreadable"
+    assert "64x64 have more than 4,095 pixels" in row.reason
+    assert detect_video(path, detector, 3, max_pixels=64 * 64).row.status == "no face"
 
 
 def test_unreadable_test_videos_stop_nothing(part, tmp_path):

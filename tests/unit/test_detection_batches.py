@@ -126,7 +126,7 @@ def small(tmp_path_factory):
 
 REASONS = {
     "crash": "the process that worked on it crashed (signal 11, segmentation fault)",
-    "hang": "it took longer than 1.5 s",
+    "hang": "it made no progress for 1.5 s",
 }
 
 

@@ -63,3 +63,11 @@ def test_what_a_killed_process_left_is_removed(tmp_path):
     (tmp_path / ".table[2].parquet.4242.part").write_bytes(b"another file's")
     write_text(tmp_path / "table[1].parquet", "whole")
     assert sorted(path.name for path in tmp_path.iterdir()) == [".table[2].parquet.4242.part", "table[1].parquet"]
+
+
+def test_a_name_as_long_as_names_can_be(tmp_path):
+    for name in ("x" * 255, "é" * 127, "😀" * 63 + ".py"):
+        with atomic_path(tmp_path / name) as temporary:
+            temporary.write_text("content")
+        assert (tmp_path / name).read_text() == "content"
+    assert len(list(tmp_path.iterdir())) == 3

@@ -3,6 +3,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +12,8 @@ import cv2
 import pytest
 
 from dfdc.system.errors import UserError, VideoError
-from dfdc.system.pool import Kind, map_in_order, work_on
-from dfdc.system.processes import worker_count
+from dfdc.system.workers.pool import Kind, map_in_order, progressed, work_on
+from dfdc.system.workers.processes import worker_count
 
 
 @dataclass(frozen=True)
@@ -152,8 +153,66 @@ def test_a_second_try_can_succeed(tmp_path):
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_an_item_that_takes_too_long(workers):
-    expected = [0, 1, 4, "3: it took longer than 1.5 s", 16, 25]
+    expected = [0, 1, 4, "3: it made no progress for 1.5 s", 16, 25]
     assert squares(Work("hang"), range(6), workers, 1.5) == expected
+
+
+@dataclass(frozen=True)
+class Slow:
+    """Takes long, but makes progress all the time."""
+
+    def prepare(self):
+        return self.work
+
+    def work(self, item):
+        for _ in range(25):
+            time.sleep(0.1)
+            progressed()
+        return item
+
+
+def test_an_item_that_takes_long_but_makes_progress():
+    assert list(map_in_order(Slow().prepare, [7], 1, 1.9, lambda item, reason: reason)) == [7]
+
+
+@dataclass(frozen=True)
+class Mortal:
+    """Its worker dies while it waits for work."""
+
+    folder: Path
+
+    def prepare(self):
+        return self.work
+
+    def work(self, item):
+        if item == 0:
+            threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGKILL)).start()
+        (self.folder / f"{item}-{os.getpid()}").touch()
+        return item
+
+
+def test_a_worker_that_dies_idle_takes_no_item_with_it(tmp_path):
+    results = map_in_order(Mortal(tmp_path).prepare, [0, 1, 2], 1, None, lambda item, reason: reason)
+    assert next(results) == 0
+    time.sleep(1)
+    assert list(results) == [1, 2]
+    assert len(list(tmp_path.glob("1-*"))) == 1  # it was begun once
+
+
+def _die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Deadly:
+    """Kills the process that receives it."""
+
+    def __reduce__(self):
+        return _die, ()
+
+
+def test_workers_that_die_before_they_begin_an_item_do_not_go_on_for_ever():
+    results = map_in_order(Work().prepare, [Deadly()], 1, None, lambda item, reason: reason)
+    assert "was killed" in next(results)
 
 
 def test_workers_that_cannot_start():
@@ -249,7 +308,7 @@ SLEEPERS = """
 import os, sys, time
 from dataclasses import dataclass
 from dfdc.system.jobs.log import rule_log
-from dfdc.system.pool import map_in_order
+from dfdc.system.workers.pool import map_in_order
 
 @dataclass
 class Sleeper:

@@ -3,7 +3,10 @@
 import contextlib
 import logging
 import shutil
+import subprocess
+import sys
 from collections import namedtuple
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +22,27 @@ def files(tmp_path):
     for part, place in places.items():
         place.write_text(part)
     return places
+
+
+def test_a_folder_is_removed_at_its_end_and_what_a_killed_process_left_by_the_next(tmp_path):
+    code = (
+        "import os, sys; from dfdc.system.scratch import temporary_folder\n"
+        "with temporary_folder('dfdc-test-', sys.argv[1]) as folder:\n"
+        "    (folder / 'face.png').touch(); print(folder, flush=True); sys.stdin.read(); os.kill(os.getpid(), 9)\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as killed:
+        left = Path(killed.stdout.readline().strip())
+        with scratch.temporary_folder("dfdc-test-", tmp_path) as folder:
+            assert left.is_dir()  # it is alive
+            assert folder.is_dir()
+        assert not folder.exists()
+        assert (left / "face.png").exists()
+        killed.stdin.close()
+        killed.wait()
+    with scratch.temporary_folder("dfdc-test-", tmp_path):
+        assert not left.exists()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_files_are_copied_and_the_copies_removed(files, tmp_path, monkeypatch, caplog):

@@ -56,7 +56,7 @@ def test_others_can_read_the_pictures(height, width, seed):
 
 def test_what_is_no_png():
     for data in (b"", b"something else", b"something longer than the header of a PNG file" * 3):
-        with pytest.raises(ValueError, match="not a PNG"):
+        with pytest.raises(UserError, match=r"picture 3 of clip 0: .*not a PNG"):
             decode_png(data)
 
 
@@ -108,7 +108,7 @@ def test_a_clip_decodes_what_is_asked_for(tmp_path):
     assert (len(clip), len(store.clip(0, 2)), len(store.clip(0, 9))) == (5, 2, 5)
     np.testing.assert_array_equal([clip[index] for index in (4, 0, -1)], [moving(5, 40, 44)[n] for n in (4, 0, 4)])
     np.testing.assert_array_equal(list(store.clip(0, 3)), moving(5, 40, 44)[:3])
-    with pytest.raises(ValueError, match="not a PNG"):
+    with pytest.raises(UserError, match=r"picture 3 of clip 0: .*not a PNG"):
         clip[3]
     with pytest.raises(IndexError):
         store.clip(0, 2)[2]
@@ -144,7 +144,7 @@ def test_what_is_no_store(tmp_path):
     for name, content in (("absent", None), ("empty", b""), ("text", b"hello" * 50), ("cut", whole[:-100])):
         if content is not None:
             (tmp_path / name).write_bytes(content)
-        with pytest.raises(UserError, match=rf"{name} is missing or damaged.*Delete it and run snakemake again"):
+        with pytest.raises(UserError, match=rf"{name} is (missing|damaged).*[Rr]un snakemake"):
             Store(tmp_path / name)
-    with pytest.raises(UserError, match="missing or damaged"):
+    with pytest.raises(UserError, match="is damaged"):
         Store(tmp_path)

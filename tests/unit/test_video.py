@@ -1,5 +1,7 @@
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import imageio_ffmpeg
 import numpy as np
@@ -250,6 +252,56 @@ def test_a_name_is_a_name(tmp_path, whole):
     for name in ("a b.mp4", "$(touch x).mp4", "-i.mp4", "%d.mp4", "ü:😀.mp4", "file:x.mp4"):
         (tmp_path / name).write_bytes(whole.read_bytes())
         assert read(tmp_path / name, end=2)[0].frames_read == 2
+
+
+def test_a_name_in_the_working_folder_is_no_protocol(tmp_path, whole, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("2026-11-24T12:30:05.mp4", "file:x.mp4", "concat:y.mp4"):
+        Path(name).write_bytes(whole.read_bytes())
+        assert read(Path(name), end=2)[0].frames_read == 2
+    Path("ok.mp4").write_bytes(whole.read_bytes())
+    Path("concat:ok.mp4").write_text("no video")
+    with pytest.raises(VideoError, match="cannot be opened as a video"):
+        open_video("concat:ok.mp4")
+
+
+def test_a_pipe_is_no_video(tmp_path):
+    os.mkfifo(tmp_path / "x.mp4")
+    with pytest.raises(VideoError, match="it is not a file"):
+        open_video(tmp_path / "x.mp4")
+
+
+def test_a_name_of_bytes_that_are_no_text(tmp_path, whole):
+    path = tmp_path / os.fsdecode(b"caf\xe9.mp4")
+    path.write_bytes(whole.read_bytes())
+    assert read(path, end=2)[0].frames_read == 2
+
+
+def test_larger_pictures_than_allowed(tmp_path):
+    path = write_video(tmp_path / "large.mp4", moving(3, 320, 400))
+    assert read_frames(open_video(path, 320 * 400))
+    with pytest.raises(VideoError, match=r"400x320 have more than 100,000 pixels \(data\.max_pixels\)"):
+        open_video(path, 100_000)
+
+
+def test_pictures_that_become_larger_than_allowed(tmp_path):
+    """As a raw stream, in which each key frame states its size."""
+    for name, size in (("small", (96, 128)), ("large", (640, 800))):
+        source = write_video(tmp_path / f"{name}.mp4", moving(4, *size))
+        subprocess.run(
+            [
+                imageio_ffmpeg.get_ffmpeg_exe(),
+                *["-v", "error", "-i", source, "-c", "copy", "-bsf:v", "h264_mp4toannexb", "-f", "h264"],
+                tmp_path / f"{name}.h264",
+            ],
+            check=True,
+        )
+    path = tmp_path / "grows.h264"
+    path.write_bytes((tmp_path / "small.h264").read_bytes() + (tmp_path / "large.h264").read_bytes())
+    video = open_video(path, 100_000)
+    sizes = [frame.shape[:2] for _, frame in read_frames(video)]
+    assert sizes
+    assert set(sizes) == {(96, 128)}
 
 
 def test_a_list_of_files_is_no_video(tmp_path):

@@ -1,7 +1,9 @@
 import json
+import os
 import re
 import subprocess
 import sys
+import zipfile
 from collections import OrderedDict
 
 import pytest
@@ -320,6 +322,65 @@ def test_missing_files_folders_and_other_content_are_refused(tmp_path):
     for number, content in enumerate([[torch.ones(1)], torch.ones(1), {"epoch": 3}, {"model": {"a": 1}}]):
         torch.save(content, tmp_path / f"{number}.pth")
         refused(lambda n=number: load_weights(tmp_path / f"{n}.pth", LITE, "frame"), "has no state dict")
+
+
+@pytest.mark.parametrize("kind", [torch.int8, torch.bool, torch.complex64, torch.int64])
+def test_weights_that_are_not_floating_point_are_refused(tmp_path, kind):
+    state = random_state(LITE)
+    state["_conv_stem.weight"] = state["_conv_stem.weight"].to(kind)
+    torch.save(state, tmp_path / "w.pth")
+    refused(lambda: load_weights(tmp_path / "w.pth", LITE, "frame"), r"must be floating-point.*_conv_stem\.weight")
+
+
+def test_sparse_tensors_are_refused(tmp_path):
+    state = random_state(LITE)
+    state["_conv_stem.weight"] = state["_conv_stem.weight"].to_sparse()
+    torch.save(state, tmp_path / "w.pth")
+    refused(lambda: load_weights(tmp_path / "w.pth", LITE, "frame"), r"w\.pth: ")
+
+
+def test_files_that_claim_to_be_large_are_refused_at_once(tmp_path):
+    with (tmp_path / "sparse.safetensors").open("wb") as file:
+        file.write((2).to_bytes(8, "little") + b"{}")
+        file.truncate(2**40)
+    refused(lambda: load_weights(tmp_path / "sparse.safetensors", LITE, "frame"), "take 1099.5 GB, more than")
+    with (
+        zipfile.ZipFile(tmp_path / "bomb.pth", "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("archive/data.pkl", "w", force_zip64=True) as entry,
+    ):
+        for _ in range(1100):
+            entry.write(bytes(2**20))
+    assert (tmp_path / "bomb.pth").stat().st_size < 2**22
+    refused(lambda: load_weights(tmp_path / "bomb.pth", LITE, "frame"), "take 1.2 GB, more than")
+    os.mkfifo(tmp_path / "pipe.pth")
+    refused(lambda: load_weights(tmp_path / "pipe.pth", LITE, "frame"), "a device or a pipe")
+
+
+CROP = {"smaller_side": 64, "pad": False, "height": 64, "width": 64}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"architecture": 7}, "architecture is 7"),
+        ({"architecture": "efficientnet-b9"}, "architecture is 'efficientnet-b9'"),
+        ({"kind": ["frame"]}, "kind is"),
+        ({"crop": "large"}, "crop is 'large'"),
+        ({"crop": {"smaller_side": 64}}, "crop is"),
+        ({"crop": {**CROP, "height": 200_000}}, "up to 4096"),
+        ({"crop": {**CROP, "height": "64"}}, "up to 4096"),
+        ({"crop": {**CROP, "height": True}}, "up to 4096"),
+        ({"crop": {**CROP, "pad": 3}}, "pad is 3"),
+        ({"sequence_length": "7"}, "sequence_length is '7'"),
+        ({"sequence_length": 10**30}, "sequence_length is 1000"),
+    ],
+)
+def test_metadata_that_no_model_can_have_are_refused(tmp_path, change, said):
+    about = {"architecture": LITE, "kind": "frame", "crop": CROP, "sequence_length": 1}
+    save_weights(tmp_path / "w.safetensors", {"a": torch.zeros(1)}, about)
+    assert read_weights_metadata(tmp_path / "w.safetensors") == about
+    save_weights(tmp_path / "w.safetensors", {"a": torch.zeros(1)}, about | change)
+    refused(lambda: read_weights_metadata(tmp_path / "w.safetensors"), said)
 
 
 def test_weights_with_values_that_are_not_numbers_are_refused(tmp_path):

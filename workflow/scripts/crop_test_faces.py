@@ -10,7 +10,7 @@ from dfdc.data.tables import read_rows, read_table, write_table
 from dfdc.stages.prediction.crops import crop_test_faces
 from dfdc.stages.prediction.settings.crops import CropSettings
 from dfdc.system.jobs.log import rule_log
-from dfdc.system.processes import worker_count
+from dfdc.system.workers.processes import worker_count
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from dfdc.data.tables import write_table
 from dfdc.stages.faces.detection.detect import detect_faces
 from dfdc.stages.faces.detection.settings import DetectionSettings
 from dfdc.system.jobs.log import rule_log
-from dfdc.system.processes import worker_count
+from dfdc.system.workers.processes import worker_count
 
 
 def main(device: str) -> None:
@@ -23,6 +23,7 @@ def main(device: str) -> None:
         workers=worker_count(speed["workers"], snakemake.threads),
         batch_size=speed["batch_size"],
         video_timeout=settings["data"]["video_timeout"],
+        max_pixels=settings["data"]["max_pixels"],
     )
     write_table(snakemake.output.detections, DETECTIONS, face_columns(detections))
     write_table(snakemake.output.videos, VIDEOS, videos)

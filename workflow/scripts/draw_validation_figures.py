@@ -1,8 +1,6 @@
 """Plot the evaluation on validation clips and the calibration."""
 
-import json
-from pathlib import Path
-
+from dfdc.data.json_files import read_json
 from dfdc.data.schemas.evaluation import EVALUATED
 from dfdc.data.tables import read_table
 from dfdc.figures.validation import plot_calibration, plot_conditions
@@ -11,9 +9,7 @@ from dfdc.system.jobs.log import rule_log
 
 def main() -> None:
     inputs, output = snakemake.input, snakemake.output
-    evaluation, calibration = (
-        json.loads(Path(path).read_text("utf-8")) for path in (inputs.evaluation, inputs.calibration)
-    )
+    evaluation, calibration = read_json(inputs.evaluation), read_json(inputs.calibration)
     plot_calibration(output.calibration, read_table(inputs.scores, EVALUATED), calibration)
     plot_conditions(output.conditions, evaluation)
 

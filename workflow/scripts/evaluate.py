@@ -1,9 +1,9 @@
 """Evaluate the scores of the test videos: tables of scores, labels → metrics, and video scores with labels."""
 
-import json
 from pathlib import Path
 
 from dfdc.config.paths import test_labels_file
+from dfdc.data.json_files import write_json
 from dfdc.data.labels import read_details
 from dfdc.data.schemas.evaluation import EVALUATED
 from dfdc.data.schemas.scores import SCORES
@@ -12,9 +12,7 @@ from dfdc.data.schemas.videos import TEST_VIDEOS, TestVideo
 from dfdc.data.tables import read_rows, read_table, write_table
 from dfdc.stages.evaluation.report import evaluate
 from dfdc.stages.prediction.ensemble import ensemble_settings
-from dfdc.system.files import write_text
 from dfdc.system.jobs.log import logger, rule_log
-from dfdc.system.versions import versions
 
 
 def main() -> None:
@@ -32,7 +30,7 @@ def main() -> None:
         ensemble_settings(ensemble, snakemake.input.calibration),
         ensemble["calibration"],
     )
-    write_text(snakemake.output.evaluation, json.dumps(result | {"versions": versions()}, indent=2) + "\n")
+    write_json(snakemake.output.evaluation, result)
     write_table(snakemake.output.scores, EVALUATED, rows)
     ensemble = result["ensemble"]
     logger.info(f"{ensemble['videos']} labelled videos: log loss {ensemble['log_loss']}, AUC {ensemble['auc']}")

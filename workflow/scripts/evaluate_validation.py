@@ -1,18 +1,16 @@
 """Evaluate the models on validation clips: tables of scores → metrics, calibration, clip scores."""
 
-import json
 from pathlib import Path
 
 from dfdc.config.paths import part_folder
+from dfdc.data.json_files import write_json
 from dfdc.data.parts import read_metadata
 from dfdc.data.schemas.evaluation import EVALUATED
 from dfdc.data.schemas.validation_scores import VALIDATION_SCORES
 from dfdc.data.tables import read_table, write_table
 from dfdc.stages.evaluation.validation_report import PLAIN, evaluate_validation
 from dfdc.stages.prediction.settings.ensemble import EnsembleSettings
-from dfdc.system.files import write_text
 from dfdc.system.jobs.log import logger, rule_log
-from dfdc.system.versions import versions
 
 
 def main() -> None:
@@ -29,8 +27,8 @@ def main() -> None:
         settings["clips"]["enlarge"],
         EnsembleSettings(**settings["ensemble"]),
     )
-    write_text(snakemake.output.evaluation, json.dumps(result | {"versions": versions()}, indent=2) + "\n")
-    write_text(snakemake.output.calibration, json.dumps(calibration | {"versions": versions()}, indent=2) + "\n")
+    write_json(snakemake.output.evaluation, result)
+    write_json(snakemake.output.calibration, calibration)
     write_table(snakemake.output.scores, EVALUATED, rows)
     plain = result["conditions"][PLAIN]["ensemble"]
     counts = f"{plain['clips']} clips of {plain['sources']} real videos and their fakes"

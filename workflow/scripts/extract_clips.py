@@ -10,7 +10,7 @@ from dfdc.data.tables import read_rows, write_table
 from dfdc.stages.clips.cutting import extract_clips
 from dfdc.stages.clips.settings.cutting import ClipSettings
 from dfdc.system.jobs.log import rule_log
-from dfdc.system.processes import worker_count
+from dfdc.system.workers.processes import worker_count
 
 
 def main() -> None:

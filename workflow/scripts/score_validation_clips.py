@@ -13,7 +13,7 @@ from dfdc.stages.evaluation.validation_clips import score_validation_clips
 from dfdc.stages.prediction.scorer import Scorer
 from dfdc.system.jobs.devices import job_device, requested_gpus
 from dfdc.system.jobs.log import rule_log
-from dfdc.system.processes import worker_count
+from dfdc.system.workers.processes import worker_count
 
 
 def main(device: torch.device) -> None:

@@ -20,9 +20,9 @@ from dfdc.stages.training.trainer import RunSettings, TrainData, train
 from dfdc.system.files import sha256
 from dfdc.system.jobs.devices import job_devices, requested_gpus
 from dfdc.system.jobs.log import logger, rule_log
-from dfdc.system.processes import worker_count
 from dfdc.system.scratch import local_copies
 from dfdc.system.versions import versions
+from dfdc.system.workers.processes import worker_count
 
 
 def main(devices: list[torch.device]) -> None:

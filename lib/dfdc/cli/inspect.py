@@ -22,12 +22,12 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from dfdc.data.catalog import type_in_words
+from dfdc.data.json_files import read_json
 from dfdc.data.pictures.png import PNG_SIGNATURE
 from dfdc.data.pictures.store import Store
-from dfdc.data.pictures.writing import SCHEMA
+from dfdc.data.tables import read_any_table
 from dfdc.system.errors import UserError
 from dfdc.system.files import atomic_path
 from dfdc.system.jobs.accepted import accepted
@@ -97,12 +97,7 @@ def kind_of(path: Path) -> str:
 
 def describe_table(path: Path, rows: int) -> Iterator[str]:
     """Name, size, columns with summaries, and the first rows. Raises UserError if it is not a table of a stage."""
-    try:
-        table = pq.read_table(path)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise UserError(
-            f"{path} cannot be read as a table ({error}). It is damaged: delete it and run snakemake again."
-        ) from error
+    table = read_any_table(path)
     name = (table.schema.metadata or {}).get(b"table")
     if name is None:
         raise UserError(f"{path} is a Parquet file, but not a table written by a stage: its metadata name no table.")
@@ -213,15 +208,8 @@ def take_out(path: Path, clip: int, folder: Path) -> str:
 
 def _clips(path: Path) -> list[pa.BinaryArray]:
     """The PNG files of each clip of a store, memory-mapped. Raises UserError if it is damaged or not a store."""
-    clips = len(Store(path))  # raises UserError if the file cannot be opened
-    try:
-        reader = pa.ipc.open_file(pa.memory_map(str(path)))
-        batches = [reader.get_batch(number) for number in range(clips)]
-    except (OSError, pa.ArrowInvalid) as error:
-        raise UserError(f"{path} is damaged ({error}). Delete it and run snakemake again.") from error
-    if reader.schema.names != SCHEMA.names:
-        raise UserError(f"{path} is an Arrow file, but not a store: its columns are {', '.join(reader.schema.names)}.")
-    return [batch.column(0) for batch in batches]
+    store = Store(path)
+    return [store.files(clip) for clip in range(len(store))]
 
 
 def _size_of_picture(png: bytes, path: Path) -> tuple[int, int]:
@@ -281,10 +269,7 @@ def describe_submission(path: Path, rows: int) -> Iterator[str]:
 
 def describe_evaluation(path: Path) -> Iterator[str]:
     """The metrics of an evaluation. Raises UserError if the file is not an evaluation."""
-    try:
-        evaluation = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{path} is not valid JSON ({error}).") from error
+    evaluation = read_json(path)
     if "ensemble" not in evaluation:
         raise UserError(f"{path} is JSON, but not the evaluation that the rule evaluate writes.")
     yield f"{path}: evaluation"

@@ -10,11 +10,13 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from dfdc.system.errors import UserError
+from dfdc.system.words import printable
 
 COMMANDS = {
     "score": "score videos with finished weights",
     "doctor": "check for problems that would stop or slow a run on this machine",
     "inspect": "show what is in a file that a stage has written",
+    "verify": "read all files of a run and list those that are damaged",
 }
 
 
@@ -37,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return status
     except UserError as error:
-        print(f"dfdc {options.command}: {error}", file=sys.stderr)
+        print(printable(f"dfdc {options.command}: {error}"), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130

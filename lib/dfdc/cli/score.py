@@ -9,29 +9,26 @@ with others, pass these with --config, as to Snakemake with --configfile: the sc
 
 A row is printed when a video is done: its probability of being fake, the number of tracks (tracked faces) and of scored
 frames, the time that it took, and its state. A video that cannot be read or has no track gets the probability
-ensemble.unknown (0.5). --csv and --json are written at the end, in the order of the command line, and are reproducible;
-with - as FILE they go to stdout, and the table to stderr.
+ensemble.unknown (0.5). --csv and --json get a row for each video as soon as it is done; at the end the rows are put in
+the order of the command line, so that the files are reproducible. With - as FILE they go to stdout, and the table to
+stderr.
 
-Exit status: 0, or 1 if a video could not be read, or 2 if the arguments are not valid.
+Exit status: 0, or 1 if a video could not be read, or 2 if the arguments are not valid or a file could not be written.
 """
 
 import argparse
 import contextlib
-import csv
-import io
-import json
 import logging
 import os
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
+from dfdc.cli.outputs import Output, Summary, csv_format, json_format
 from dfdc.config.reading import find_checkout, read_config, read_yaml
 from dfdc.data.parts import VIDEO_SUFFIXES, test_videos
 from dfdc.figures.annotation import annotate_video
@@ -40,16 +37,15 @@ from dfdc.networks.precision import set_threads
 from dfdc.networks.weights.find import Member, find_members
 from dfdc.stages.prediction.videos import ScoringSettings, VideoScore, score_videos
 from dfdc.system.errors import UserError
-from dfdc.system.files import write_text
 from dfdc.system.jobs.devices import job_device
-from dfdc.system.processes import worker_count
-from dfdc.system.words import duration
+from dfdc.system.scratch import temporary_folder
+from dfdc.system.words import duration, printable
+from dfdc.system.workers.processes import ended_by_signals, worker_count
 
 # The settings for YuNet, as an alternative if the weights of DSFD are not available: the demo's.
 YUNET = "profiles/demo/settings.yaml"
 DSFD_FILES = "WIDERFace_DSFD_RES152*.pth"
 WORDS = {"ok": "ok", "no face": "no face was found", "no track": "no face was followed for long enough"}
-CSV_HEAD = ("video", "probability", "status", "reason", "tracks", "frames")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -94,41 +90,50 @@ def run(options: argparse.Namespace) -> int:
     members = find_members(options.weights, config["models"])
     settings = ScoringSettings.of(config, members)
     workers = options.workers or worker_count(config["speed"]["workers"], len(os.sched_getaffinity(0)))
-    scored: dict[Path, _Summary] = {}
+    scored: dict[Path, Summary] = {}
+    failed = False
+    outputs = _outputs(options, members, config)
     table = _Table(videos, sys.stderr if "-" in (options.csv, options.json) else sys.stdout)
-    with (
-        job_device(config["speed"]["device"], 1) as device,
-        tempfile.TemporaryDirectory(prefix="dfdc-score-") as folder,
-        contextlib.closing(
-            score_videos(
-                list(videos),
-                members,
-                settings,
-                device,
-                min(workers, len(videos)),
-                config["speed"]["batch_size"],
-                config["data"]["video_timeout"],
-                Path(folder),
-            )
-        ) as results,
-        table,
-    ):
-        set_threads(device, config["torch_threads"])
-        for video in results:
-            scored[video.path] = _summary(videos[video.path], video, settings)
-            table.add(video)
-            if timelines and video.tracks:
-                plot_timeline(timelines[video.path], video, settings.ensemble, videos[video.path])
-            if annotated and video.row.status != "unreadable":
-                reason = annotate_video(
-                    annotated[video.path], video, settings.ensemble, config["data"]["video_timeout"]
+    try:
+        with (
+            ended_by_signals(),
+            job_device(config["speed"]["device"], 1) as device,
+            temporary_folder("dfdc-score-") as folder,
+            contextlib.closing(
+                score_videos(
+                    list(videos),
+                    members,
+                    settings,
+                    device,
+                    min(workers, len(videos)),
+                    config["speed"]["batch_size"],
+                    config["data"]["video_timeout"],
+                    folder,
                 )
-                if reason:
-                    table.say(f"{annotated[video.path]} could not be written: {reason}")
-    in_order = [scored[path] for path in videos]
-    _write(options.csv, _csv(in_order))
-    _write(options.json, _json(in_order, members, config))
-    return int(any(video.status == "unreadable" for video in in_order))
+            ) as results,
+            table,
+        ):
+            set_threads(device, config["torch_threads"])
+            for video in results:
+                scored[video.path] = _summary(videos[video.path], video, settings)
+                table.add(video)
+                for fault in filter(None, [output.add(scored[video.path]) for output in outputs]):
+                    failed = True
+                    table.say(fault)
+                if timelines and video.tracks:
+                    plot_timeline(timelines[video.path], video, settings.ensemble, videos[video.path])
+                if annotated and video.row.status != "unreadable":
+                    reason = annotate_video(
+                        annotated[video.path], video, settings.ensemble, config["data"]["video_timeout"]
+                    )
+                    if reason:
+                        table.say(f"{annotated[video.path]} could not be written: {reason}")
+    finally:
+        in_order = [scored[path] for path in videos if path in scored]
+        for fault in filter(None, [output.finish(in_order) for output in outputs]):
+            failed = True
+            print(fault, file=sys.stderr)
+    return 2 if failed else int(any(video.status == "unreadable" for video in in_order))
 
 
 def find_videos(places: Sequence[Path]) -> dict[Path, str]:
@@ -138,13 +143,13 @@ def find_videos(places: Sequence[Path]) -> dict[Path, str]:
     """
     paths: dict[Path, Path] = {}
     for place in places:
-        if place.is_dir():
+        if os.path.isdir(place):  # noqa: PTH112 (Path.is_dir raises if a link leads into a forbidden folder)
             inside = test_videos(place)
             if not inside:
                 raise UserError(
                     f"There is no video in the folder {place} (names that end in {', '.join(VIDEO_SUFFIXES)})."
                 )
-        elif place.exists():
+        elif os.path.lexists(place):  # even a link that leads nowhere: it costs a row
             inside = [place]
         else:
             raise UserError(f"There is no file or folder {place}. Correct the path.")
@@ -170,8 +175,8 @@ def _targets(place: Path | None, option: str, suffix: str, videos: Mapping[Path,
             path: place / (Path(name).with_suffix(suffix) if stems[Path(name).with_suffix("")] == 1 else name + suffix)
             for path, name in videos.items()
         }
-    inputs = {path.resolve() for path in videos}
-    if taken := [target for target in targets.values() if target.resolve() in inputs]:
+    inputs = {os.path.realpath(path) for path in videos}
+    if taken := [target for target in targets.values() if os.path.realpath(target) in inputs]:
         raise UserError(f"{option} would overwrite the video {taken[0]}. Name another file or folder.")
     return targets
 
@@ -206,7 +211,7 @@ class _Table:
 
     def __init__(self, videos: Mapping[Path, str], file: Any) -> None:
         self._videos, self._file = videos, file
-        self._width = max(map(len, [*videos.values(), "video"]))
+        self._width = max(len(printable(name)) for name in (*videos.values(), "video"))
 
     def __enter__(self) -> None:
         self._bar = tqdm(total=len(self._videos), unit="video", file=sys.stderr, disable=None, leave=False)
@@ -219,18 +224,18 @@ class _Table:
         """Print the row of a video."""
         row = video.row
         self._print(
-            self._videos[video.path],
+            printable(self._videos[video.path]),
             f"{video.probability:.4f}",
             str(len(video.tracks)),
             str(video.frames_used()),
             duration(video.seconds) if video.seconds >= 10 else f"{video.seconds:.1f} s",
-            WORDS.get(row.status, f"{row.status}: {row.reason}"),
+            WORDS.get(row.status, printable(f"{row.status}: {row.reason}")),
         )
         self._bar.update()
 
     def say(self, text: str) -> None:
         """Print a message to stderr."""
-        self._bar.write(text, file=sys.stderr)
+        self._bar.write(printable(text), file=sys.stderr)
 
     def _print(self, name: str, fake: str, tracks: str, frames: str, took: str, state: str) -> None:
         text = f"{name:<{self._width}}  {fake:>6}  {tracks:>6}  {frames:>6}  {took:>10}  {state}"
@@ -238,21 +243,9 @@ class _Table:
         self._file.flush()
 
 
-@dataclass(frozen=True)
-class _Summary:
-    """The result of a video for --json and --csv."""
-
-    video: str
-    probability: float
-    status: str
-    reason: str
-    frames: int
-    tracks: list[dict[str, Any]]
-
-
-def _summary(name: str, video: VideoScore, settings: ScoringSettings) -> _Summary:
+def _summary(name: str, video: VideoScore, settings: ScoringSettings) -> Summary:
     fps = video.row.fps
-    return _Summary(
+    return Summary(
         name,
         video.probability,
         video.row.status,
@@ -278,27 +271,11 @@ def _summary(name: str, video: VideoScore, settings: ScoringSettings) -> _Summar
     )
 
 
-def _csv(videos: Sequence[_Summary]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(CSV_HEAD)
-    for video in videos:
-        probability = f"{video.probability:.8f}"
-        writer.writerow((video.video, probability, video.status, video.reason, len(video.tracks), video.frames))
-    return text.getvalue()
-
-
-def _json(videos: Sequence[_Summary], members: Sequence[Member], config: Mapping[str, Any]) -> str:
+def _outputs(options: argparse.Namespace, members: Sequence[Member], config: Mapping[str, Any]) -> list[Output]:
+    """The files for --csv and --json, opened. Raises UserError if one cannot be written."""
     models = {
         member.name: {"weights": str(member.path), "architecture": member.model["architecture"]} for member in members
     }
-    detector = config["detection"]["test"]["detector"]
-    summary = {"detector": detector, "models": models, "videos": [asdict(video) for video in videos]}
-    return json.dumps(summary, indent=2) + "\n"
-
-
-def _write(target: str | None, text: str) -> None:
-    if target == "-":
-        sys.stdout.write(text)
-    elif target is not None:
-        write_text(target, text)
+    about = {"detector": config["detection"]["test"]["detector"], "models": models}
+    wanted = (("--csv", options.csv, csv_format()), ("--json", options.json, json_format(about)))
+    return [Output(target, option, kind) for option, target, kind in wanted if target is not None]

@@ -1,6 +1,7 @@
 """The settings of a run: the checkout's config.yaml, overridden by the user's own files."""
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +11,56 @@ from dfdc.config.check import check_config, drop_removed_models
 from dfdc.system.errors import UserError
 from dfdc.system.jobs.provenance import LIBRARY
 
+# Bounds of settings files, far above what settings need.
+LARGEST, MOST_VALUES, DEEPEST = 2**20, 20_000, 50
 # Files by which the folder of the workflow is recognised.
 CHECKOUT_HAS = ("Snakefile", "config.yaml", "pyproject.toml", "workflow/scripts/train.py")
 
 
 def read_yaml(path: str | Path) -> Any:
-    """The content of a YAML file. Raises UserError with the position of the error if it is not valid."""
+    """The content of a YAML file.
+
+    Raises UserError with the position of the error if it is not valid, and if it is much larger than settings are, as
+    it is written or with all aliases expanded.
+    """
+    path = Path(path)
     try:
-        return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
+        if not path.is_file() and path.exists():
+            raise UserError(f"The settings {path} are not a file. Name a YAML file.")
+        with path.open("rb") as file:
+            data = file.read(LARGEST + 1)
+        if len(data) > LARGEST:
+            raise UserError(f"The settings file {path} has more than {LARGEST:,} bytes. Name another file.")
+        content = yaml.safe_load(data.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise UserError(f"The settings file {path} is not text in UTF-8 ({error}). Save it as UTF-8.") from error
+    except (yaml.YAMLError, ValueError, OverflowError) as error:
         raise UserError(f"{path} is not valid YAML: {error}") from error
+    except RecursionError:
+        raise UserError(f"{path} is not valid as settings: its brackets are nested too deeply.") from None
+    check_size(content, str(path))
+    return content
+
+
+def check_size(content: Any, source: str) -> None:
+    """Raise UserError if settings have more than ``MOST_VALUES`` values or are nested deeper than ``DEEPEST``, with
+    all aliases expanded: a few lines with aliases of aliases can stand for billions of values."""
+    count, levels = 0, [iter((content,))]
+    while levels:
+        value = next(levels[-1], levels)
+        if value is levels:
+            levels.pop()
+            continue
+        count += 1
+        if isinstance(value, Mapping):
+            levels.append(chain(value.keys(), value.values()))
+        elif isinstance(value, list | tuple | set):
+            levels.append(iter(value))
+        if count > MOST_VALUES or len(levels) > DEEPEST:
+            fault = f"more than {MOST_VALUES:,} values" if count > MOST_VALUES else f"more than {DEEPEST} levels"
+            raise UserError(
+                f"The settings in {source} have {fault}, with all aliases (*name) expanded. Correct the file."
+            )
 
 
 def find_checkout(start: Path) -> Path:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from annotated_types import Gt, Len, Predicate
+from annotated_types import Ge, Gt, Le, Len, Predicate
 
 from dfdc.config.demo import DemoSettings
 from dfdc.data.parts import find_parts
@@ -24,7 +24,19 @@ from dfdc.stages.prediction.settings.ensemble import CalibrationSettings
 from dfdc.stages.prediction.settings.scores import ScoreSettings
 from dfdc.stages.training.augment.settings import ErasingSettings
 from dfdc.stages.training.settings import MeasurementSettings, TrainingSettings
-from dfdc.system.settings import Count, File, Folder, Part, Positive, Settings, Share, Whole, Words, all_different
+from dfdc.system.settings import (
+    Count,
+    File,
+    Folder,
+    Part,
+    Positive,
+    Settings,
+    Share,
+    Threads,
+    Whole,
+    Words,
+    all_different,
+)
 
 
 def word(text: str) -> bool:
@@ -53,8 +65,10 @@ class DataSettings(Settings):
     max_unreadable: Share
     """The share of a part's videos that may be unreadable; more are taken for a broken disk, and stop the run."""
     video_timeout: Annotated[float, Gt(0), Words("a number above 0 (seconds)")]
-    """A video that takes longer than this many seconds in one stage counts as unreadable. On a CPU, raise it for long
-    videos with dsfd, which takes about a second per sampled frame."""
+    """A video of which no frame could be decoded, or no face detected, for this many seconds counts as unreadable. Long
+    videos may take longer, as long as they make progress."""
+    max_pixels: Annotated[int, Ge(2**14), Le(2**30)]
+    """A video with larger pictures counts as unreadable. Its decoder needs about ten bytes a pixel."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +114,7 @@ class ModelSettings(ErasingSettings):
 class PredictionSettings(PlanSettings):
     """Sampling of the test videos."""
 
-    shards: Count
+    shards: Annotated[int, Ge(1), Le(1000)]
     """The number of shards, slices of the test videos: more shards allow more jobs at the same time."""
     fps: Positive
     """Frames are skipped so that about this many per second are left."""
@@ -112,7 +126,7 @@ class SpeedSettings(Settings):
 
     device: Literal["auto", "cpu", "cuda"]
     """auto (a GPU if there is one), cpu or cuda."""
-    workers: Literal["auto"] | Count
+    workers: Literal["auto"] | Threads
     """Worker processes that decode, detect, cut or load; auto for one per core of the job."""
     batch_size: Count
     """Frames that the face detector processes at a time on a GPU."""
@@ -147,7 +161,7 @@ class Config(Settings):
     prediction: PredictionSettings
     ensemble: CalibrationSettings
     evaluation: EvaluationSettings
-    torch_threads: Count
+    torch_threads: Threads
     """Threads of torch on a CPU, for training and scoring. They change the last digits of sums, so trainings and scores
     run again if this changes (on a GPU too, although it makes no difference there)."""
     speed: SpeedSettings

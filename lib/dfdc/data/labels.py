@@ -1,10 +1,12 @@
 """Labels of test videos."""
 
 import csv
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from dfdc.data.parts import read_entries
 from dfdc.system.errors import UserError
 
 
@@ -18,27 +20,16 @@ class Label:
     method: str = ""
 
 
+def read_labels(path: str | Path) -> dict[str, int]:
+    """Labels of test videos, 1 for fake and 0 for real. Raises UserError like ``read_details``."""
+    return {name: label.fake for name, label in read_details(path).items()}
+
+
 def read_details(path: str | Path) -> dict[str, Label]:
     """The labels of test videos with their source and method (columns or keys ``original`` and ``method``, optional).
 
-    Raises UserError if the file is missing, or is neither a CSV ``filename,label`` nor a metadata.json.
-    """
-    labels = read_labels(path)
-    with Path(path).open(newline="", encoding="utf-8-sig") as file:
-        if Path(path).suffix == ".json":
-            entries = json.load(file)
-        else:
-            entries = {row["filename"]: row for row in csv.DictReader(file)}
-    return {
-        name: Label(fake, str(entries[name].get("original") or name), str(entries[name].get("method") or ""))
-        for name, fake in labels.items()
-    }
-
-
-def read_labels(path: str | Path) -> dict[str, int]:
-    """Labels of test videos, 1 for fake and 0 for real, from a CSV ``filename,label`` or from a metadata.json.
-
-    Raises UserError if the file is missing or is neither.
+    Raises UserError if the file is missing, is neither a CSV ``filename,label`` nor a metadata.json, has no label or a
+    label other than 0 (REAL) and 1 (FAKE), or conflicting ones of a video.
     """
     path = Path(path)
     if not path.is_file():
@@ -47,17 +38,33 @@ def read_labels(path: str | Path) -> dict[str, int]:
             "null."
         )
     try:
-        if path.suffix == ".json":
-            entries = json.loads(path.read_text(encoding="utf-8"))
-            labels = {name: {"REAL": 0, "FAKE": 1}[entry["label"]] for name, entry in entries.items()}
-        else:
-            with path.open(newline="", encoding="utf-8-sig") as file:  # spreadsheets write a byte order mark
-                labels = {row["filename"]: int(row["label"]) for row in csv.DictReader(file)}
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        labels = _in_json(path) if path.suffix == ".json" else _in_csv(path)
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError, csv.Error) as error:
         raise UserError(
             f"{path} must be a CSV with the columns filename and label (1 for fake, 0 for real) "
             f"or a metadata.json ({error!r})."
         ) from error
-    if not labels or not set(labels.values()) <= {0, 1}:
+    if not labels or not {label.fake for label in labels.values()} <= {0, 1}:
         raise UserError(f"{path} must contain at least one label, and each label must be 0 (real) or 1 (fake).")
     return labels
+
+
+def _in_json(path: Path) -> dict[str, Label]:
+    return {
+        name: _label(name, {"REAL": 0, "FAKE": 1}[entry["label"]], entry) for name, entry in read_entries(path).items()
+    }
+
+
+def _in_csv(path: Path) -> dict[str, Label]:
+    labels: dict[str, Label] = {}
+    with path.open(newline="", encoding="utf-8-sig") as file:  # spreadsheets write a byte order mark
+        for row in csv.DictReader(file, strict=True):
+            name = row["filename"]
+            label = _label(name, int(row["label"]), row)
+            if labels.setdefault(name, label) != label:
+                raise ValueError(f"{name} has several labels, which differ")
+    return labels
+
+
+def _label(name: str, fake: int, entry: Mapping[str, Any]) -> Label:
+    return Label(fake, str(entry.get("original") or name), str(entry.get("method") or ""))

@@ -4,13 +4,18 @@ import hashlib
 import json
 import os
 import re
+import stat
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from dfdc.system.errors import UserError
 
 # Extensions of video files, matched case-insensitively.
 VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".3gp", ".flv", ".wmv")
+
+LONGEST_NAME = 255  # bytes; the limit of most file systems
+SHOWN = 5  # faults in a message
 
 
 def find_parts(root: str | Path) -> list[str]:
@@ -26,33 +31,56 @@ def in_natural_order(names: Iterable[str]) -> list[str]:
 def read_metadata(path: str | Path) -> dict[str, dict[str, str]]:
     """Read and check a part's metadata.json: {video: {"label", "split", "original"}}.
 
-    Raises UserError if it is missing, is not JSON, or has an invalid entry: each needs a label of REAL or FAKE, and a
-    FAKE video needs an original, the name of a REAL video of the same part.
+    Raises UserError with all faults if it is missing, is not JSON, or has invalid entries: each needs the name of a
+    file in the part, once, and a label of REAL or FAKE; a FAKE video needs an original, a REAL video of the same part.
     """
     path = Path(path)
     try:
-        metadata = json.loads(path.read_text(encoding="utf-8"))
+        metadata = read_entries(path)
     except FileNotFoundError:
         raise UserError(
             f"The training part {path.parent} has no metadata.json, which lists its fakes and their originals. "
             "Extract the part's archive again, or remove the part from data.parts in the config."
         ) from None
-    except (ValueError, UnicodeDecodeError) as error:
+    except (ValueError, OSError, RecursionError) as error:
         raise UserError(f"{path} is not valid JSON ({error}). Extract it again from the part's archive.") from error
     if not isinstance(metadata, dict) or not metadata:
         raise UserError(f"{path} must be an object with at least one video: {{video: {{label: …}}}}.")
-    for name, entry in metadata.items():
-        if fault := _fault(name, entry, metadata):
-            raise UserError(f"{path}: the entry of {name} {fault}. Correct the entry or extract the file again.")
+    faults = [
+        f"the entry of {name!r} {fault}" for name, entry in metadata.items() if (fault := _fault(entry, metadata))
+    ]
+    faults += [f"the name {name!r} {fault}" for name in metadata if (fault := _fault_of_name(name))]
+    if faults:
+        rest = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
+        raise UserError(f"{path}: {'; '.join(faults[:SHOWN])}{rest}. Correct the entries or extract the file again.")
     return metadata
 
 
-def _fault(name: str, entry: object, metadata: Mapping) -> str:
+def read_entries(path: Path) -> Any:
+    """The content of a JSON file.
+
+    Raises OSError if it is not a regular file, ValueError if it is not JSON in UTF-8 or an object in it has conflicting
+    values for a key, RecursionError if it is nested too deeply.
+    """
+    if path.exists() and not path.is_file():
+        raise OSError("it is not a file")
+    return json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_without_conflicts)
+
+
+def _without_conflicts(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    entries: dict[str, Any] = {}
+    for key, value in pairs:
+        if entries.setdefault(key, value) != value:
+            raise ValueError(f"{key!r} has several entries, which differ")
+    return entries
+
+
+def _fault(entry: object, metadata: Mapping) -> str:
     if not isinstance(entry, dict) or entry.get("label") not in ("REAL", "FAKE"):
         return "needs a label of REAL or FAKE"
-    if entry["label"] == "REAL":
-        return ""
     original = entry.get("original")
+    if entry["label"] == "REAL":
+        return f"has the original {original!r}, which is not a name" if not isinstance(original, str | None) else ""
     if not original:
         return "is FAKE but has no original (the real video that it was made from)"
     if (
@@ -62,6 +90,16 @@ def _fault(name: str, entry: object, metadata: Mapping) -> str:
     ):
         return f"has the original {original}, which is not a REAL video of this part"
     return ""
+
+
+def _fault_of_name(name: str) -> str:
+    """Why a name cannot be that of a file in a part; empty if it can."""
+    if not name or name in (".", "..") or "/" in name or "\0" in name:
+        return "is not that of a file in the part"
+    try:
+        return f"has more than {LONGEST_NAME} bytes" if len(name.encode()) > LONGEST_NAME else ""
+    except UnicodeEncodeError:
+        return "has characters that do not exist"
 
 
 def test_videos(folder: str | Path) -> list[Path]:
@@ -75,9 +113,19 @@ def is_video(name: str) -> bool:
     return name.lower().endswith(VIDEO_SUFFIXES)
 
 
+def is_text(name: str) -> bool:
+    """Whether the bytes of a file name are UTF-8. Python reads other bytes as surrogates."""
+    return as_text(name) == name
+
+
+def as_text(name: str) -> str:
+    """A file name for tables: bytes that are not UTF-8 become escape sequences."""
+    return os.fsencode(name).decode(errors="backslashreplace")
+
+
 def shard_of(name: str, shards: int) -> int:
     """The shard, 0 to ``shards - 1``, of a test video. It depends only on the name, so new videos move no others."""
-    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big") % shards
+    return int.from_bytes(hashlib.blake2b(os.fsencode(name), digest_size=8).digest(), "big") % shards
 
 
 def videos_by_shard(folder: str | Path, shards: int) -> list[list[Path]]:
@@ -101,7 +149,9 @@ def fingerprint_part(folder: Path) -> str:
 
 
 def content_hash(path: Path) -> str:
-    """A hash of a file's content."""
+    """A hash of a file's content. Raises OSError if it cannot be read or is not a file (such as a pipe)."""
+    if not path.is_file() and path.exists():
+        raise OSError(f"{path} is not a file")
     return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
 
 
@@ -115,17 +165,20 @@ def _size(entry: os.DirEntry) -> int:
 def fingerprint(paths: Sequence[Path], sample: int = 65536) -> str:
     """A hash of names, sizes, and the first and last ``sample`` bytes of files, independent of modification times.
 
-    For paths that cannot be read as a file (folders, broken links), only the name is hashed.
+    For paths that cannot be read as a file (folders, pipes, broken links), only the name is hashed.
     """
     digest = hashlib.blake2b(digest_size=16)
     for path in paths:
         try:
-            with path.open("rb") as file:
+            # Not blocking: to open a pipe would be to wait for somebody who writes into it.
+            with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+                if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                    raise OSError("not a file")
                 size = os.fstat(file.fileno()).st_size
                 content = file.read(sample)
                 file.seek(max(size - sample, 0))
                 content += file.read(sample)
         except OSError:
             size, content = -1, b""
-        digest.update(f"{path.name}\0{size}\0".encode() + content)
+        digest.update(os.fsencode(path.name) + f"\0{size}\0".encode() + content)
     return digest.hexdigest()

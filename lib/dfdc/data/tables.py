@@ -1,7 +1,8 @@
 """Reading and writing of all tables; their schemas are in ``dfdc.data.schemas``.
 
 Tables are Parquet files. Frames are numbered from 0; boxes are (x1, y1, x2, y2) in pixels of the upright frame.
-Column descriptions are stored in the file's metadata.
+Column descriptions are stored in the file's metadata. Each file has checksums: of each page, which other tools verify,
+too, and of the whole, see ``dfdc.data.checksums``.
 """
 
 import json
@@ -14,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from dfdc.data.checksums import add_checksum, damaged, verify_checksum
 from dfdc.data.columns import name_of
 from dfdc.system.errors import UserError
 from dfdc.system.files import atomic_path
@@ -33,7 +35,9 @@ def write_table(path: str | Path, schema: pa.Schema, rows: Mapping[str, Any] | I
         raise ValueError(f"table {name_of(schema)}: missing or unknown columns: {sorted(faults)}")
     table = pa.table({column: _array(columns[column], schema.field(column).type) for column in schema.names})
     with atomic_path(path) as temporary:
-        pq.write_table(table.cast(with_versions(schema)), temporary, compression="zstd")
+        table = table.cast(with_versions(schema))
+        pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
+        add_checksum(temporary)
 
 
 def _columns(schema: pa.Schema, rows: list[Any]) -> dict[str, list[Any]]:
@@ -50,23 +54,29 @@ def _array(values: Any, kind: pa.DataType) -> pa.Array:
 def read_table(path: str | Path, schema: pa.Schema) -> pa.Table:
     """Read a table and check its schema.
 
-    Raises UserError if the file is missing, is not Parquet, or does not have the columns of the schema.
+    Raises UserError if the file is missing, is damaged, or does not have the columns of the schema.
     """
     path = Path(path)
-    remedy = "Delete the file and run snakemake again to regenerate it."
-    try:
-        table = pq.read_table(path)
-    except FileNotFoundError:
-        raise UserError(f"The table {path} is missing. Run snakemake to generate it.") from None
-    except (pa.ArrowInvalid, OSError) as error:
-        raise UserError(f"{path} cannot be read as a table ({error}). {remedy}") from error
+    table = read_any_table(path)
     if not table.schema.equals(schema):
         expected, actual = set(map(str, schema)), set(map(str, table.schema))
         raise UserError(
             f"{path} is not a table of {name_of(schema)}: expected {sorted(expected - actual)}, "
-            f"found {sorted(actual - expected)}. {remedy}"
+            f"found {sorted(actual - expected)}. Delete the file and run snakemake again to regenerate it."
         )
     return table
+
+
+def read_any_table(path: Path) -> pa.Table:
+    """Read a table of whatever schema. Raises UserError if the file is missing or damaged."""
+    try:
+        data = path.read_bytes()
+        verify_checksum(memoryview(data))
+        return pq.read_table(pa.BufferReader(data), page_checksum_verification=True)
+    except FileNotFoundError:
+        raise UserError(f"The table {path} is missing. Run snakemake to generate it.") from None
+    except (pa.ArrowException, ValueError, OSError) as error:
+        raise damaged(path, f"it cannot be read as a table ({error})") from error
 
 
 def with_versions(schema: pa.Schema) -> pa.Schema:

@@ -27,7 +27,7 @@ from dfdc.demo.people import (
 from dfdc.demo.sources import fetch_sources
 from dfdc.seeding import generator
 from dfdc.system.errors import UserError
-from dfdc.system.files import write_text
+from dfdc.system.files import left_overs, write_text
 from dfdc.system.progress import progress
 
 log = logging.getLogger(__name__)
@@ -270,7 +270,10 @@ def _clear(root: Path) -> None:
     record = root / RECORD
     if record.is_file():
         for name in json.loads(record.read_text(encoding="utf-8")):
-            (root / name).unlink(missing_ok=True)
+            for path in (root / name, *left_overs(root / name)):
+                path.unlink(missing_ok=True)
+    for path in left_overs(record):
+        path.unlink(missing_ok=True)
     left = sorted(path for path in root.rglob("*") if path.is_file() and path != record)
     if left:
         raise UserError(

@@ -8,6 +8,7 @@ import av
 import numpy as np
 
 from dfdc.system.files import atomic_path
+from dfdc.video.reading import file_url
 
 SOUND_RATE = 44100  # Hz
 SOUND_BLOCK = 1024  # samples per AAC frame
@@ -19,7 +20,7 @@ def write_video(path: Path, frames: Iterable[np.ndarray], fps: float, sound: np.
     Frames are RGB uint8 of height x width x 3 with even sides; sound is mono, float32 in [-1, 1].
     The same arguments give the same decoded frames: the encoder runs in one thread.
     """
-    with atomic_path(path) as temporary, av.open(str(temporary), "w", format="mp4") as container:
+    with atomic_path(path) as temporary, av.open(file_url(temporary), "w", format="mp4") as container:
         picture = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
         picture.pix_fmt = "yuv420p"
         # Without cpu-independent some versions of x264 are not deterministic on CPUs with AVX-512.

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from dfdc.system.errors import UserError
+from dfdc.video.reading import file_url
 
 DETECTION_SIDE = 960  # YuNet produces large false positives above this
 VIDEO_DETECTION_SIDE = 480  # the faces in the videos are large
@@ -178,7 +179,7 @@ def _read(path: Path, take: Take) -> list[np.ndarray]:
     if path.suffix in {".jpg", ".png"}:
         return [cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)]
     frames = []
-    with av.open(str(path)) as container:
+    with av.open(file_url(path)) as container:
         container.streams.video[0].thread_count = 1
         for index, frame in enumerate(container.decode(video=0)):
             if index >= take.stop:

@@ -15,8 +15,8 @@ from dfdc.stages.prediction.settings.ensemble import EnsembleSettings
 from dfdc.stages.prediction.videos import BIN, VideoScore
 from dfdc.system.errors import VideoError
 from dfdc.system.files import atomic_path
-from dfdc.system.pool import map_in_order
-from dfdc.video.reading import FORMATS, open_video, read_frames
+from dfdc.system.workers.pool import map_in_order
+from dfdc.video.reading import file_url, open_container, open_video, read_frames
 
 # From the colour-blind-safe palette of Okabe and Ito. The labels give the scores as numbers as well.
 REAL, FAKE = (0, 114, 178), (213, 94, 0)
@@ -68,17 +68,13 @@ def _write(annotation: _Annotation) -> str:
     try:
         with (
             atomic_path(annotation.target) as temporary,
-            _open(annotation.source) as source,
-            av.open(str(temporary), "w", format="mp4") as target,
+            open_container(annotation.source) as source,
+            av.open(file_url(temporary), "w", format="mp4") as target,
         ):
             _write_frames(annotation, source, target)
     except (VideoError, av.FFmpegError, ValueError, cv2.error) as error:
         return str(error)
     return ""
-
-
-def _open(path: Path) -> av.container.InputContainer:
-    return av.open(str(path), metadata_errors="ignore", options={"format_whitelist": FORMATS})
 
 
 def _write_frames(
@@ -105,7 +101,7 @@ def _write_frames(
 
 def _times(path: Path) -> tuple[list[int], Fraction] | None:
     """The sorted timestamps of a video's frames and their time base; None if they are missing or ambiguous."""
-    with _open(path) as container:
+    with open_container(path) as container:
         stream = container.streams.video[0]
         stamps = [packet.pts for packet in container.demux(stream) if packet.size]
         if None in stamps or len(set(stamps)) < len(stamps) or len(stamps) != stream.frames:

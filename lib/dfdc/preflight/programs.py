@@ -3,6 +3,7 @@
 import pkgutil
 import re
 import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator, Mapping
 from importlib import metadata
@@ -23,6 +24,7 @@ def look_at_programs(config: Mapping[str, Any], checkout: Path) -> Iterator[Find
     """Findings about the packages that pyproject.toml names, Snakemake and its plugins, and the encoders."""
     yield from _packages(checkout)
     yield from _snakemake()
+    yield _confinement()
     if untrained(config):
         yield from _encoders(config["training"]["recompression"]["backend"])
 
@@ -55,6 +57,20 @@ def _snakemake() -> Iterator[Finding]:
         yield Finding("note", "snakemake", message, "make install")
     else:
         yield Finding("ok", "snakemake", listed)
+
+
+def _confinement() -> Finding:
+    """Whether the processes that decode videos can be confined, tried in a process of its own."""
+    code = "from dfdc.system.workers.confinement import confine; print(*confine(), sep='; ')"
+    tried = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    if tried.returncode:
+        missing = (tried.stderr.strip().splitlines() or [f"status {tried.returncode}"])[-1]
+    else:
+        missing = tried.stdout.strip()
+    if missing:
+        message = f"Processes that decode videos cannot be confined fully on this system: {missing}."
+        return Finding("note", "decoders", message, "Run videos of strangers in a container or a virtual machine.")
+    return Finding("ok", "decoders", "run without network and other programs, with limits on memory and files")
 
 
 def _encoders(backend: str) -> Iterator[Finding]:

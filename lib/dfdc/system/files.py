@@ -5,7 +5,6 @@ import errno
 import glob
 import hashlib
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,10 +19,10 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     Raises UserError if the disk is full.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary = path.with_name(f".{_short(path.name)}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        for left_over in path.parent.glob(f".{glob.escape(path.name)}.*.part"):  # of a process that was killed
+        for left_over in left_overs(path):
             left_over.unlink(missing_ok=True)
         yield temporary
         with temporary.open("rb") as written:
@@ -37,6 +36,18 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def left_overs(path: Path) -> list[Path]:
+    """The temporary files that ``atomic_path`` left next to ``path`` in processes that were killed."""
+    return list(path.parent.glob(f".{glob.escape(_short(path.name))}.*.part"))
+
+
+def _short(name: str) -> str:
+    """A file name, cut off so that it can be part of a longer one: names may have 255 bytes."""
+    while len(os.fsencode(name)) > 200:
+        name = name[:-1]
+    return name
+
+
 def is_disk_full(error: BaseException) -> bool:
     """Whether an error means that the disk is full or the user's quota is exceeded."""
     # safetensors only mentions the error number in the message.
@@ -47,10 +58,15 @@ def is_disk_full(error: BaseException) -> bool:
 def full_disk(path: str | os.PathLike) -> str:
     """The error message if there is no space for a file."""
     folder = Path(path).parent
-    free = f" ({shutil.disk_usage(folder).free / 1e6:.0f} MB are free)" if folder.is_dir() else ""
+    free, remedy = "", "Free some space"
+    if folder.is_dir():
+        disk = os.statvfs(folder)
+        free = f" ({disk.f_bavail * disk.f_frsize / 1e6:.0f} MB are free)"
+        if disk.f_files and not disk.f_favail:
+            free, remedy = " (it holds as many files as it can: no inodes are free)", "Delete files"
     return (
         f"The disk is full: there was no space to write {Path(path).absolute()}{free}. The partial file was removed; "
-        "finished files are intact. Free some space, then run again: the run resumes from there."
+        f"finished files are intact. {remedy}, then run again: the run resumes from there."
     )
 
 

@@ -1,6 +1,7 @@
-"""Copies of files on a disk of this machine, which reads faster than one that many machines share."""
+"""Temporary folders on a disk of this machine, and copies of files there: it reads faster than a shared disk."""
 
 import contextlib
+import fcntl
 import logging
 import os
 import shutil
@@ -12,6 +13,29 @@ logger = logging.getLogger(__name__)
 
 # Bytes that are left free for others.
 SPARE = 2**30
+# The name of a file in a temporary folder that is locked while its process lives.
+LOCK = "in-use"
+
+
+@contextlib.contextmanager
+def temporary_folder(prefix: str, below: str | Path | None = None) -> Iterator[Path]:
+    """Yield a new folder (below ``TMPDIR`` by default) and remove it with its content at the end.
+
+    Folders with the same prefix that processes left behind when they were killed are removed, too. Raises OSError if
+    the folder cannot be made.
+    """
+    place = Path(below or tempfile.gettempdir())
+    for left in place.glob(f"{prefix}*/{LOCK}"):
+        with contextlib.suppress(OSError), left.open("a") as lock:  # others' folders cannot be opened
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(left.parent, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=place))
+    try:
+        with (folder / LOCK).open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # held while this process lives
+            yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -40,9 +64,7 @@ def _copied(files: Mapping[str, Path], folder: Path, kept: contextlib.ExitStack)
     free = shutil.disk_usage(folder).free
     if free < size + SPARE:
         raise OSError(f"{size / 1e9:.1f} GB to copy, {free / 1e9:.1f} GB free")
-    target = Path(
-        kept.enter_context(tempfile.TemporaryDirectory(prefix="dfdc-", dir=folder, ignore_cleanup_errors=True))
-    )
+    target = kept.enter_context(temporary_folder("dfdc-clips-", folder))
     places = {key: target / f"{number}{path.suffix}" for number, (key, path) in enumerate(files.items())}
     for key, path in files.items():
         shutil.copyfile(path, places[key])

@@ -44,7 +44,12 @@ class Words:
 
 def no_folders(text: str) -> bool:
     """Whether a string is the name of a file or folder, not a path."""
-    return bool(text) and "/" not in text
+    return bool(text) and "/" not in text and "\0" not in text
+
+
+def no_nul(text: str) -> bool:
+    """Whether a string has no NUL, which no path can have."""
+    return "\0" not in text
 
 
 def all_different(items: Collection[Any]) -> bool:
@@ -56,7 +61,8 @@ Count = Annotated[int, Ge(1)]
 Whole = Annotated[int, Ge(0)]
 Share = Annotated[float, Ge(0), Le(1)]
 Positive = Annotated[float, Gt(0)]
-Pixels = Annotated[int, Ge(32), Words("a whole number of at least 32 (pixels)")]
-File = Annotated[str, Len(1), Words("the path of a file")]
-Folder = Annotated[str, Len(1), Words("the path of a folder")]
+Threads = Annotated[int, Ge(1), Le(1024)]
+Pixels = Annotated[int, Ge(32), Le(4096), Words("a whole number from 32 to 4096 (pixels)")]
+File = Annotated[str, Len(1), Predicate(no_nul), Words("the path of a file")]
+Folder = Annotated[str, Len(1), Predicate(no_nul), Words("the path of a folder")]
 Part = Annotated[str, Predicate(no_folders), Words("the name of a folder")]

@@ -1,4 +1,4 @@
-"""Human-readable sizes, durations and lists of names."""
+"""Human-readable sizes, durations, names and lists of names."""
 
 from collections.abc import Iterable
 
@@ -26,3 +26,16 @@ def duration(seconds: float) -> str:
     if seconds < 3600:
         return f"{seconds // 60} min {seconds % 60} s"
     return f"{seconds // 3600} h {seconds % 3600 // 60} min"
+
+
+def printable(text: str) -> str:
+    """A text without what a terminal would take for a command: control characters, and bytes that are not UTF-8, as
+    escape sequences. Line breaks and tabs stay."""
+    return "".join(
+        char if char.isprintable() or char in "\n\t\xa0" else char.encode("ascii", "backslashreplace").decode()
+        for char in text
+    ).translate(_CONTROLS)
+
+
+# ASCII needs no escaping, but these characters do.
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), 127)}

@@ -7,6 +7,7 @@ Rotation tags are applied only here, so that all stages see the same upright fra
 """
 
 import contextlib
+import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,7 @@ import av
 import numpy as np
 
 from dfdc.system.errors import UserError, VideoError
-from dfdc.system.pool import LACK_OF_MEMORY
+from dfdc.system.workers.pool import LACK_OF_MEMORY, progressed
 from dfdc.video.boxes import Box
 from dfdc.video.selective import Doubt, decode_wanted
 from dfdc.video.upright import Converter, upright_size
@@ -49,30 +50,43 @@ class OpenVideo:
     damage: str | None = None
     spoilt: list[int] = field(default_factory=list)
     in_order: bool = False
+    max_pixels: int | None = None
     _opened: av.container.InputContainer | None = field(default=None, repr=False, compare=False)
 
     def container(self) -> av.container.InputContainer:
         """The open container, to be closed by the caller. The first call reuses that of ``open_video``, because opening
         takes as long as decoding 3 frames."""
         opened, self._opened = self._opened, None
-        return opened or _open(self.path)
+        return opened or open_container(self.path)
 
 
-def open_video(path: str | Path) -> OpenVideo:
+def open_video(path: str | Path, max_pixels: int | None = None) -> OpenVideo:
     """Open a file, check that it is a video, and read its frame rate.
 
-    Raises VideoError with the reason if it is missing, empty, not a video or has no video stream.
+    Raises VideoError with the reason if it is missing, empty, not a video, has no video stream, or pictures of more
+    than ``max_pixels``. If they become so large later, the video is damaged there.
     """
     path = Path(path)
-    if not path.exists():
-        raise VideoError("the file is missing")
-    if not path.is_file():
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        raise VideoError("the file is missing") from None
+    except (OSError, ValueError) as error:
+        raise VideoError(f"it cannot be opened ({_words(error)})") from None
+    if not stat.S_ISREG(found.st_mode):  # opening a pipe would wait for somebody who writes into it
         raise VideoError("it is not a file")
-    if path.stat().st_size == 0:
+    if found.st_size == 0:
         raise VideoError("the file is empty")
-    container = _open(path)
+    container = open_container(path)
     stream = _picture_stream(container)
-    return OpenVideo(path, float(stream.average_rate or stream.guessed_rate or 0), _opened=container)
+    if max_pixels is not None and stream.width * stream.height > max_pixels:
+        container.close()
+        raise VideoError(
+            f"its pictures of {stream.width}x{stream.height} have more than {max_pixels:,} pixels (data.max_pixels)"
+        )
+    return OpenVideo(
+        path, max_pixels=max_pixels, fps=float(stream.average_rate or stream.guessed_rate or 0), _opened=container
+    )
 
 
 def read_frames(
@@ -130,10 +144,10 @@ def _read_wanted(
     video: OpenVideo, convert: _Convert[T], wanted: Callable[[int], bool], end: int, counted: int
 ) -> Iterator[tuple[int, T]]:
     with video.container() as container:
-        stream = _picture_stream(container)
-        stream.thread_count = 1
+        stream = _decoded_stream(container, video)
         converter = Converter()
         for index, frame in decode_wanted(container, stream, wanted, end, counted):
+            progressed()
             if frame.is_corrupt:
                 raise Doubt
             video.frames_read = index + 1
@@ -154,8 +168,7 @@ def _read_from_start(
     video.frames_read, video.in_order = 0, False
     time = None
     with video.container() as container:
-        stream = _picture_stream(container)
-        stream.thread_count = 1  # callers read several videos in parallel instead
+        stream = _decoded_stream(container, video)
         converter = Converter()
         decoded = container.decode(stream)
         while end is None or video.frames_read < end:
@@ -166,6 +179,7 @@ def _read_from_start(
                 break
             if frame is None:
                 break
+            progressed()
             index = video.frames_read
             video.frames_read += 1
             video.in_order = frame.pts is not None and (index == 0 or (video.in_order and time < frame.pts))
@@ -202,9 +216,16 @@ def check_readable(unreadable: Mapping[str, str], total: int, folder: Path, max_
         )
 
 
-def _open(path: Path) -> av.container.InputContainer:
+def file_url(path: Path) -> str:
+    """A path for FFmpeg, which would take a name such as ``12:30.mp4`` or ``concat:a.mp4`` for another protocol."""
+    return f"file:{path}"
+
+
+def open_container(path: Path) -> av.container.InputContainer:
+    """Open a video file with FFmpeg, which may read no other file. Raises VideoError with the reason if it cannot."""
+    options = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
     try:
-        return av.open(str(path), metadata_errors="ignore", options={"format_whitelist": FORMATS})
+        return av.open(file_url(path), metadata_errors="ignore", options=options)
     except (av.FFmpegError, ValueError, OSError) as error:
         raise VideoError(f"it cannot be opened as a video ({_words(error)})") from error
 
@@ -213,6 +234,14 @@ def _picture_stream(container: av.container.InputContainer) -> av.video.stream.V
     if not container.streams.video:
         raise VideoError("it has no video stream")
     return container.streams.video[0]
+
+
+def _decoded_stream(container: av.container.InputContainer, video: OpenVideo) -> av.video.stream.VideoStream:
+    stream = _picture_stream(container)
+    stream.thread_count = 1  # callers read several videos in parallel instead
+    if video.max_pixels is not None:
+        stream.codec_context.options = {"max_pixels": str(video.max_pixels)}
+    return stream
 
 
 def _words(error: BaseException) -> str:

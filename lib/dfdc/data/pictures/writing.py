@@ -6,19 +6,22 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from dfdc.data.checksums import add_checksum
+from dfdc.data.pictures.layout import COLUMN, Place, record_of
 from dfdc.system.files import atomic_path
 from dfdc.system.versions import versions
 
-SCHEMA = pa.schema([pa.field("png", pa.binary(), metadata={"description": "an RGB picture as a PNG file"})])
+SCHEMA = pa.schema([pa.field(COLUMN, pa.binary(), metadata={"description": "an RGB picture as a PNG file"})])
 
 
 def write_store(path: str | Path, clips: Iterable[Sequence[bytes]]) -> None:
     """Write clips, each a sequence of PNG files, to a store atomically; clip N becomes record batch N."""
     schema = SCHEMA.with_metadata({"versions": json.dumps(versions())})
-    with (
-        atomic_path(path) as temporary,
-        pa.OSFile(str(temporary), "wb") as file,
-        pa.ipc.new_file(file, schema) as writer,
-    ):
-        for pictures in clips:
-            writer.write_batch(pa.record_batch([pa.array(pictures, pa.binary())], schema=schema))
+    with atomic_path(path) as temporary:
+        places: list[Place] = []
+        with pa.OSFile(str(temporary), "wb") as file, pa.ipc.new_file(file, schema) as writer:
+            for pictures in clips:
+                batch = pa.record_batch([pa.array(pictures, pa.binary())], schema=schema)
+                writer.write_batch(batch)
+                places.append(Place.of(file.tell(), batch.serialize(), len(pictures)))
+        add_checksum(temporary, covered=places[0].start if places else None, record=record_of(places))

@@ -1,16 +1,21 @@
 """Check that tensors match a network, and identify them if they do not."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from dfdc.networks.efficientnet import ARCHITECTURES, HEAD, KINDS, state_shapes
+from dfdc.networks.settings import CropPolicy
 from dfdc.system.errors import UserError
 
 _COUNTER = "num_batches_tracked"
 _SHOWN = 3
+LONGEST_WINDOW, LARGEST_CROP = 1000, 4096  # frames; pixels
+_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 def matched(
@@ -38,6 +43,11 @@ def matched(
         raise UserError(
             f"{source}: these are not {expected}. {_cause(state, wanted)} Tensors {'; '.join(differences)}."
         )
+    if other := [f"{name} ({state[name].dtype})" for name in wanted if not _is_fit(name, state[name])]:
+        raise UserError(
+            f"{source}: these are not {expected}: weights must be floating-point numbers, but "
+            f"{', '.join(other[:_SHOWN])} is not. Quantised weights are not supported."
+        )
     result = {name: state[name].to(_dtype(name)) for name in wanted}
     for name, value in result.items():
         if not value.isfinite().all():
@@ -48,8 +58,42 @@ def matched(
     return result
 
 
+def faults_of_metadata(metadata: Mapping[str, Any]) -> Iterator[str]:
+    """What is wrong with the description of a model in the metadata of its weights."""
+    if metadata["architecture"] not in ARCHITECTURES:
+        yield f"architecture is {_shown(metadata['architecture'])}, not one of {', '.join(ARCHITECTURES)}"
+    if metadata["kind"] not in KINDS:
+        yield f"kind is {_shown(metadata['kind'])}, not one of {', '.join(KINDS)}"
+    if "sequence_length" in metadata and not _is_whole(metadata["sequence_length"], 1, LONGEST_WINDOW):
+        yield f"sequence_length is {_shown(metadata['sequence_length'])}, not a number from 1 to {LONGEST_WINDOW}"
+    crop = metadata.get("crop")
+    if crop is None:
+        return
+    if not isinstance(crop, dict) or crop.keys() != {field.name for field in fields(CropPolicy)}:
+        yield f"crop is {_shown(crop)}"
+    elif not all(_is_whole(crop[side], 1, LARGEST_CROP) for side in ("smaller_side", "height", "width")):
+        yield f"crop is {_shown(crop)}; its sides must be numbers up to {LARGEST_CROP}"
+    elif not isinstance(crop["pad"], bool):
+        yield f"crop.pad is {_shown(crop['pad'])}, not true or false"
+
+
+def _is_whole(value: object, low: int, high: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) < 80 else f"{text[:80]}…"
+
+
 def _dtype(name: str) -> torch.dtype:
     return torch.int64 if name.endswith(_COUNTER) else torch.float32
+
+
+def _is_fit(name: str, value: Tensor) -> bool:
+    """Whether a tensor is dense, and holds floating-point numbers (or integers, if it is a counter)."""
+    fit = value.dtype == torch.int64 if name.endswith(_COUNTER) else value.dtype in _FLOATS
+    return fit and value.layout == torch.strided
 
 
 def _listed(fault: str, items: list[str]) -> list[str]:

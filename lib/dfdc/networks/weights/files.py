@@ -4,19 +4,23 @@ Neither is trusted: safetensors contain no code, and PyTorch files are loaded wi
 """
 
 import json
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 import torch
 from torch import Tensor
 
+from dfdc.networks.weights.check import faults_of_metadata
+from dfdc.networks.weights.tensors import CHECKSUM, read_metadata, read_safetensors, write_tensors
 from dfdc.system.errors import UserError
 from dfdc.system.files import atomic_path
 
 _NESTED = ("state_dict", "model")
 _DAMAGED = "It is damaged or incomplete: download or generate it again."
+# Bytes. The largest weights here, those of the detector DSFD, have half of it.
+LARGEST = 2**30
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -27,11 +31,14 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     """
     if _is_safetensors(path):
         try:
-            return safetensors.torch.load_file(path)
-        except safetensors.SafetensorError as error:
+            return read_safetensors(path)[0]
+        except ValueError as error:
             raise UserError(f"{path}: the weights cannot be read ({error}). {_DAMAGED}") from error
     try:
+        _check_size(path, _unpacked_size(path))
         content = torch.load(path, map_location="cpu", weights_only=True)
+    except UserError:
+        raise
     except Exception as error:  # torch raises various exceptions for invalid files
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(
@@ -52,34 +59,28 @@ def save_weights(
     Floating-point tensors are stored as ``dtype``, integer tensors unchanged. ``metadata`` must be JSON-serialisable.
     Raises UserError if a value is not finite or too large for ``dtype``.
     """
-    data = safetensors.torch.save(_stored(state, dtype))
-    with atomic_path(path) as temporary, temporary.open("wb") as file:
-        header_end = 8 + int.from_bytes(data[:8], "little")
-        tensors = json.loads(data[8:header_end])
-        # The library writes metadata in an order that changes from run to run, so the header is written here: its
-        # length (8 bytes), then JSON padded with spaces to a multiple of 8.
-        texts = {name: json.dumps(value, sort_keys=True) for name, value in sorted(metadata.items())}
-        header = json.dumps({"__metadata__": texts, **tensors}, separators=(",", ":")).encode()
-        header += b" " * (-len(header) % 8)
-        file.write(len(header).to_bytes(8, "little") + header)
-        file.write(memoryview(data)[header_end:])
+    stored = _stored(state, dtype)
+    with atomic_path(path) as temporary:
+        write_tensors(temporary, stored, {name: json.dumps(value, sort_keys=True) for name, value in metadata.items()})
 
 
 def read_weights_metadata(path: str | Path) -> dict[str, Any]:
     """The metadata that ``save_weights`` stored with the weights; empty for a PyTorch file.
 
     A value that is not JSON (other programs write plain text) is returned as a string. Raises UserError if the file is
-    missing or damaged.
+    missing or damaged, or describes a model that cannot be built.
     """
     path = Path(path)
     if not _is_safetensors(path):
         return {}
     try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            texts = file.metadata() or {}
-    except safetensors.SafetensorError as error:
+        texts = read_metadata(path)
+    except ValueError as error:
         raise UserError(f"{path}: the weights cannot be read ({error}). {_DAMAGED}") from error
-    return {name: _value(text) for name, text in texts.items()}
+    metadata = {name: _value(text) for name, text in texts.items() if name != CHECKSUM}
+    if {"architecture", "kind"} <= metadata.keys() and (faults := list(faults_of_metadata(metadata))):
+        raise UserError(f"{path}: the metadata of these weights are not valid: {'; '.join(faults)}. {_DAMAGED}")
+    return metadata
 
 
 def export_pth(path: str | Path, state: Mapping[str, Tensor], dtype: torch.dtype = torch.float16) -> None:
@@ -97,8 +98,26 @@ def _is_safetensors(path: Path) -> bool:
         raise UserError(f"{path}: there is no such weights file; check the path in the configuration")
     if path.is_dir():
         raise UserError(f"{path}: this is a folder, but a weights file was expected; name the file in it")
+    if not path.is_file():
+        raise UserError(f"{path}: this is not a file that can be read, but a device or a pipe; name a weights file")
+    _check_size(path, path.stat().st_size)
     with path.open("rb") as file:
         return file.read(9)[8:] == b"{"
+
+
+def _unpacked_size(path: Path) -> int:
+    """The size of a PyTorch file without compression (PyTorch does not compress, others may)."""
+    if not zipfile.is_zipfile(path):
+        return 0
+    with zipfile.ZipFile(path) as archive:
+        return sum(entry.file_size for entry in archive.infolist())
+
+
+def _check_size(path: Path, size: int) -> None:
+    if size > LARGEST:
+        raise UserError(
+            f"{path}: the weights take {size / 1e9:.1f} GB, more than those of any supported network; name another file"
+        )
 
 
 def _state_dict(content: object, path: Path) -> dict[str, Tensor]:

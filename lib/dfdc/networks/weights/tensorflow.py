@@ -5,9 +5,11 @@ are used, including those of the batch normalisations' means and variances, not 
 """
 
 import contextlib
+import lzma
 import shutil
 import tarfile
 import tempfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,6 +20,8 @@ from torch import Tensor
 from dfdc.networks.efficientnet import HEAD, state_shapes
 from dfdc.system.errors import UserError
 
+# Bytes. Noisy Student's tarball of EfficientNet-B7 has about a fifth of it.
+LARGEST_ARCHIVE = 4 * 2**30
 _AVERAGE = "ExponentialMovingAverage"
 _LEAVES = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean", "running_var": "moving_variance"}
 
@@ -139,11 +143,16 @@ def _unpack(tarball: Path, folder: Path) -> None:
     try:
         with tarfile.open(tarball) as archive:
             for member in archive:
+                if archive.offset > LARGEST_ARCHIVE:
+                    raise UserError(
+                        f"{tarball}: the archive unpacks to more than {LARGEST_ARCHIVE / 1e9:.1f} GB, more than any "
+                        "supported checkpoint. Use the published tarball."
+                    )
                 name = Path(member.name).name
                 if member.isfile() and (name.endswith(".index") or ".data-" in name):
                     with archive.extractfile(member) as packed, (folder / name).open("wb") as unpacked:
                         shutil.copyfileobj(packed, unpacked)
-    except (tarfile.TarError, EOFError, OSError) as error:
+    except (tarfile.TarError, EOFError, OSError, ValueError, zlib.error, lzma.LZMAError) as error:
         raise UserError(
             f"{tarball}: the archive cannot be extracted ({error}). It is damaged or incomplete, or the disk "
             "is full: check the space for temporary files and download it again."

@@ -17,8 +17,8 @@ from dfdc.seeding import generator
 from dfdc.stages.clips.differences import SIGNATURE, Comparison, signature
 from dfdc.stages.clips.settings.cutting import ClipSettings
 from dfdc.system.errors import VideoError
-from dfdc.system.pool import map_in_order
 from dfdc.system.progress import progress
+from dfdc.system.workers.pool import map_in_order
 from dfdc.video.boxes import Box, enlarged
 from dfdc.video.reading import check_readable, open_video, read_crops
 
@@ -157,7 +157,7 @@ def extract_clips(
 
     ``videos`` are the videos of the part by name; ``every`` is the distance between sampled frames. Each video is
     decoded once for all its clips. Aligned tracks that are too short for a clip have a row as well, as do the clips of
-    a video that takes longer than ``video_timeout`` seconds. Rows of fakes have the difference from their real clip
+    a video that makes no progress for ``video_timeout`` seconds. Rows of fakes have the difference from their real clip
     (``difference``). Raises UserError if more than the fraction ``max_unreadable`` of the videos has become unreadable.
     """
     windows_of, too_short = _windows(folder.name, aligned, videos, settings, every)

@@ -13,7 +13,9 @@ from torch.utils.data import DataLoader, Dataset
 from dfdc.data.pictures.store import Store
 from dfdc.data.schemas.pairs import Pair
 from dfdc.seeding import generator
-from dfdc.system.processes import signals_held
+from dfdc.system.errors import OutOfMemory, UserError
+from dfdc.system.workers.pool import LACK_OF_MEMORY
+from dfdc.system.workers.processes import signals_held
 from dfdc.video.recompression import Recompression, recompress
 from dfdc.video.settings import RecompressionSettings
 
@@ -69,7 +71,10 @@ def load_in_order(dataset: Dataset, workers: int) -> Iterator[Any]:
 
 
 def load(workers: int, dataset: Dataset, **options: Any) -> Iterator[Any]:
-    """Load a dataset with ``workers`` processes (0: in this process); options are those of ``DataLoader``."""
+    """Load a dataset with ``workers`` processes (0: in this process); options are those of ``DataLoader``.
+
+    Raises UserError like the dataset, and OutOfMemory if a process was killed.
+    """
     loader = DataLoader(
         dataset,
         num_workers=workers,
@@ -80,7 +85,24 @@ def load(workers: int, dataset: Dataset, **options: Any) -> Iterator[Any]:
     )
     with signals_held():  # the main process decides when its workers end
         loaded = iter(loader)
-    yield from loaded
+    try:
+        yield from loaded
+    except UserError as error:
+        # Without the traceback that DataLoader puts before the message of a worker's exception.
+        raise UserError(str(error).rpartition(f"{UserError.__module__}.{UserError.__name__}: ")[2].strip()) from None
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise OutOfMemory(
+            f"A process that loads clips has died ({_reason(error)}), {LACK_OF_MEMORY}. Run again with fewer workers "
+            "(speed.workers in the config, or fewer cores); a training goes on from its last checkpoint."
+        ) from error
+
+
+def _reason(error: BaseException) -> str:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return str(error).splitlines()[0].rstrip(". ")
 
 
 def _start_worker(_: int) -> None:

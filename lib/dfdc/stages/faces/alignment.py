@@ -9,6 +9,9 @@ from dfdc.data.schemas.videos import TrainingVideo
 from dfdc.stages.faces.settings.alignment import AlignmentSettings
 from dfdc.video.boxes import iou
 
+# The relative difference of frame rates up to which frames of the same number are taken for the same moment.
+RATE_TOLERANCE = 0.01
+
 
 def align_tracks(
     tracks: Mapping[str, Sequence[Track]], videos: Sequence[TrainingVideo], settings: AlignmentSettings
@@ -55,6 +58,8 @@ def _obstacle(real: TrainingVideo, fake: TrainingVideo, tracks: Mapping[str, Seq
             return f"the {which} is unreadable: {video.reason}"
     if (real.width, real.height) != (fake.width, fake.height):
         return f"other size: real {real.width}x{real.height}, fake {fake.width}x{fake.height}"
+    if abs(real.fps - fake.fps) > RATE_TOLERANCE * max(real.fps, fake.fps):
+        return f"other frame rate: real {real.fps:.6g}, fake {fake.fps:.6g}; equal frame numbers are other moments"
     for which, video in (("real video", real), ("fake", fake)):
         if not tracks[video.video]:
             return f"the {which} has no track that is long enough"

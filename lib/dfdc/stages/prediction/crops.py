@@ -13,8 +13,8 @@ from dfdc.data.schemas.tracks import Track
 from dfdc.data.schemas.videos import TestVideo
 from dfdc.stages.prediction.settings.crops import CropSettings
 from dfdc.system.errors import VideoError
-from dfdc.system.pool import map_in_order
 from dfdc.system.progress import progress
+from dfdc.system.workers.pool import map_in_order
 from dfdc.video.boxes import Box, enlarged
 from dfdc.video.reading import check_readable, open_video, read_crops
 
@@ -153,7 +153,7 @@ def crop_test_faces(
 
     ``tracks`` gives the tracks of each video, with a box at each kept frame; ``videos`` are the test videos by name.
     Raises UserError if more than the fraction ``max_unreadable`` of the videos with tracks has become unreadable or
-    takes longer than ``video_timeout`` seconds.
+    makes no progress for ``video_timeout`` seconds.
     """
     planned = [
         _VideoCrops(

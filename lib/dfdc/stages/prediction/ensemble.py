@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from dfdc.data.json_files import read_json
 from dfdc.stages.prediction.settings.ensemble import EnsembleSettings
 from dfdc.system.errors import UserError
 
@@ -20,14 +20,14 @@ def ensemble_settings(section: Mapping[str, Any], calibration: str | Path) -> En
 
     With ``calibration: published`` the exponent is that of the section. With ``exponent`` or ``temperature`` the
     parameter is the one fitted on validation data, read from the file ``calibration``
-    (results/validation/calibration.json). Raises UserError if the file is missing or has no fitted value.
+    (results/validation/calibration.json). Raises UserError if the file is missing, damaged, or has no fitted value.
     """
     rest = {key: value for key, value in section.items() if key != "calibration"}
     kind = section["calibration"]
     if kind == "published":
         return EnsembleSettings(**rest)
     try:
-        value = json.loads(Path(calibration).read_text(encoding="utf-8"))[kind][kind]
+        value = read_json(calibration)[kind][kind]
     except FileNotFoundError:
         raise UserError(
             f"ensemble.calibration in the config is {kind}, but there is no {calibration}. Create it (snakemake "

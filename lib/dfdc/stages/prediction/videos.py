@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import torch
 
 from dfdc.data.pictures.store import Store
@@ -33,7 +32,8 @@ from dfdc.stages.prediction.ensemble import combine, ensemble_settings
 from dfdc.stages.prediction.scorer import Scorer, score
 from dfdc.stages.prediction.settings.crops import CropSettings
 from dfdc.stages.prediction.settings.ensemble import EnsembleSettings
-from dfdc.system.pool import Kind, work_on
+from dfdc.system.errors import UserError
+from dfdc.system.workers.pool import Kind, work_on
 
 BIN = 1.0  # seconds; the time resolution of scores over time
 
@@ -44,6 +44,7 @@ class ScoringSettings:
 
     detection: DetectionSettings
     fps: float
+    max_pixels: int
     tracking: TrackerSettings
     crops: CropSettings
     ensemble: EnsembleSettings
@@ -59,6 +60,7 @@ class ScoringSettings:
         return cls(
             DetectionSettings(**config["detection"]["test"]),
             prediction["fps"],
+            config["data"]["max_pixels"],
             TrackerSettings(**config["tracking"]["test"]),
             CropSettings(
                 **{key: prediction[key] for key in keys},
@@ -136,7 +138,7 @@ def score_videos(
 
     The scores equal those of the workflow with the same settings. ``workers`` processes decode (and, without a GPU,
     detect). ``folder`` is for temporary files, which are deleted: the faces of up to ``workers`` videos at a time. A
-    video that cannot be read, takes longer than ``video_timeout`` seconds or crashes a worker gets the score
+    video that cannot be read, makes no progress for ``video_timeout`` seconds or crashes a worker gets the score
     ``settings.ensemble.unknown``. Raises UserError if weights do not fit the model, or if GPU memory is too small.
     """
     scorers = [(member, _scorer(member, folder, device)) for member in members]
@@ -194,12 +196,15 @@ class _Extractor:
     def extract(self, video: _Video, detector: Detector | None) -> _Extracted:
         begun = time.monotonic()
         settings, every = self.settings, self.settings.detection.every
-        faces = video.faces or detect_video(video.path, detector, every, settings.fps)
+        faces = video.faces or detect_video(video.path, detector, every, settings.fps, settings.max_pixels)
         row = faces.row
         tracks = track_video(faces.detections(), row.frames, row.step * every, settings.tracking, row.step)
         crops: list[Crop] = []
         if tracks:
-            crops, reason = crop_video(video.path, tracks, row, self.store(video), settings.crops)
+            try:
+                crops, reason = crop_video(video.path, tracks, row, self.store(video), settings.crops)
+            except (OSError, UserError) as error:  # no room for its faces; there may be some for those of others
+                reason = f"its faces could not be kept: {error}"
             row = replace(row, status="unreadable", reason=reason) if reason else row
         return _Extracted(video.path, row, self.store(video), tracks, crops, time.monotonic() - begun)
 
@@ -219,7 +224,14 @@ def _extract(
     if on_gpu:
         detector = build_detector(settings.detection, str(device), batch_size)
         detected = detect_in_batches(
-            paths, detector, settings.detection.every, settings.fps, workers, batch_size, limit
+            paths,
+            detector,
+            settings.detection.every,
+            settings.fps,
+            workers,
+            batch_size,
+            limit,
+            settings.max_pixels,
         )
         videos = (_Video(number, path, faces) for number, (path, faces) in enumerate(zip(paths, detected, strict=True)))
         workers = max(workers // 4, 1)  # the other cores decode for the detector
@@ -230,14 +242,14 @@ def _extract(
                 raise event.value
             if event.kind is Kind.FAILURE:
                 row = unreadable(event.item.path, settings.fps, event.value).row
-                yield _Extracted(event.item.path, row, extractor.store(event.item), seconds=limit or 0.0)
+                yield _Extracted(event.item.path, row, extractor.store(event.item), seconds=event.seconds)
             else:
                 yield event.value
 
 
 def _score(extracted: _Extracted, scorers: Sequence[tuple[Member, Scorer]], settings: EnsembleSettings) -> VideoScore:
     begun = time.monotonic()
-    store = _ReadStore(extracted.store) if extracted.crops else None
+    store = Store(extracted.store, mapped=False) if extracted.crops else None
     of_track: dict[int, dict[str, tuple[list[int], list[float]]]] = {}
     probabilities: list[float] = []
     for member, scorer in scorers:
@@ -266,11 +278,3 @@ def _score(extracted: _Extracted, scorers: Sequence[tuple[Member, Scorer]], sett
         store,
         extracted.seconds + time.monotonic() - begun,
     )
-
-
-class _ReadStore(Store):
-    """A store that is read instead of memory-mapped, because mapped pages count as memory of the process."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._reader = pa.ipc.open_file(pa.OSFile(str(path)))

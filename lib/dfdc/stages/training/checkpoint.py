@@ -1,8 +1,8 @@
 """Checkpoints of a training, and a lock that keeps other processes out of their folder.
 
 A checkpoint is a safetensors file: the model under ``model.``, SGD's momentum under ``momentum.``, the averaged weights
-(if any) under ``average.``, the training curves under ``records.``, and the iteration in the metadata. There is no RNG
-state, because all random draws depend only on seed and iteration.
+(if any) under ``average.``, the training curves under ``records.``, and the iteration and a checksum in the metadata.
+There is no RNG state, because all random draws depend only on seed and iteration.
 """
 
 import contextlib
@@ -16,10 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch.optim.swa_utils import AveragedModel
 
+from dfdc.networks.weights.tensors import CHECKSUM, read_safetensors, write_tensors
 from dfdc.system.errors import UserError
 from dfdc.system.files import atomic_path, write_text
 from dfdc.system.locks.exclusive import Lock, LockLost, LockTaken, locked
@@ -30,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 # To be increased when a change of code changes the numbers of a training: then checkpoints that were written before are
 # not offered to go on from, see ``prepare_folder``.
-TRAINING_VERSION = 1
+TRAINING_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -139,7 +138,7 @@ def save_checkpoint(
     check()
     with atomic_path(folder / f"checkpoint_{iteration:08}.safetensors") as temporary:
         cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-        save_file(cpu, temporary, metadata={"iteration": str(iteration)})
+        write_tensors(temporary, cpu, {"iteration": str(iteration)})
         check()  # again, because writing takes time
     keep_newest(folder, keep)
 
@@ -154,7 +153,7 @@ def load_checkpoint(folder: Path, state: TrainingState) -> tuple[int, dict[str, 
     for path in checkpoints(folder):
         try:
             iteration, parts = _read(path)
-        except (SafetensorError, OSError) as error:
+        except (ValueError, OSError) as error:
             faults.append(f"The checkpoint {path} is damaged ({error}).")
             continue
         for fault in faults:
@@ -185,12 +184,15 @@ def keep_newest(folder: Path, number: int) -> None:
 
 
 def _read(path: Path) -> tuple[int, dict[str, dict[str, torch.Tensor]]]:
+    """The iteration and the parts of a checkpoint. Raises ValueError if it is damaged."""
     parts: dict[str, dict[str, torch.Tensor]] = {"model": {}, "momentum": {}, "average": {}, "records": {}}
-    with safe_open(path, "pt") as file:
-        for key in file.keys():  # noqa: SIM118 (not a mapping)
-            part, name = key.split(".", 1)
-            parts[part][name] = file.get_tensor(key)
-        return int(file.metadata()["iteration"]), parts
+    tensors, metadata = read_safetensors(path)
+    if CHECKSUM not in metadata:
+        raise ValueError("it has no checksum")
+    for key, tensor in tensors.items():
+        part, name = key.split(".", 1)
+        parts[part][name] = tensor
+    return int(metadata["iteration"]), parts
 
 
 def _restore(state: TrainingState, parts: Mapping[str, Mapping[str, torch.Tensor]]) -> None:

@@ -19,7 +19,7 @@ import torch
 from torch import distributed
 
 from dfdc.system.errors import Interrupted, OutOfMemory, UserError
-from dfdc.system.processes import end_with_parent, signals_held
+from dfdc.system.workers.processes import end_with_parent, signals_held
 
 logger = logging.getLogger(__name__)
 

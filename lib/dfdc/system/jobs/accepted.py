@@ -21,6 +21,13 @@ def accepted(path: Path) -> list[dict[str, Any]]:
     path = path.resolve()
     for folder in path.parents:
         if (folder / ACCEPTED).is_file():
-            lines = (folder / ACCEPTED).read_text(encoding="utf-8").splitlines()
-            return [entry for entry in map(json.loads, lines) if str(path.relative_to(folder)) in entry["files"]]
+            lines = (folder / ACCEPTED).read_text(encoding="utf-8", errors="replace").splitlines()
+            return [entry for entry in map(_entry, lines) if str(path.relative_to(folder)) in entry.get("files", ())]
     return []
+
+
+def _entry(line: str) -> dict[str, Any]:
+    try:
+        return dict(json.loads(line))
+    except (ValueError, TypeError):  # cut off or damaged
+        return {}

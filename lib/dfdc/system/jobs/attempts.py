@@ -101,12 +101,14 @@ def _all() -> dict[str, Attempts]:
 def _read(path: Path) -> Attempts:
     try:
         content: Any = json.loads(path.read_text(encoding="utf-8"))
+        # Earlier versions wrote only a number.
+        attempts = Attempts(**content) if isinstance(content, dict) else Attempts(int(content))
+        attempts.total()
     except FileNotFoundError:
         return Attempts()
-    except ValueError:  # damaged: whatever happened, the job runs again
+    except (ValueError, TypeError, AttributeError, RecursionError):  # damaged: whatever happened, the job runs again
         return Attempts(recorded=True)
-    # Earlier versions wrote only a number.
-    return Attempts(**content) if isinstance(content, dict) else Attempts(int(content))
+    return attempts
 
 
 def _write(job: str, attempts: Attempts) -> None:

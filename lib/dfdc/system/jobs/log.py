@@ -12,6 +12,7 @@ from dfdc.system.files import full_disk, is_disk_full
 from dfdc.system.jobs.attempts import finish_attempt, job_of
 from dfdc.system.jobs.retries import End, begin_try, end_try
 from dfdc.system.jobs.runs import begin_job
+from dfdc.system.words import printable
 
 logger = logging.getLogger("dfdc")
 
@@ -32,7 +33,7 @@ def rule_log(path: str | Path, name: str) -> Iterator[None]:
     to_file = logging.FileHandler(path, mode="w", encoding="utf-8")
     to_file.setFormatter(logging.Formatter("{asctime} {levelname} {message}", style="{"))
     to_terminal = logging.StreamHandler()
-    to_terminal.setFormatter(logging.Formatter(f"[{name}] {{message}}", style="{"))
+    to_terminal.setFormatter(_Printable(f"[{name}] {{message}}", style="{"))
     to_terminal.setLevel(logging.INFO)
     root = logging.getLogger()
     root.setLevel(logging.INFO)
@@ -73,6 +74,13 @@ def rule_log(path: str | Path, name: str) -> Iterator[None]:
         end_try(job, end)
         with contextlib.suppress(OSError):  # a full disk, already reported on the terminal
             to_file.close()
+
+
+class _Printable(logging.Formatter):
+    """Keeps what is in names of files from being taken for commands by the terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
 
 
 def _end(error: UserError) -> End:

@@ -16,6 +16,7 @@ from snakemake_interface_logger_plugins.common import LogEvent
 from dfdc.system.errors import UserError
 from dfdc.system.jobs.attempts import begin_attempts, forget_attempts, job_of, unfinished_attempts
 from dfdc.system.jobs.retries import forget_try, judge
+from dfdc.system.words import printable
 
 # A planned job: the name of its rule in this workflow, and its wildcards.
 Job = tuple[str, Mapping[str, str]]
@@ -56,7 +57,7 @@ class Plan(logging.Filter):
             try:
                 self._begin()
             except UserError as error:
-                self._logger.error(str(error))
+                self._logger.error(printable(str(error)))
                 sys.exit(1)
         elif event == LogEvent.JOB_FINISHED and record.job_id in self._jobs:
             with contextlib.suppress(OSError, UserError):  # a full disk: the record is only not needed any more

@@ -56,7 +56,16 @@ def begin_run(log: logging.Logger, patience: float = 10.0, rhythm: Rhythm = RHYT
     If the disk is full the process ends here, with a message, before Snakemake deletes the old output of any job.
     """
     _check_room(log)
-    ALIVE.mkdir(parents=True, exist_ok=True)
+    try:
+        ALIVE.mkdir(parents=True, exist_ok=True)
+        (ALIVE / "writable").touch()
+        (ALIVE / "writable").unlink(missing_ok=True)
+    except OSError as error:
+        log.error(
+            f"The folder {Path.cwd()} cannot be written ({error.strerror}). Snakemake keeps its records there, even "
+            "of a dry run. Run it in a folder of your own (--directory)."
+        )
+        sys.exit(1)
     left = list(STATE.glob("locks/*.lock"))
     try:
         with locked(ALIVE, patience, rhythm):  # of several runs that begin, one removes the locks and is seen by others

@@ -13,7 +13,7 @@ import numpy as np
 from dfdc.data.schemas.videos import Video
 from dfdc.stages.faces.detection.resize import Resized
 from dfdc.stages.faces.detection.videos import Detector, SampledFrames, VideoFaces, unreadable
-from dfdc.system.pool import Kind, work_on
+from dfdc.system.workers.pool import Kind, work_on
 
 MOST_WAITING = 4  # incomplete batches, in batches of frames over all shapes
 MOST_UNDER_WAY = 2  # submitted batches: queued or being processed
@@ -27,17 +27,18 @@ def detect_in_batches(
     workers: int,
     batch_size: int,
     limit: float | None,
+    max_pixels: int | None = None,
 ) -> Iterator[VideoFaces]:
     """Decode and resize frames in ``workers`` processes and detect faces in this one; results are in order.
 
     Frames of the same shape form batches of ``batch_size``, regardless of their video. The next batch is read while the
-    detector processes one. A video whose worker crashes or takes longer than ``limit`` seconds has no faces, and the
-    reason is in its row.
+    detector processes one. A video whose worker crashes or makes no progress for ``limit`` seconds has no faces, and
+    the reason is in its row.
     """
     due = 0
     rows: dict[int, Video] = {}
     faces: dict[int, dict[int, np.ndarray]] = defaultdict(dict)
-    events = work_on(_Decoder(detector.prepare, every, kept_fps).prepare_work, paths, workers, limit)
+    events = work_on(_Decoder(detector.prepare, every, kept_fps, max_pixels).prepare_work, paths, workers, limit)
     with _Queue(detector, batch_size) as queue, contextlib.closing(events):
         # One more round after the last event, for the frames in incomplete batches.
         for event in chain(events, [None]):
@@ -68,12 +69,13 @@ class _Decoder:
     prepare: Callable[[np.ndarray], Resized]
     every: int
     kept_fps: float | None
+    max_pixels: int | None
 
     def prepare_work(self) -> Callable[[Path], Generator[tuple[int, Resized], None, Video]]:
         return self.work
 
     def work(self, path: Path) -> Generator[tuple[int, Resized], None, Video]:
-        samples = SampledFrames(path, self.prepare, self.every, self.kept_fps)
+        samples = SampledFrames(path, self.prepare, self.every, self.kept_fps, self.max_pixels)
         yield from samples
         return samples.row
 

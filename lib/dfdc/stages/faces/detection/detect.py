@@ -10,8 +10,8 @@ from dfdc.stages.faces.detection.batches import detect_in_batches
 from dfdc.stages.faces.detection.detectors import build_detector
 from dfdc.stages.faces.detection.settings import DetectionSettings
 from dfdc.stages.faces.detection.videos import VideoFaces, detect_video, unreadable
-from dfdc.system.pool import map_in_order
 from dfdc.system.progress import progress
+from dfdc.system.workers.pool import map_in_order
 from dfdc.video.reading import check_readable
 
 
@@ -21,10 +21,11 @@ class _Task:
 
     settings: DetectionSettings
     kept_fps: float | None
+    max_pixels: int | None
 
     def prepare(self) -> Callable[[Path], VideoFaces]:
         detector = build_detector(self.settings, "cpu", 1)
-        return lambda path: detect_video(path, detector, self.settings.every, self.kept_fps)
+        return lambda path: detect_video(path, detector, self.settings.every, self.kept_fps, self.max_pixels)
 
 
 def detect_faces(
@@ -36,16 +37,20 @@ def detect_faces(
     workers: int = 1,
     batch_size: int = 8,
     video_timeout: float | None = None,
+    max_pixels: int | None = None,
 ) -> tuple[list[Faces], list[TrainingVideo]]:
     """Detect the faces in the videos of a training part; returns the faces and the table row of each video.
 
     ``metadata`` is the part's metadata.json: every video in it has a row, including those that are missing on disk,
-    take longer than ``video_timeout`` seconds or crash the worker. Raises UserError if more than the fraction
+    make no progress for ``video_timeout`` seconds or crash the worker, or have pictures of more than
+    ``max_pixels``. Raises UserError if more than the fraction
     ``max_unreadable`` of the videos cannot be read.
     """
     names = sorted(metadata)
     detected = list(
-        _detect_all([folder / name for name in names], settings, None, device, workers, batch_size, video_timeout)
+        _detect_all(
+            [folder / name for name in names], settings, None, device, workers, batch_size, video_timeout, max_pixels
+        )
     )
     unreadable = {video.row.video: video.row.reason for video in detected if video.row.status == "unreadable"}
     check_readable(unreadable, len(detected), folder, max_unreadable)
@@ -64,12 +69,13 @@ def detect_test_faces(
     workers: int = 1,
     batch_size: int = 8,
     video_timeout: float | None = None,
+    max_pixels: int | None = None,
 ) -> tuple[list[Faces], list[TestVideo]]:
     """Detect the faces in test videos; returns the faces and the table row of each video.
 
     Unreadable videos (see ``detect_faces``) have a row and do not raise an error; they will be scored 0.5.
     """
-    detected = list(_detect_all(paths, settings, kept_fps, device, workers, batch_size, video_timeout))
+    detected = list(_detect_all(paths, settings, kept_fps, device, workers, batch_size, video_timeout, max_pixels))
     return [video.detections() for video in detected], [video.row for video in detected]
 
 
@@ -81,6 +87,7 @@ def _detect_all(
     workers: int,
     batch_size: int,
     limit: float | None,
+    max_pixels: int | None,
 ) -> Iterator[VideoFaces]:
     """The faces of some videos, in order.
 
@@ -88,7 +95,7 @@ def _detect_all(
     """
     if device == "cpu" or settings.detector == "yunet":
         results = map_in_order(
-            _Task(settings, kept_fps).prepare,
+            _Task(settings, kept_fps, max_pixels).prepare,
             paths,
             workers,
             limit,
@@ -96,5 +103,5 @@ def _detect_all(
         )
     else:
         detector = build_detector(settings, device, batch_size)
-        results = detect_in_batches(paths, detector, settings.every, kept_fps, workers, batch_size, limit)
+        results = detect_in_batches(paths, detector, settings.every, kept_fps, workers, batch_size, limit, max_pixels)
     yield from progress(results, len(paths), "videos")

@@ -7,6 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
+from dfdc.data.parts import as_text, is_text
 from dfdc.data.schemas.detections import Faces
 from dfdc.data.schemas.videos import TestVideo, Video
 from dfdc.stages.faces.detection.resize import Resized
@@ -32,29 +33,36 @@ class SampledFrames:
     """Iterates over the sampled frames of a video, as pairs of frame index and prepared frame.
 
     Every ``every``-th frame is sampled. With ``kept_fps`` only every ``step``-th frame is kept
-    (``step = round(int(fps) / kept_fps)``, about ``kept_fps`` frames per second), and every ``every``-th kept frame is
-    sampled. After iteration ``row`` is the row of the table of videos, without what depends on faces; with ``kept_fps``
-    it has the step as well.
+    (``step = round(int(fps) / kept_fps)``, but at least 1: about ``kept_fps`` frames per second), and every
+    ``every``-th kept frame is sampled. After iteration ``row`` is the row of the table of videos, without what depends
+    on faces; with ``kept_fps`` it has the step as well. Pictures of more than ``max_pixels`` are not decoded.
     """
 
     def __init__(
-        self, path: Path, prepare: Callable[[np.ndarray], Resized], every: int, kept_fps: float | None
+        self,
+        path: Path,
+        prepare: Callable[[np.ndarray], Resized],
+        every: int,
+        kept_fps: float | None,
+        max_pixels: int | None = None,
     ) -> None:
         """The video is opened on iteration."""
-        self.path, self.prepare, self.every, self.kept_fps = path, prepare, every, kept_fps
+        self.path, self.prepare, self.every, self.kept_fps, self.max_pixels = path, prepare, every, kept_fps, max_pixels
         self.row = _unknown(path, kept_fps)
 
     def __iter__(self) -> Iterator[tuple[int, Resized]]:
         """Decode the video."""
         try:
-            video = open_video(self.path)
+            if not is_text(self.path.name):
+                raise VideoError("its name is not UTF-8")
+            video = open_video(self.path, self.max_pixels)
             self.row = replace(self.row, fps=video.fps)
             distance = self.every
             if self.kept_fps is not None:
-                step = round(int(video.fps) / self.kept_fps)
+                if video.fps <= 0:
+                    raise VideoError("its frame rate is unknown")
+                step = max(round(int(video.fps) / self.kept_fps), 1)
                 self.row = replace(self.row, step=step)
-                if step == 0:
-                    raise VideoError(f"a frame rate of {video.fps:g} is too low")
                 distance *= step
             for index, frame in read_frames(video, wanted=lambda index: index % distance == 0):
                 yield index, self.prepare(frame)
@@ -101,13 +109,16 @@ def unreadable(path: Path, kept_fps: float | None, reason: str) -> VideoFaces:
     return VideoFaces(replace(_unknown(path, kept_fps), status="unreadable", reason=reason))
 
 
-def detect_video(path: Path, detector: Detector, every: int, kept_fps: float | None = None) -> VideoFaces:
+def detect_video(
+    path: Path, detector: Detector, every: int, kept_fps: float | None = None, max_pixels: int | None = None
+) -> VideoFaces:
     """Detect faces in the sampled frames of a video (see ``SampledFrames``), one by one."""
-    samples = SampledFrames(path, detector.prepare, every, kept_fps)
+    samples = SampledFrames(path, detector.prepare, every, kept_fps, max_pixels)
     faces = {index: detector.detect([prepared])[0] for index, prepared in samples}
     return VideoFaces(samples.row, faces)
 
 
 def _unknown(path: Path, kept_fps: float | None) -> Video:
     """An empty row for a training video, or for a test video."""
-    return Video(path.name) if kept_fps is None else TestVideo(path.name)
+    name = as_text(path.name)
+    return Video(name) if kept_fps is None else TestVideo(name)

@@ -14,12 +14,14 @@ from typing import Any, TypeVar
 import cv2
 
 from dfdc.system.errors import UserError
-from dfdc.system.processes import end_with_parent, signals_held
+from dfdc.system.workers.confinement import confine
+from dfdc.system.workers.processes import end_with_parent, signals_held
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 TICK = 1.0  # seconds between two checks of the time limit
+PATIENCE = 3  # how many workers may die before they begin an item, until that counts as the item's fault
 LACK_OF_MEMORY = "most likely for lack of memory"
 
 
@@ -32,7 +34,7 @@ def map_in_order(
 ) -> Iterator[Result]:
     """Yield ``work(item)`` for each item, in order; ``work = prepare()`` is called once in each worker process.
 
-    If the worker dies or takes longer than ``limit`` seconds, the item's result is ``instead(item, reason)``; other
+    If the worker dies or makes no progress for ``limit`` seconds, the item's result is ``instead(item, reason)``; other
     items are not affected. See ``work_on`` for the rest.
     """
     due, early = 0, {}
@@ -49,8 +51,11 @@ def map_in_order(
 
 class Kind(Enum):
     """The kind of an event: part of a result, the (rest of the) result, the reason why the worker failed, or an
-    exception raised by the work."""
+    exception raised by the work. Two kinds only pass from worker to pool: that work begins, and that it makes progress.
+    """
 
+    BEGIN = "begin"
+    PROGRESS = "progress"
     PART = "part"
     RESULT = "result"
     FAILURE = "failure"
@@ -59,12 +64,13 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class Event:
-    """An event of an item; items are numbered from 0."""
+    """An event of an item; items are numbered from 0. ``seconds``: for how long it has been worked on."""
 
     number: int
     item: Any
     kind: Kind
     value: Any
+    seconds: float
 
 
 def work_on(
@@ -78,9 +84,10 @@ def work_on(
     picklable (for example, a method of a dataclass).
 
     An item whose worker dies is retried once, alone, in case memory ran out; its parts are then sent again. An item
-    that takes longer than ``limit`` seconds fails; only time during which the caller waits for events counts. No item
-    is started that is ``4 * workers`` or more after one that is in progress. Each worker uses one OpenCV thread.
-    Raises what ``prepare`` raises, and UserError if a worker dies in it.
+    that makes no progress for ``limit`` seconds fails: neither a part nor a call of ``progressed``; only time during
+    which the caller waits for events counts. No item is started that is ``4 * workers`` or more after one that is in
+    progress. Each worker uses one OpenCV thread, and is confined (``dfdc.system.workers.confinement``) once it is
+    prepared. Raises what ``prepare`` raises, and UserError if a worker dies in it.
     """
     tasks = (_Task(number, item) for number, item in enumerate(items))
     retries: list[_Task] = []
@@ -112,8 +119,14 @@ def work_on(
 class _Task:
     number: int
     item: Any
+    begun: bool = False  # by its present worker
+    lost: int = 0  # how many workers died before they began it
     died: bool = False
     seconds: float = 0.0
+    waited: float = 0.0  # seconds since it last made progress
+
+    def event(self, kind: Kind, value: Any) -> Event:
+        return Event(self.number, self.item, kind, value, self.seconds)
 
 
 class _Worker:
@@ -130,7 +143,8 @@ class _Worker:
         self.task: _Task | None = None
 
     def begin(self, task: _Task) -> None:
-        self.task, task.seconds = task, 0.0
+        self.task = task
+        task.begun, task.seconds, task.waited = False, 0.0, 0.0
         with contextlib.suppress(OSError):  # the process has died, which is noticed when reading from the channel
             self.channel.send(task.item)
 
@@ -160,8 +174,10 @@ def _events(pool: list[_Worker], busy: list[_Worker], retries: list[_Task], limi
     passed = min(time.monotonic() - before, 2 * TICK)
     for worker in busy:
         task = worker.task
-        task.seconds += passed if worker.prepared else 0.0
-        late = limit is not None and task.seconds > limit
+        if worker.prepared:
+            task.seconds += passed
+            task.waited += passed
+        late = limit is not None and task.waited > limit
         if worker.channel in ready:
             try:
                 message = worker.channel.recv()
@@ -175,15 +191,17 @@ def _events(pool: list[_Worker], busy: list[_Worker], retries: list[_Task], limi
                     raise message
                 continue
             kind, value = message
+            task.begun, task.waited = True, 0.0
+            if kind in (Kind.BEGIN, Kind.PROGRESS):
+                continue
             if kind is not Kind.PART:
                 worker.task = None
-            if worker.task is None or not late:
-                yield Event(task.number, task.item, kind, value)
-                continue
+            yield task.event(kind, value)
+            continue
         if late:
             pool.remove(worker)
             worker.end()
-            yield Event(task.number, task.item, Kind.FAILURE, f"it took longer than {limit:g} s")
+            yield task.event(Kind.FAILURE, f"it made no progress for {limit:g} s")
 
 
 def _died(worker: _Worker, retries: list[_Task]) -> Iterator[Event]:
@@ -194,8 +212,11 @@ def _died(worker: _Worker, retries: list[_Task]) -> Iterator[Event]:
             f"A worker process could not start: it {how}. Run again with fewer workers (speed.workers in the config, "
             "or fewer cores)."
         )
-    if task.died:
-        yield Event(task.number, task.item, Kind.FAILURE, f"the process that worked on it {how}")
+    if not task.begun and task.lost < PATIENCE:  # it died before, perhaps while it waited for work
+        task.lost += 1
+        retries.append(task)
+    elif task.died:
+        yield task.event(Kind.FAILURE, f"the process that worked on it {how}")
     else:
         task.died = True
         retries.append(task)
@@ -211,10 +232,13 @@ def _how_it_ended(status: int | None) -> str:
 
 def _serve(channel: connection.Connection, prepare: Callable[[], Callable[[Any], Any]]) -> None:
     """The main loop of a worker process: report whether ``prepare`` succeeded, then work until the channel closes."""
+    global _pool
+    _pool = _Pool(channel)
     end_with_parent()
     cv2.setNumThreads(1)
     try:
         work = prepare()
+        confine()
     except Exception as error:
         channel.send(_picklable(error))
         return
@@ -222,6 +246,7 @@ def _serve(channel: connection.Connection, prepare: Callable[[], Callable[[Any],
     with contextlib.suppress(EOFError, BrokenPipeError):
         while True:
             item = channel.recv()
+            channel.send((Kind.BEGIN, None))
             try:
                 value = work(item)
                 if isinstance(value, Generator):
@@ -230,6 +255,27 @@ def _serve(channel: connection.Connection, prepare: Callable[[], Callable[[Any],
             except Exception as error:
                 kind, value = Kind.ERROR, _picklable(error)
             channel.send((kind, value))
+
+
+class _Pool:
+    """The pool, seen from a worker process."""
+
+    def __init__(self, channel: connection.Connection) -> None:
+        self._channel, self._told = channel, time.monotonic()
+
+    def tell(self) -> None:
+        if time.monotonic() - self._told > TICK:
+            self._channel.send((Kind.PROGRESS, None))
+            self._told = time.monotonic()
+
+
+_pool: _Pool | None = None
+
+
+def progressed() -> None:
+    """Tell the pool that work on the current item makes progress; may be called often. Does nothing elsewhere."""
+    if _pool is not None:
+        _pool.tell()
 
 
 def _send_parts(channel: connection.Connection, parts: Generator[Any, None, Any]) -> Any:

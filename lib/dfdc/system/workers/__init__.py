@@ -1,0 +1,1 @@
+"""Worker processes: a pool of them, and what they may do."""

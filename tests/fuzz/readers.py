@@ -1,0 +1,162 @@
+"""What is fuzzed: each reader with sound files, and what it may make of damaged ones."""
+
+import json
+import tarfile
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from safetensors.torch import save_file
+from samples import moving, write_clips, write_video
+
+from dfdc.config.check import check_config
+from dfdc.config.reading import merged, read_yaml
+from dfdc.data.json_files import read_json, write_json
+from dfdc.data.labels import read_details
+from dfdc.data.parts import read_metadata
+from dfdc.data.pictures.store import Store
+from dfdc.data.schemas.scores import SCORES
+from dfdc.data.tables import read_table, write_table
+from dfdc.networks.weights.files import read_tensors, read_weights_metadata, save_weights
+from dfdc.networks.weights.tensorflow import _checkpoint_prefix, is_checkpoint
+from dfdc.stages.training.checkpoint import TrainingState, save_checkpoint
+from dfdc.stages.training.checkpoint import _read as read_checkpoint_file
+from dfdc.system.errors import UserError, VideoError
+from dfdc.video.reading import open_video, read_frames
+
+ROOT = Path(__file__).resolve().parents[2]
+STATE = {"layer.weight": torch.arange(300.0).reshape(20, 15), "layer.bias": torch.ones(7)}
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A reader, and how to write sound files for it.
+
+    ``exact``: whatever is read without an error must be what was written, because the file has a checksum.
+    """
+
+    write: Callable[[Path], Any]
+    read: Callable[[Path], Any]
+    suffix: str
+    exact: bool = False
+    errors: tuple[type[Exception], ...] = (UserError,)
+
+
+def _table(path: Path) -> None:
+    names = [f"video{number}.mp4" for number in range(40)]
+    columns = {"video": names, "track": range(40), "frame": range(40), "probability": [n / 40 for n in range(40)]}
+    write_table(path, SCORES, columns)
+
+
+def _read_store(path: Path) -> list[bytes]:
+    store = Store(path)
+    return [picture.tobytes() for clip in range(len(store)) for picture in store.read(clip)]
+
+
+def _read_video(path: Path) -> int:
+    video = open_video(path, 2**22)
+    return sum(frame.size > 0 for _, frame in read_frames(video))
+
+
+def _tensors(tensors: dict[str, torch.Tensor]) -> list[tuple[str, str, bytes]]:
+    return [
+        (name, str(value.dtype), value.contiguous().view(-1).numpy().tobytes())
+        for name, value in sorted(tensors.items())
+    ]
+
+
+def _read_weights(path: Path) -> Any:
+    return read_weights_metadata(path), _tensors(read_tensors(path))
+
+
+def _read_foreign(path: Path) -> int:
+    read_weights_metadata(path)
+    return len(read_tensors(path))
+
+
+def _checkpoint(path: Path) -> None:
+    model = torch.nn.Linear(4, 3)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.fill_(0.5)
+    state = TrainingState(model, torch.optim.SGD(model.parameters(), lr=0.1))
+    save_checkpoint(path.parent / "of", 3, state, {"loss": torch.zeros(3)}, 1)
+    (path.parent / "of/checkpoint_00000003.safetensors").replace(path)
+
+
+def _read_checkpoint(path: Path) -> Any:
+    iteration, parts = read_checkpoint_file(path)
+    return iteration, {part: _tensors(tensors) for part, tensors in parts.items()}
+
+
+def _tar(path: Path) -> None:
+    for name in ("model.index", "model.data-00000-of-00001"):
+        (path.parent / name).write_bytes(np.arange(3000, dtype=np.int32).tobytes())
+    with tarfile.open(path, "w:gz") as archive:
+        for name in ("model.index", "model.data-00000-of-00001"):
+            archive.add(path.parent / name, f"noisy/{name}")
+
+
+def _read_tar(path: Path) -> bool:
+    if is_checkpoint(path):
+        with _checkpoint_prefix(path) as prefix:
+            return prefix.name == "model"
+    return False
+
+
+METADATA = {"a.mp4": {"label": "REAL", "split": "train"}}
+METADATA |= {f"f{n}.mp4": {"label": "FAKE", "original": "a.mp4", "split": "train"} for n in range(5)}
+SETTINGS = {"training": {"iterations": 40, "learning_rate": 0.01}, "models": {"re": {"frames": [1, 3]}, "re2": None}}
+
+
+def _read_settings(path: Path) -> None:
+    changes = read_yaml(path)
+    if not isinstance(changes, dict):
+        raise UserError("not a mapping")
+    config = merged(read_yaml(ROOT / "config.yaml"), changes)
+    check_config(config)
+
+
+READERS = {
+    "table": Reader(_table, lambda path: read_table(path, SCORES).to_pylist(), ".parquet", exact=True),
+    "store": Reader(lambda path: write_clips(path, [3, 1, 2], 24), _read_store, ".arrow", exact=True),
+    "weights": Reader(
+        lambda path: save_weights(path, STATE, {"name": "re", "crop": {"width": 32}}),
+        _read_weights,
+        ".safetensors",
+        exact=True,
+    ),
+    "checkpoint": Reader(_checkpoint, _read_checkpoint, ".safetensors", exact=True, errors=(ValueError, OSError)),
+    "evaluation": Reader(
+        lambda path: write_json(path, {"log_loss": 0.43, "of": [1, 2]}), read_json, ".json", exact=True
+    ),
+    "foreign safetensors": Reader(lambda path: save_file(STATE, path), _read_foreign, ".safetensors"),
+    "foreign pth": Reader(lambda path: torch.save(STATE, path), _read_foreign, ".pth"),
+    "tar": Reader(_tar, _read_tar, ".tar.gz"),
+    "video": Reader(lambda path: write_video(path, moving(12, 48, 64)), _read_video, ".mp4", errors=(VideoError,)),
+    "metadata": Reader(lambda path: path.write_text(json.dumps(METADATA)), read_metadata, ".json"),
+    "labels": Reader(
+        lambda path: path.write_text("filename,label,method\n" + "".join(f"v{n}.mp4,{n % 2},m\n" for n in range(9))),
+        read_details,
+        ".csv",
+    ),
+    "settings": Reader(lambda path: path.write_text(yaml.safe_dump(SETTINGS)), _read_settings, ".yaml"),
+}
+
+
+def try_reader(name: str, path: Path, expected: Any) -> str:
+    """Read a mutated file; returns what is wrong with the outcome, or ""."""
+    reader = READERS[name]
+    warnings.simplefilter("ignore")
+    try:
+        result = reader.read(path)
+    except reader.errors as error:
+        return "" if str(error).strip() else "an error without a message"
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    return "other data were read without an error" if reader.exact and result != expected else ""
