@@ -66,7 +66,7 @@ test-kills: .venv/installed
 	DFDC_KILLS=20 $(BIN)/python -m pytest tests/run/test_kills.py tests/stages
 
 fuzz: .venv/installed
-	$(BIN)/python tests/fuzz --seconds $(SECONDS) --seed $(SEED)
+	$(BIN)/python tests/fuzz/fuzz.py --seconds $(SECONDS) --seed $(SEED)
 
 why: .venv/installed
 	@$(ACTIVE) python workflow/why.py $(ARGS)

@@ -161,7 +161,7 @@ def test_labels_of_another_form(program, data):
         ({"training": {"learnig_rate": 0.1}}, ["training", "'learnig_rate'", "did you mean 'learning_rate'"]),
         ({"ensmble": {"exponent": 1}}, ["'ensmble'", "did you mean 'ensemble'"]),
         ({"training": {"learning_rate": "1e-3"}}, ["training.learning_rate", "'1e-3'", "a number above 0", "0.001"]),
-        ({"prediction": {"shards": 0}}, ["prediction.shards", "at least 1"]),
+        ({"prediction": {"shards": 0}}, ["prediction.shards", "from 1 to 1000"]),
         ({"models": {"re": {"kind": "video"}}}, ["models.re.kind", "frame or sequence"]),
         ({"data": []}, ["data"]),
     ],

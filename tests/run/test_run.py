@@ -40,7 +40,17 @@ def test_the_submission_is_valid(finished_run):
 def test_the_evaluation(finished_run):
     evaluation = json.loads((finished_run.demo / "results/evaluation.json").read_text())
     numbers = {"log_loss_clip", "calibration_bins", "intervals"}
-    assert set(evaluation) == {"ensemble", "models", "pairs", "groups", "videos", "calibration", "versions", *numbers}
+    assert set(evaluation) == {
+        "ensemble",
+        "models",
+        "pairs",
+        "groups",
+        "videos",
+        "calibration",
+        "versions",
+        "checksum",
+        *numbers,
+    }
     assert set(evaluation["models"]) == {"large_crop", "re", "seq"}
     assert set(evaluation["pairs"]) == {"large_crop + re", "large_crop + seq", "re + seq"}
     assert set(evaluation["groups"]["method"]) == {"swap", "self-blend"}

@@ -1,8 +1,7 @@
-import json
-
 import numpy as np
 import pytest
 
+from dfdc.data.json_files import write_json
 from dfdc.stages.evaluation.calibration import LIMITS, calibrate, fit, with_value
 from dfdc.stages.evaluation.metrics import log_loss
 from dfdc.stages.prediction.ensemble import combine_each, confident, ensemble_settings
@@ -72,11 +71,11 @@ def test_without_clips_and_with_one_source():
 def test_the_number_that_the_config_asks_for(tmp_path):
     section = {"exponent": 0.65, "clip": [0.02, 0.98], "weight_offset": 0.0001, "unknown": 0.5}
     path = tmp_path / "calibration.json"
-    path.write_text(json.dumps({"exponent": {"exponent": 0.8}, "temperature": {"temperature": None}}))
+    write_json(path, {"exponent": {"exponent": 0.8}, "temperature": {"temperature": None}})
     published = ensemble_settings(section | {"calibration": "published"}, "")
     assert (published.exponent, published.clip, published.temperature) == (0.65, [0.02, 0.98], None)
     assert ensemble_settings(section | {"calibration": "exponent"}, path).exponent == 0.8
     with pytest.raises(UserError, match="has no fitted value: there are no validation pairs"):
         ensemble_settings(section | {"calibration": "temperature"}, path)
-    path.write_text(json.dumps({"temperature": {"temperature": 0.7}}))
+    write_json(path, {"temperature": {"temperature": 0.7}})
     assert ensemble_settings(section | {"calibration": "temperature"}, path).temperature == 0.7

@@ -186,9 +186,9 @@ def test_who_has_lost_the_folder_writes_no_checkpoint(tmp_path, monkeypatch):
     with exclusive(tmp_path, Rhythm(0.1, 1.0)) as lock:
         save_checkpoint(tmp_path, 2, state, {}, keep=1, lock=lock)
         taken = tmp_path / "lock-000009"
-        monkeypatch.setattr(checkpoint, "save_file", lambda *_, **__: written(taken))
+        monkeypatch.setattr(checkpoint, "write_tensors", lambda *_, **__: written(taken))
         save(4)
-        monkeypatch.setattr(checkpoint, "save_file", None)
+        monkeypatch.setattr(checkpoint, "write_tensors", None)
         save(6)
         taken.unlink()
     assert [path.name for path in checkpoints(tmp_path)] == ["checkpoint_00000002.safetensors"]

@@ -3,6 +3,9 @@
 import os
 import shutil
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -76,7 +79,7 @@ def test_damaged_bytes_are_never_read_as_other_data(sound, tmp_path_factory, nam
 
 
 @pytest.mark.parametrize("name", KINDS)
-@pytest.mark.parametrize("share", [0, 0.3, 0.9, 0.999])
+@pytest.mark.parametrize("share", [0, 0.3, 0.9, 0.98])
 def test_files_cut_short(sound, tmp_path, name, share):
     path = tmp_path / name
     path.write_bytes(sound[name][0][: int(share * len(sound[name][0]))])
@@ -187,3 +190,22 @@ def test_pictures_of_a_store_that_is_not_mapped(tmp_path):
     store = Store(tmp_path / "s.arrow", mapped=False)
     np.testing.assert_array_equal(store.read(0), moving(3, 24, 28))
     assert store.damage() == []
+
+
+@pytest.mark.parametrize("kind", ["Killed", "Clips"])
+def test_a_program_ends_after_an_error_of_its_loader(tmp_path, kind):
+    """Loader processes that were left behind would keep it from ending."""
+    write_clips(tmp_path / "s.arrow", [3, 2], 24)
+    damage_picture(tmp_path / "s.arrow")
+    code = (
+        "import sys, test_checksums; from dfdc.stages.clips.reading import load_in_order\n"
+        "if __name__ == '__main__': list(load_in_order(getattr(test_checksums, sys.argv[1])(sys.argv[2]), 1))\n"
+    )
+    (tmp_path / "program.py").write_text(code)
+    paths = os.pathsep.join([*(str(Path(__file__).parents[n]) for n in (0, 1)), os.environ.get("PYTHONPATH", "")])
+    command = [sys.executable, tmp_path / "program.py", kind, tmp_path / "s.arrow"]
+    done = subprocess.run(
+        command, env=os.environ | {"PYTHONPATH": paths}, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 1
+    assert ("has died" if kind == "Killed" else "picture 0 of clip 1") in done.stderr

@@ -1,4 +1,3 @@
-import json
 import os
 import re
 import subprocess
@@ -17,6 +16,7 @@ from samples import VALUES_OF_TYPES, columns, moving
 from dfdc.cli.inspect import summary
 from dfdc.cli.main import main
 from dfdc.data.catalog import schemas
+from dfdc.data.json_files import write_json
 from dfdc.data.pictures.encoding import encode_png
 from dfdc.data.pictures.writing import write_store
 from dfdc.data.schemas.alignment import ALIGNED
@@ -218,7 +218,7 @@ def test_a_submission(tmp_path, capsys):
 
 def test_an_evaluation(tmp_path, capsys):
     path = tmp_path / "evaluation.json"
-    path.write_text(json.dumps({"ensemble": {"videos": 26, "log_loss": 0.19123}, "models": {"re": {"auc": 0.5}}}))
+    write_json(path, {"ensemble": {"videos": 26, "log_loss": 0.19123}, "models": {"re": {"auc": 0.5}}})
     assert "ensemble\n  videos    26\n  log_loss  0.1912\nmodels\n  re\n    auc  0.5\n" in told(capsys, path)
 
 
@@ -228,11 +228,12 @@ def test_an_evaluation(tmp_path, capsys):
         (b"", "It is empty"),
         (b"\x00\x00\x00 ftypisom and so on", "was not written by a stage"),
         (b"PAR1 and nothing more", "cannot be read as a table"),
-        (b"ARROW1 and nothing more", "is missing or damaged"),
+        (b"ARROW1 and nothing more", "cannot be read as a store"),
         (b"PK\3\4 and nothing more", "the weights cannot be read"),
         (b"\2\0\0\0\0\0\0\0{{ and nothing more", "the weights cannot be read"),
-        (b'{"a.mp4": {"label": "REAL"}}', "is JSON, but not the evaluation"),
-        (b"{]", "is not valid JSON"),
+        (b'{"a.mp4": {"label": "REAL"}}', "is not the evaluation"),
+        (b"{]", "is not the evaluation"),
+        (b'{"ensemble"]', "is not valid JSON"),
     ],
 )
 def test_what_no_stage_writes(content, words, tmp_path, capsys):
@@ -248,7 +249,7 @@ def test_files_of_others(tmp_path, capsys):
     table = pa.table({"a": [1]})
     with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
         writer.write_table(table)
-    assert "not a store: its columns are a." in refused(capsys, path)
+    assert "cannot be read as a store (it has no checksum" in refused(capsys, path)
     write_store(path, [[b"no picture"]])
     assert "an image in it is not a PNG file" in refused(capsys, path)
     assert "is a folder" in refused(capsys, tmp_path)
@@ -258,7 +259,7 @@ def test_files_of_others(tmp_path, capsys):
 def test_a_damaged_store(store, capsys):
     path, _ = store
     os.truncate(path, path.stat().st_size - 40)
-    assert f"The store {path} is missing or damaged" in refused(capsys, path)
+    assert f"{path} is damaged: it cannot be read as a store" in refused(capsys, path)
 
 
 def test_torch_is_not_imported_for_tables(clips):

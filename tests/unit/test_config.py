@@ -256,7 +256,7 @@ def test_the_published_constants():
             changed(detection__train__detector="yunett"),
             "detection.train.detector: must be dsfd or yunet, not 'yunett'",
         ),
-        (changed(speed__workers=0), "speed.workers: must be auto, or a whole number of at least 1, not 0"),
+        (changed(speed__workers=0), "speed.workers: must be auto, or a whole number from 1 to 1024, not 0"),
         (changed(data__parts="all"), "data.parts: must be auto, or a non-empty list of distinct entries"),
         (
             changed(data__parts=["../x"]),

@@ -17,7 +17,7 @@ from dfdc.stages.faces.detection.videos import detect_video
 from dfdc.system.errors import UserError
 from dfdc.system.workers.pool import LACK_OF_MEMORY
 from dfdc.video.boxes import iou
-from dfdc.video.reading import check_readable
+from dfdc.video.unreadable import check_readable
 from published import YUNET
 
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dfdc.data.json_files import write_json
 from dfdc.data.schemas.scores import SCORES
 from dfdc.stages.prediction.ensemble import combine, confident, ensemble_settings, submission_csv, video_scores
 from dfdc.stages.prediction.settings.ensemble import EnsembleSettings
@@ -103,7 +104,7 @@ def test_a_calibration_that_was_not_fitted_is_the_users_mistake(tmp_path):
     assert ensemble_settings({**section, "calibration": "published"}, absent).exponent == 0.65
     with pytest.raises(UserError, match=r"there is no .*calibration\.json\. Create it"):
         ensemble_settings({**section, "calibration": "temperature"}, absent)
-    absent.write_text('{"temperature": {"temperature": 0.7}, "exponent": {"exponent": null}}')
+    write_json(absent, {"temperature": {"temperature": 0.7}, "exponent": {"exponent": None}})
     assert ensemble_settings({**section, "calibration": "temperature"}, absent).temperature == 0.7
     with pytest.raises(UserError, match="there are no validation pairs"):
         ensemble_settings({**section, "calibration": "exponent"}, absent)

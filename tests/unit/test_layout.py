@@ -67,12 +67,12 @@ def test_metadata_is_given_as_it_is(root):
 @pytest.mark.parametrize(
     ("entries", "fault"),
     [
-        ({"b.mp4": {"label": "FAKE"}}, r"b\.mp4 is FAKE but has no original"),
+        ({"b.mp4": {"label": "FAKE"}}, r"b\.mp4' is FAKE but has no original"),
         ({"b.mp4": {"label": "FAKE", "original": None}}, "has no original"),
         ({"b.mp4": {"label": "FAKE", "original": "x.mp4"}}, r"has the original x\.mp4, which is not a REAL video"),
         ({"b.mp4": {"label": "FAKE", "original": "b.mp4"}}, "not a REAL video of this part"),
         ({"b.mp4": {"label": "FAKE", "original": ["a.mp4"]}, "a.mp4": REAL}, "not a REAL video of this part"),
-        ({"a.mp4": {"label": "real"}}, r"a\.mp4 needs a label of REAL or FAKE"),
+        ({"a.mp4": {"label": "real"}}, r"a\.mp4' needs a label of REAL or FAKE"),
         ({"a.mp4": {}}, "needs a label"),
         ({"a.mp4": "REAL"}, "needs a label"),
         ({"a.mp4": {"label": ["REAL"]}}, "needs a label"),

@@ -5,6 +5,7 @@ import torch
 from samples import write_weights
 
 from dfdc.config.reading import find_checkout, read_config
+from dfdc.data.json_files import write_json
 from dfdc.networks.weights.files import save_weights
 from dfdc.networks.weights.find import EXPORTED, Member, find_members
 from dfdc.stages.prediction.videos import ScoringSettings
@@ -81,5 +82,5 @@ def test_a_fitted_calibration_is_that_of_the_run_that_made_the_weights(tmp_path)
     with pytest.raises(UserError, match="there is no"):
         ScoringSettings.of(config, [member])
     (tmp_path / "results/validation").mkdir(parents=True)
-    (tmp_path / "results/validation/calibration.json").write_text('{"temperature": {"temperature": 0.7}}')
+    write_json(tmp_path / "results/validation/calibration.json", {"temperature": {"temperature": 0.7}})
     assert ScoringSettings.of(config, [member]).ensemble.temperature == 0.7

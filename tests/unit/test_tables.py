@@ -119,7 +119,7 @@ def test_what_is_no_such_table_is_refused(tmp_path):
         read_table(tmp_path / "absent.parquet", TRACKS)
     for content in (b"", b"PAR1 and nothing more", b"some text that is long enough to be read as a file"):
         (tmp_path / "bad").write_bytes(content)
-        with pytest.raises(UserError, match=r"bad cannot be read as a table.*Delete the file"):
+        with pytest.raises(UserError, match=r"bad is damaged: it cannot be read as a table.*Delete it"):
             read_table(tmp_path / "bad", TRACKS)
     write_table(tmp_path / "t", TRACKS, columns(TRACKS, [row("tracks")]))
     (tmp_path / "cut").write_bytes((tmp_path / "t").read_bytes()[:-30])

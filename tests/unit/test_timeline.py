@@ -132,5 +132,5 @@ def test_odd_sides_and_a_video_that_is_gone(tmp_path):
     assert annotate_video(tmp_path / "b.mp4", scored(odd, []), SETTINGS, None) == ""
     assert decoded(tmp_path / "b.mp4")[0].shape == (50, 72, 3)
     gone = annotate_video(tmp_path / "c.mp4", scored(tmp_path / "gone.mp4", []), SETTINGS, None)
-    assert "No such file" in gone
+    assert "no such file" in gone
     assert not (tmp_path / "c.mp4").exists()

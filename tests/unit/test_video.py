@@ -286,8 +286,8 @@ def test_larger_pictures_than_allowed(tmp_path):
 
 def test_pictures_that_become_larger_than_allowed(tmp_path):
     """As a raw stream, in which each key frame states its size."""
-    for name, size in (("small", (96, 128)), ("large", (640, 800))):
-        source = write_video(tmp_path / f"{name}.mp4", moving(4, *size))
+    for name, size, count in (("small", (96, 128), 600), ("large", (640, 800), 4)):
+        source = write_video(tmp_path / f"{name}.mp4", moving(count, *size))
         subprocess.run(
             [
                 imageio_ffmpeg.get_ffmpeg_exe(),

@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from dfdc.data.catalog import type_in_words
 from dfdc.data.json_files import read_json
@@ -97,10 +98,13 @@ def kind_of(path: Path) -> str:
 
 def describe_table(path: Path, rows: int) -> Iterator[str]:
     """Name, size, columns with summaries, and the first rows. Raises UserError if it is not a table of a stage."""
-    table = read_any_table(path)
-    name = (table.schema.metadata or {}).get(b"table")
+    try:
+        name = (pq.read_schema(path).metadata or {}).get(b"table")
+    except (pa.ArrowException, OSError):
+        name = b""  # it is damaged, see below
     if name is None:
         raise UserError(f"{path} is a Parquet file, but not a table written by a stage: its metadata name no table.")
+    table = read_any_table(path)
     yield f"{path}: table {name.decode()}, {_count(table.num_rows, 'row')}, {_size(path.stat().st_size)}"
     yield ""
     names, kinds = table.schema.names, [type_in_words(column.type) for column in table.schema]
@@ -269,9 +273,9 @@ def describe_submission(path: Path, rows: int) -> Iterator[str]:
 
 def describe_evaluation(path: Path) -> Iterator[str]:
     """The metrics of an evaluation. Raises UserError if the file is not an evaluation."""
+    if b'"ensemble"' not in path.read_bytes():
+        raise UserError(f"{path} is not the evaluation that the rule evaluate writes.")
     evaluation = read_json(path)
-    if "ensemble" not in evaluation:
-        raise UserError(f"{path} is JSON, but not the evaluation that the rule evaluate writes.")
     yield f"{path}: evaluation"
     yield ""
     yield from _nested(evaluation)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dfdc.data.checksums import damaged
+from dfdc.system.checksums import damaged
 from dfdc.system.errors import UserError
 from dfdc.system.files import write_text
 from dfdc.system.versions import versions

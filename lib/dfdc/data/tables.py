@@ -2,7 +2,7 @@
 
 Tables are Parquet files. Frames are numbered from 0; boxes are (x1, y1, x2, y2) in pixels of the upright frame.
 Column descriptions are stored in the file's metadata. Each file has checksums: of each page, which other tools verify,
-too, and of the whole, see ``dfdc.data.checksums``.
+too, and of the whole, see ``dfdc.system.checksums``.
 """
 
 import json
@@ -15,8 +15,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dfdc.data.checksums import add_checksum, damaged, verify_checksum
 from dfdc.data.columns import name_of
+from dfdc.system.checksums import add_checksum, damaged, verify_checksum
 from dfdc.system.errors import UserError
 from dfdc.system.files import atomic_path
 from dfdc.system.versions import versions

@@ -16,8 +16,8 @@ from typing import TypeVar
 import av
 import numpy as np
 
-from dfdc.system.errors import UserError, VideoError
-from dfdc.system.workers.pool import LACK_OF_MEMORY, progressed
+from dfdc.system.errors import VideoError
+from dfdc.system.workers.pool import progressed
 from dfdc.video.boxes import Box
 from dfdc.video.selective import Doubt, decode_wanted
 from dfdc.video.upright import Converter, upright_size
@@ -197,23 +197,6 @@ def _read_from_start(
                 yield index, picture
     if video.frames_read == 0:
         raise VideoError(f"no frame can be decoded ({video.damage or 'the video has no frames'})")
-
-
-def check_readable(unreadable: Mapping[str, str], total: int, folder: Path, max_unreadable: float) -> None:
-    """Raise UserError if more than the share ``max_unreadable`` of the ``total`` videos in a folder is unreadable.
-
-    ``unreadable`` maps the unreadable videos to the reasons.
-    """
-    if len(unreadable) > max_unreadable * total:
-        examples = "".join(f"\n  {video}: {reason}" for video, reason in list(unreadable.items())[:5])
-        remedy = "Restore the files"
-        if any(LACK_OF_MEMORY in reason for reason in unreadable.values()):
-            remedy = "Run again with fewer workers (speed.workers in the config, or fewer cores), restore the files"
-        raise UserError(
-            f"{len(unreadable)} of {total} videos in {folder} cannot be read, more than data.max_unreadable "
-            f"({max_unreadable:.0%}) allows. The cause is probably a broken disk or an incomplete download:{examples}\n"
-            f"{remedy}, or raise data.max_unreadable in the config to continue without them."
-        )
 
 
 def file_url(path: Path) -> str:

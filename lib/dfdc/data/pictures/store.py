@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow as pa
 from isal import isal_zlib
 
-from dfdc.data.checksums import damaged, verify_checksum
 from dfdc.data.pictures.decoding import decode_png
 from dfdc.data.pictures.layout import COLUMN, places_in
+from dfdc.system.checksums import damaged, verify_checksum
 from dfdc.system.errors import UserError
 
 

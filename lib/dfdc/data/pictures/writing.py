@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from dfdc.data.checksums import add_checksum
 from dfdc.data.pictures.layout import COLUMN, Place, record_of
+from dfdc.system.checksums import add_checksum
 from dfdc.system.files import atomic_path
 from dfdc.system.versions import versions
 

@@ -1,20 +1,16 @@
 """Check that tensors match a network, and identify them if they do not."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import fields
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from dfdc.networks.efficientnet import ARCHITECTURES, HEAD, KINDS, state_shapes
-from dfdc.networks.settings import CropPolicy
 from dfdc.system.errors import UserError
 
 _COUNTER = "num_batches_tracked"
 _SHOWN = 3
-LONGEST_WINDOW, LARGEST_CROP = 1000, 4096  # frames; pixels
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
@@ -56,34 +52,6 @@ def matched(
                 "the file is damaged or the training diverged. Download or train the weights again."
             )
     return result
-
-
-def faults_of_metadata(metadata: Mapping[str, Any]) -> Iterator[str]:
-    """What is wrong with the description of a model in the metadata of its weights."""
-    if metadata["architecture"] not in ARCHITECTURES:
-        yield f"architecture is {_shown(metadata['architecture'])}, not one of {', '.join(ARCHITECTURES)}"
-    if metadata["kind"] not in KINDS:
-        yield f"kind is {_shown(metadata['kind'])}, not one of {', '.join(KINDS)}"
-    if "sequence_length" in metadata and not _is_whole(metadata["sequence_length"], 1, LONGEST_WINDOW):
-        yield f"sequence_length is {_shown(metadata['sequence_length'])}, not a number from 1 to {LONGEST_WINDOW}"
-    crop = metadata.get("crop")
-    if crop is None:
-        return
-    if not isinstance(crop, dict) or crop.keys() != {field.name for field in fields(CropPolicy)}:
-        yield f"crop is {_shown(crop)}"
-    elif not all(_is_whole(crop[side], 1, LARGEST_CROP) for side in ("smaller_side", "height", "width")):
-        yield f"crop is {_shown(crop)}; its sides must be numbers up to {LARGEST_CROP}"
-    elif not isinstance(crop["pad"], bool):
-        yield f"crop.pad is {_shown(crop['pad'])}, not true or false"
-
-
-def _is_whole(value: object, low: int, high: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) < 80 else f"{text[:80]}…"
 
 
 def _dtype(name: str) -> torch.dtype:

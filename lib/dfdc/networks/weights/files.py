@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dfdc.networks.weights.check import faults_of_metadata
+from dfdc.networks.weights.metadata import faults_of_metadata
 from dfdc.networks.weights.tensors import CHECKSUM, read_metadata, read_safetensors, write_tensors
 from dfdc.system.errors import UserError
 from dfdc.system.files import atomic_path

@@ -28,7 +28,10 @@ _LEAVES = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean", "ru
 
 def is_checkpoint(path: Path) -> bool:
     """Whether a path is a folder or a tarball, the forms of a TensorFlow checkpoint."""
-    return path.is_dir() or (path.is_file() and tarfile.is_tarfile(path))
+    try:
+        return path.is_dir() or (path.is_file() and tarfile.is_tarfile(path))
+    except (EOFError, zlib.error, lzma.LZMAError):  # of a tarball that is cut off
+        return True
 
 
 def read_checkpoint(source: Path, architecture: str) -> dict[str, Tensor]:

@@ -30,8 +30,9 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
         text = text.ljust(length)
         file.seek(8)
         file.write(text)
+        checksum = _checksum(file)
         file.seek(8 + _place(text))
-        file.write(_checksum(file).encode())
+        file.write(checksum.encode())
 
 
 def read_metadata(path: Path) -> dict[str, str]:

@@ -20,7 +20,8 @@ from dfdc.system.errors import VideoError
 from dfdc.system.progress import progress
 from dfdc.system.workers.pool import map_in_order
 from dfdc.video.boxes import Box, enlarged
-from dfdc.video.reading import check_readable, open_video, read_crops
+from dfdc.video.reading import open_video, read_crops
+from dfdc.video.unreadable import check_readable
 
 
 def choose_window(

@@ -97,6 +97,11 @@ def load(workers: int, dataset: Dataset, **options: Any) -> Iterator[Any]:
             f"A process that loads clips has died ({_reason(error)}), {LACK_OF_MEMORY}. Run again with fewer workers "
             "(speed.workers in the config, or fewer cores); a training goes on from its last checkpoint."
         ) from error
+    finally:
+        # Not left to the end of the object, which an exception's traceback may keep alive: at exit Python would wait
+        # for the workers, which do not react to its signal.
+        if workers:
+            loaded._shutdown_workers()
 
 
 def _reason(error: BaseException) -> str:

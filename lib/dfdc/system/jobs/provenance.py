@@ -8,10 +8,16 @@ from typing import Any
 
 LIBRARY = Path(__file__).resolve().parents[2]
 # Exceptions whose messages end a run and are never written to results.
-WITHOUT_MESSAGE = ("UserError", "Interrupted", "OutOfMemory", "RuntimeError", "TypeError", "ValueError")
+WITHOUT_MESSAGE = ("damaged", "UserError", "Interrupted", "OutOfMemory", "RuntimeError", "TypeError", "ValueError")
 # Modules that do not affect results: a change in them makes nothing run again. (To rerun everything, change
 # ``dfdc/__init__.py``.)
-NOT_HASHED = ("dfdc.system", "dfdc.stages.training.tensorboard")
+NOT_HASHED = (
+    "dfdc.system",
+    "dfdc.stages.training.tensorboard",
+    # They refuse, and change nothing.
+    "dfdc.networks.weights.metadata",
+    "dfdc.video.unreadable",
+)
 
 
 def code_of(script: str | Path, *modules: str) -> dict[str, str]:

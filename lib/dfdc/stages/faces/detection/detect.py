@@ -12,7 +12,7 @@ from dfdc.stages.faces.detection.settings import DetectionSettings
 from dfdc.stages.faces.detection.videos import VideoFaces, detect_video, unreadable
 from dfdc.system.progress import progress
 from dfdc.system.workers.pool import map_in_order
-from dfdc.video.reading import check_readable
+from dfdc.video.unreadable import check_readable
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,9 @@ from dfdc.system.errors import UserError
 # The ends of Parquet and Arrow files: the length of the footer (4 bytes), then one of these.
 ENDS = (b"PAR1", b"ARROW1")
 LENGTH = Struct("<I")
-# Behind the record: how many bytes at the start of the file are covered, the length of the record, the checksum.
-SEAL, MARK, DIGEST = Struct("<QI"), b"dfdc sum", 16
+# Behind the record: how many bytes at the start of the file are covered, how many there are before the record, the
+# length of the record, the checksum.
+SEAL, MARK, DIGEST = Struct("<QQI"), b"dfdc sum", 16
 
 
 def add_checksum(path: Path, covered: int | None = None, record: bytes = b"") -> None:
@@ -30,7 +31,7 @@ def add_checksum(path: Path, covered: int | None = None, record: bytes = b"") ->
         footer = file.read()
         file.seek(0)
         covered = start if covered is None else covered
-        lengths = SEAL.pack(covered, len(record))
+        lengths = SEAL.pack(covered, start, len(record))
         digest = _digest(file.read(covered), record, lengths, footer)
         file.seek(start)
         file.write(record + lengths + digest + MARK + footer)
@@ -47,10 +48,10 @@ def verify_checksum(data: memoryview) -> bytes:
     if place < 0 or data[start - len(MARK) : start] != MARK:
         raise ValueError("it has no checksum: it was written by other software, or its end has changed")
     lengths = data[place : place + SEAL.size]
-    covered, length = SEAL.unpack(lengths)
+    covered, before, length = SEAL.unpack(lengths)
     record = data[max(0, place - length) : place]
     digest = _digest(data[:covered], record, lengths, data[start:])
-    if length > place or digest != data[place + SEAL.size : start - len(MARK)]:
+    if before + length != place or digest != data[place + SEAL.size : start - len(MARK)]:
         raise ValueError("its content does not match its checksum")
     return bytes(record)
 

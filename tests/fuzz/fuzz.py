@@ -1,6 +1,6 @@
 """Fuzz the readers of files: read randomly damaged files, and find what ends otherwise than with a message.
 
-    python tests/fuzz --seconds 3600 [--seed N] [--only READER …] [--keep FOLDER]
+    python tests/fuzz/fuzz.py --seconds 3600 [--seed N] [--only READER …] [--keep FOLDER]
 
 A reader may return what it read, or raise its declared error. Whatever else happens is a finding: another exception,
 the death of the process, more than 10 s, more than 1 GiB, other data than were written where a checksum should have
