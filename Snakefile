@@ -41,7 +41,9 @@ def stop(error):
 
 
 try:
-    SETTINGS = read_yaml(HERE / "config.yaml")  # here first, because Snakemake's reader has no messages for all mistakes
+    SETTINGS = read_yaml(
+        HERE / "config.yaml"
+    )  # here first, because Snakemake's reader has no messages for all mistakes
     check_size(config, "--configfile or --config")
 except (UserError, OSError) as error:
     stop(error)

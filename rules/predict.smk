@@ -21,7 +21,9 @@ rule detect_test_faces:
         **gpus(config["detection"]["test"]["detector"] != "yunet"),
     params:
         **shared("detect_test_faces", DETECTORS[config["detection"]["test"]["detector"]]),
-        settings=settings("detection.test", "prediction.fps", "prediction.shards", "data.video_timeout", "data.max_pixels"),
+        settings=settings(
+            "detection.test", "prediction.fps", "prediction.shards", "data.video_timeout", "data.max_pixels"
+        ),
         videos=videos_of_shard,
         weights=lambda wildcards: hash_of_weights(
             config["detection"]["test"]["weights"], f"results/test/videos/{wildcards.shard}.parquet"
