@@ -206,6 +206,7 @@ def demo_settings() -> dict[str, Any]:
 
 def sample_settings(model: Mapping[str, Any], training: Mapping[str, Any]) -> SampleSettings:
     recompression = dict(training["recompression"])
+    del recompression["variants"]  # the study recompresses on the fly
     return SampleSettings(
         kind=model["kind"],
         frames=tuple(model["frames"]),

@@ -15,7 +15,8 @@ a second one. There are two variants: Pillow reads the frames and pipes them to 
 folder. If a pair is not recompressed, both read only the frames that the model takes.
 
 Ours is `PairDataset` in one process. Its output is uint8, because normalisation is done on the network's device; a
-further row includes normalisation on this CPU. The second table has the costs of our steps.
+further row includes normalisation on this CPU. With variants, recompressed clips are decoded from streams that were
+encoded before (a pair is not recompressed at the same visits as on the fly, but as often on average). The second table has the costs of our steps.
 """
 
 import argparse
@@ -41,9 +42,13 @@ from dfdc.data.pictures.encoding import encode_png
 from dfdc.data.pictures.store import Store
 from dfdc.data.pictures.writing import write_store
 from dfdc.data.schemas.pairs import Pair
+from dfdc.data.schemas.variants import VARIANTS
+from dfdc.data.tables import write_table
 from dfdc.networks.inputs import MEAN, STD, normalise
 from dfdc.networks.settings import CropPolicy
 from dfdc.seeding import generator
+from dfdc.stages.clips.recompressing import recompress_clips
+from dfdc.stages.clips.variants import VariantReader
 from dfdc.stages.training.augment.autoaugment import OPERATIONS
 from dfdc.stages.training.augment.pair import transform_pair
 from dfdc.stages.training.augment.settings import AugmentSettings
@@ -147,7 +152,8 @@ def write_folders(root: Path, pairs: list[tuple[Clip, Clip]]) -> list[tuple[Path
 
 def write_clips(path: Path, pairs: list[tuple[Clip, Clip]]) -> list[Pair]:
     write_store(path, ([encode_png(frame) for frame in clip] for pair in pairs for clip in pair))
-    return [Pair("part", "", "", 2 * number, 2 * number + 1, FRAMES, "", "", 1.0) for number in range(len(pairs))]
+    numbers = range(len(pairs))
+    return [Pair("part", "", str(n), 2 * n, 2 * n + 1, FRAMES, "", "", 1.0, "train") for n in numbers]
 
 
 def our_loader(rows: list[Pair], store: Path, recompression: RecompressionSettings, whole_clip: bool) -> PairDataset:
@@ -211,11 +217,18 @@ def main() -> None:
         pairs = list(make_pairs(options.pairs))
         folders, rows = write_folders(root, pairs), write_clips(root / "part.arrow", pairs)
         del pairs
+        variants = recompress_clips(
+            rows, root / "part.arrow", root / "variants.arrow", recompression, 4, SEED, workers=2
+        )
+        write_table(root / "variants.parquet", VARIANTS, variants)
         whole, cut = (our_loader(rows, root / "part.arrow", recompression, whole) for whole in (True, False))
+        reader = VariantReader(rows, {"part": root / "variants.parquet"}, {"part": root / "variants.arrow"})
+        prepared = PairDataset(rows, {"part": root / "part.arrow"}, whole.settings, reader, options.pairs)
         ways: dict[str, Callable[[Place], object]] = {
             "published: Pillow reads, raw frames through pipes": Published(folders, recompression, False),
             "published: ffmpeg reads the folder": Published(folders, recompression, True),
             "ours": whole.__getitem__,
+            "ours, 4 variants": prepared.__getitem__,
             "ours, normalised on the CPU": with_normalising(whole),
             "ours, whole_clip: false": cut.__getitem__,
             "ours, whole_clip: false, normalised on the CPU": with_normalising(cut),

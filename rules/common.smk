@@ -35,6 +35,14 @@ TRAINED = [name for name in MODELS if not config["models"][name]["weights"]]
 KINDS = sorted({model["kind"] for model in config["models"].values()})
 # How many bytes at both ends of a weights file are hashed.
 SAMPLE = 2**20
+# Whether trainings take clips that were recompressed before; its settings, and the last frame that a training takes.
+RECOMPRESSED = config["training"]["recompression"]["variants"] > 0
+RECOMPRESSION_KEYS = [
+    f"training.recompression.{key}"
+    for key in config["training"]["recompression"]
+    if key not in ("probability", "whole_clip")
+]
+LAST_FRAME = max((max(config["models"][name]["frames"]) for name in TRAINED), default=0)
 # The keys that define a model and its training.
 MODEL_KEYS = ("architecture", "kind", "frames", "crop", "erasing", "seed")
 

@@ -35,7 +35,9 @@ rule draw_sample_figures:
         pairs=rules.pair_clips.output,
         # The index above contains a hash of every clip, so the stores themselves need not be compared.
         stores=ancient(expand(rules.extract_clips.output.store, part=PARTS)),
+        variants=expand(rules.recompress_clips.output.variants, part=PARTS) if RECOMPRESSED else [],
     output:
+        **({"variants": figure("samples/variants.jpg", "Samples", "Recompressed variants")} if RECOMPRESSED else {}),
         **(
             {"frame": figure("samples/frame_inputs.jpg", "Samples", "Inputs of the frame models")}
             if "frame" in TRAINED_KINDS

@@ -24,8 +24,10 @@ rule convert_pretrained:
 rule train:
     input:
         pairs=rules.pair_clips.output,
-        # The index above contains a hash of every clip, so the stores themselves need not be compared.
+        variants=expand(rules.recompress_clips.output.variants, part=PARTS) if RECOMPRESSED else [],
+        # The tables above contain a hash of every clip and variant, so the stores themselves need not be compared.
         stores=ancient(expand(rules.extract_clips.output.store, part=PARTS)),
+        streams=ancient(expand(rules.recompress_clips.output.streams, part=PARTS)) if RECOMPRESSED else [],
         pretrained=pretrained_of,
     output:
         weights="results/models/{model}/weights.safetensors",

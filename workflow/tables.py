@@ -30,6 +30,7 @@ ROWS = {
     "aligned": "a track of a real video and the matching track of one of its fakes, or the reason why there is none",
     "clips": "a clip, including clips that could not be cut",
     "pairs": "a real clip and its fake, for mixup in training",
+    "variants": "a pair of clips, recompressed once",
     "metrics": "a training iteration",
     "validation": "a validation result of a model during training",
     "crops": "a face of a test video, or a window of faces, as input of a model",

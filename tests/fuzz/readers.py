@@ -71,7 +71,7 @@ def _tensors(tensors: dict[str, torch.Tensor]) -> list[tuple[str, str, bytes]]:
 
 
 def _read_weights(path: Path) -> Any:
-    return read_weights_metadata(path), _tensors(read_tensors(path))
+    return read_weights_metadata(path), _tensors(read_tensors(path, own=True))
 
 
 def _read_foreign(path: Path) -> int:

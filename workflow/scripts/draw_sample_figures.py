@@ -25,6 +25,9 @@ def main() -> None:
     pictures.plot_clip(output.clip, samples, models[plain])
     pictures.plot_mixup(output.mixup, samples, plain, models[plain])
     pictures.plot_augmented_mixup(output.augmented, samples, erasing, models[erasing])
+    if snakemake.input.variants:
+        tables = {Path(path).stem: Path(path) for path in snakemake.input.variants}
+        pictures.plot_variants(output.variants, samples, models[plain], tables)
     if of_kind["frame"]:
         pictures.plot_frame_inputs(output.frame, samples, of_kind["frame"])
     if of_kind["sequence"]:

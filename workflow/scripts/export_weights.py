@@ -6,8 +6,9 @@ from dfdc.system.jobs.log import rule_log
 
 def main() -> None:
     name = snakemake.wildcards.model
-    weights = snakemake.config["models"][name]["weights"] or snakemake.input.weights
-    export_weights(weights, name, snakemake.params.settings["models"][name], snakemake.output[0])
+    given = snakemake.config["models"][name]["weights"]
+    source, settings = given or snakemake.input.weights, snakemake.params.settings["models"][name]
+    export_weights(source, name, settings, snakemake.output[0], own=not given)
 
 
 if __name__ == "__main__":

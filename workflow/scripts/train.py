@@ -1,5 +1,6 @@
 """Train a model: pairs, clips and pretrained weights → weights, metrics and validation results."""
 
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -44,13 +45,15 @@ def main(devices: list[torch.device]) -> None:
     data = TrainData(
         split["train"],
         choose_pairs(split["validation"], validation["pairs"]),
-        {Path(path).stem: Path(path) for path in snakemake.input.stores},
-        read_backbone(pretrained, model["architecture"]) if pretrained else None,
+        _by_part(snakemake.input.stores),
+        read_backbone(pretrained, model["architecture"], own=True) if pretrained else None,
+        (_by_part(snakemake.input.variants), _by_part(snakemake.input.streams)) if snakemake.input.variants else None,
     )
 
     # The folder depends on settings, data and code, so that a training never resumes from checkpoints of others.
     hashes = (sha256(snakemake.input.pairs[0]), pretrained and sha256(pretrained))
-    fingerprint = digest(TRAINING_VERSION, settings, devices[0].type, *hashes)
+    of_variants = [sha256(path) for path in snakemake.input.variants]
+    fingerprint = digest(TRAINING_VERSION, settings, devices[0].type, *hashes, *of_variants)
     folder = Path("work", name, f"{fingerprint}-{digest(code)}")
     prepare_folder(folder, code)
     run = RunSettings(
@@ -62,8 +65,13 @@ def main(devices: list[torch.device]) -> None:
         speed["compile"],
     )
     logger.info(f"on {', '.join(map(str, devices))}; {len(data.pairs)} pairs; checkpoints and records in {folder}")
-    with local_copies(data.stores, speed["scratch"]) as stores:
-        trained = train(replace(data, stores=stores), steps, samples, run)
+    streams = {f"variants of {part}": path for part, path in (data.variants[1] if data.variants else {}).items()}
+    with local_copies({**data.stores, **streams}, speed["scratch"]) as places:
+        data = replace(data, stores={part: places[part] for part in data.stores})
+        if data.variants:
+            local = {part: places[f"variants of {part}"] for part in data.variants[1]}
+            data = replace(data, variants=(data.variants[0], local))
+        trained = train(data, steps, samples, run)
 
     metadata = {"architecture": model["architecture"], "kind": model["kind"], "training": training}
     metadata |= {
@@ -77,6 +85,10 @@ def main(devices: list[torch.device]) -> None:
     save_weights(snakemake.output.weights, trained.state, metadata, torch.float32)
     # The last checkpoint is kept: if Snakemake is killed now it discards the output, and the next run reads it here.
     keep_newest(folder, 1)
+
+
+def _by_part(paths: Sequence[str]) -> dict[str, Path]:
+    return {Path(path).stem: Path(path) for path in paths}
 
 
 if __name__ == "__main__":

@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 
 from dfdc.data.schemas.pairs import Pair
-from dfdc.data.tables import rows_of
+from dfdc.data.schemas.variants import VARIANTS, Variant
+from dfdc.data.tables import read_table, rows_of
 from dfdc.figures.pictures import Row, write_sheet
 from dfdc.figures.style import thousands
 from dfdc.networks.inputs import center_transform, denormalise, normalise
@@ -19,9 +21,10 @@ from dfdc.stages.clips.reading import PairReader
 from dfdc.stages.training.augment.erasing import erase_
 from dfdc.stages.training.augment.mixup import mix
 from dfdc.stages.training.samples import PairDataset, Place, SampleSettings
+from dfdc.video.recompression import Recompression
 
 TARGETS = (0.0, 0.25, 0.5, 0.75, 1.0)
-CLIPS, MIXED, AUGMENTED, INPUTS = 8, 4, 8, 6  # pairs on each sheet
+CLIPS, MIXED, AUGMENTED, INPUTS, VARIANTS_SHOWN = 8, 4, 8, 6, 3  # pairs on each sheet
 HEIGHT = 150  # of a face on a sheet, in pixels
 
 
@@ -53,6 +56,13 @@ class Samples:
             return []
         reader = PairReader(self.pairs, self.stores, replace(settings, frames=tuple(frames), whole_clip=True))
         return [(pair, *reader.read(number, None)) for number, pair in enumerate(self.pairs[:count])]
+
+    def recompressed(
+        self, pair: Pair, draw: Recompression | None, settings: SampleSettings
+    ) -> tuple[Sequence[np.ndarray], Sequence[np.ndarray]]:
+        """The first frame that a model takes, of the real and the fake clip of a pair; None: as cut."""
+        reading = replace(settings.reading, frames=settings.frames[:1])
+        return PairReader([pair], self.stores, reading).read(0, draw)
 
 
 def plot_clips(path: str | Path, samples: Samples, settings: SampleSettings) -> None:
@@ -94,6 +104,24 @@ def plot_augmented_mixup(path: str | Path, samples: Samples, model: str, setting
             erased = sample.erasings[:1] * len(TARGETS)
             rows.append(Row(_mixtures(sample.real[:1], sample.fake[:1], erased), _caption(pair), _targets()))
     write_sheet(path, f"Augmented and mixed, for {model}: {samples.words(AUGMENTED)}", rows, HEIGHT)
+
+
+def plot_variants(path: str | Path, samples: Samples, settings: SampleSettings, variants: Mapping[str, Path]) -> None:
+    """A face as cut and in its recompressed variants, with their parameters; ``variants`` gives the table of each part.
+
+    Drawn from the parameters again: the stores of streams are not needed.
+    """
+    rows = []
+    for pair in [pair for pair in samples.pairs if pair.split == "train"][:VARIANTS_SHOWN]:
+        found = read_table(variants[pair.part], VARIANTS)
+        of_pair = found.filter((pc.field("fake") == pair.fake) & (pc.field("fake_clip") == pair.fake_clip))
+        drawn = [row for row in rows_of(of_pair, Variant) if row.status == "ok"]
+        draws = [None, *(Recompression(row.fps, row.scale, row.crf, row.tune) for row in drawn)]
+        words = [f"{row.fps} fps, x {row.scale:.2f}, CRF {row.crf}, {row.tune}" for row in drawn]
+        faces = [samples.recompressed(pair, draw, settings) for draw in draws]
+        rows.append(Row([real[0] for real, _ in faces], _caption(pair), ["real, as cut", *words]))
+        rows.append(Row([fake[0] for _, fake in faces], "", ["fake, as cut", *words]))
+    write_sheet(path, f"Recompressed variants: {samples.words(VARIANTS_SHOWN)}", rows, HEIGHT + 40)
 
 
 def plot_frame_inputs(path: str | Path, samples: Samples, models: Mapping[str, SampleSettings]) -> None:

@@ -14,7 +14,6 @@ import numpy as np
 import pyarrow as pa
 from isal import isal_zlib
 
-COLUMN = "png"
 PREFIX = Struct("<iI")  # of a message in an Arrow file: -1, and the length of the metadata that follow
 OFFSET = 4  # bytes
 PLACES = np.dtype([("start", "<u8"), ("length", "<u8"), ("head", "<u4"), ("sum_of_head", "<u4"), ("sum", "<u4")])

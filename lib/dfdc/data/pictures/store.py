@@ -12,7 +12,7 @@ import pyarrow as pa
 from isal import isal_zlib
 
 from dfdc.data.pictures.decoding import decode_png
-from dfdc.data.pictures.layout import COLUMN, places_in
+from dfdc.data.pictures.layout import places_in
 from dfdc.system.checksums import damaged, verify_checksum
 from dfdc.system.errors import UserError
 
@@ -73,7 +73,7 @@ class Store:
         start, _, head, expected, _ = self._places[clip].tolist()
         if isal_zlib.crc32(self._bytes(start, head)) != expected:
             raise damaged(self.path, f"clip {clip} does not match its checksum")
-        return self._reader.get_batch(clip).column(COLUMN)
+        return self._reader.get_batch(clip).column(0)
 
     def clip(self, clip: int, length: int | None = None) -> StoredClip:
         """The first ``length`` images of a clip, or all, decoded lazily."""
@@ -83,6 +83,13 @@ class Store:
         """The images of a clip at the indices ``pictures``, or all of them, as RGB uint8 arrays."""
         stored = self.clip(clip)
         return [stored[index] for index in (range(len(stored)) if pictures is None else pictures)]
+
+    def streams(self, clip: int) -> list[bytes]:
+        """The H.264 streams of a batch, in a store of streams. Raises UserError if one is damaged."""
+        start, length, _, _, expected = self._places[clip].tolist()
+        if isal_zlib.crc32(self._bytes(start, length)) != expected:
+            raise damaged(self.path, f"the streams {clip} do not match their checksum")
+        return self.files(clip).to_pylist()
 
     def damage(self) -> list[str]:
         """What is damaged, after reading all clips in full: a line for each clip."""

@@ -6,17 +6,21 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from dfdc.data.pictures.layout import COLUMN, Place, record_of
+from dfdc.data.pictures.layout import Place, record_of
 from dfdc.system.checksums import add_checksum
 from dfdc.system.files import atomic_path
 from dfdc.system.versions import versions
 
-SCHEMA = pa.schema([pa.field(COLUMN, pa.binary(), metadata={"description": "an RGB picture as a PNG file"})])
+PICTURES = pa.schema([pa.field("png", pa.binary(), metadata={"description": "an RGB picture as a PNG file"})])
+STREAMS = pa.schema([pa.field("h264", pa.binary(), metadata={"description": "a clip as an H.264 stream (Annex B)"})])
 
 
-def write_store(path: str | Path, clips: Iterable[Sequence[bytes]]) -> None:
-    """Write clips, each a sequence of PNG files, to a store atomically; clip N becomes record batch N."""
-    schema = SCHEMA.with_metadata({"versions": json.dumps(versions())})
+def write_store(path: str | Path, clips: Iterable[Sequence[bytes]], kind: pa.Schema = PICTURES) -> None:
+    """Write clips, each a sequence of PNG files, to a store atomically; clip N becomes record batch N.
+
+    With ``kind`` STREAMS the sequences are of H.264 streams.
+    """
+    schema = kind.with_metadata({"versions": json.dumps(versions())})
     with atomic_path(path) as temporary:
         places: list[Place] = []
         with pa.OSFile(str(temporary), "wb") as file, pa.ipc.new_file(file, schema) as writer:

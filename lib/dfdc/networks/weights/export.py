@@ -12,12 +12,14 @@ from dfdc.networks.weights.load import load_weights
 from dfdc.system.versions import versions
 
 
-def export_weights(source: str | Path, name: str, model: Mapping[str, Any], target: str | Path) -> None:
+def export_weights(
+    source: str | Path, name: str, model: Mapping[str, Any], target: str | Path, own: bool = False
+) -> None:
     """Write the weights of a model, trained here or from a PyTorch file, to ``target``, with its preprocessing as
     metadata.
 
-    ``model`` is its entry in the config. Raises UserError if the file is missing, damaged, or of another architecture
-    or kind.
+    ``model`` is its entry in the config; ``own``: the weights were trained here. Raises UserError if the file is
+    missing, damaged, or of another architecture or kind.
     """
     metadata = {
         "name": name,
@@ -43,5 +45,5 @@ def export_weights(source: str | Path, name: str, model: Mapping[str, Any], targ
     kept = metadata.keys() - {"name", "architecture", "kind", "versions"}
     metadata |= {key: known[key] for key in kept if key in known}
     metadata["trained_with"] = known.get("trained_with") or known.get("versions")
-    state = load_weights(source, model["architecture"], model["kind"])
+    state = load_weights(source, model["architecture"], model["kind"], own)
     save_weights(target, state, metadata, torch.float16)

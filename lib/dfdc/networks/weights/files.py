@@ -23,15 +23,16 @@ _DAMAGED = "It is damaged or incomplete: download or generate it again."
 LARGEST = 2**30
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
+def read_tensors(path: Path, own: bool = False) -> dict[str, Tensor]:
     """Every tensor in a safetensors or PyTorch file, by name, as stored, on the CPU.
 
-    In a PyTorch file the tensors may be nested under "state_dict" or "model", and their names may start with
-    "module." (added by DataParallel). Raises UserError if the file is missing, damaged or of another format.
+    ``own``: it was written by ``save_weights``, and so must have a checksum. In a PyTorch file the tensors may be
+    nested under "state_dict" or "model", and their names may start with "module." (added by DataParallel). Raises
+    UserError if the file is missing, damaged or of another format.
     """
     if _is_safetensors(path):
         try:
-            return read_safetensors(path)[0]
+            return read_safetensors(path, own)[0]
         except ValueError as error:
             raise UserError(f"{path}: the weights cannot be read ({error}). {_DAMAGED}") from error
     try:

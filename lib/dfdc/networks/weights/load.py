@@ -13,24 +13,25 @@ from dfdc.networks.weights.files import read_tensors
 from dfdc.networks.weights.timm import from_timm, is_timm
 
 
-def load_weights(path: str | Path, architecture: str, kind: ModelKind) -> dict[str, Tensor]:
+def load_weights(path: str | Path, architecture: str, kind: ModelKind, own: bool = False) -> dict[str, Tensor]:
     """Read the finished weights of a network, including its last layer.
 
     ``path`` is a file written by ``save_weights`` or a PyTorch ``.pth`` (such as the published ones, in full or half
-    precision). Raises UserError if it is missing, damaged or of another architecture or kind.
+    precision); ``own``: it must be the former. Raises UserError if it is missing, damaged or of another architecture or
+    kind.
     """
     path = Path(path)
     wanted = state_shapes(architecture, kind)
-    return matched(_read_named(path), wanted, path, f"weights of a {kind} model of {architecture}")
+    return matched(_read_named(path, own), wanted, path, f"weights of a {kind} model of {architecture}")
 
 
-def read_backbone(path: str | Path, architecture: str) -> dict[str, Tensor]:
+def read_backbone(path: str | Path, architecture: str, own: bool = False) -> dict[str, Tensor]:
     """Read a frame network without its last layer from a safetensors or PyTorch file; see ``load_pretrained``.
 
     Raises UserError if the file is missing, damaged or of another architecture.
     """
     path = Path(path)
-    return matched_backbone(_read_named(path), architecture, path)
+    return matched_backbone(_read_named(path, own), architecture, path)
 
 
 def matched_backbone(state: Mapping[str, Any], architecture: str, path: Path) -> dict[str, Tensor]:
@@ -46,6 +47,6 @@ def _without_head(named: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in named.items() if not name.startswith(HEAD)}
 
 
-def _read_named(path: Path) -> Mapping[str, Tensor]:
-    state = read_tensors(path)
+def _read_named(path: Path, own: bool) -> Mapping[str, Tensor]:
+    state = read_tensors(path, own)
     return from_timm(state) if is_timm(state) else state

@@ -44,12 +44,14 @@ def read_metadata(path: Path) -> dict[str, str]:
         raise ValueError(str(error)) from error
 
 
-def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+def read_safetensors(path: Path, own: bool = False) -> tuple[dict[str, Tensor], dict[str, str]]:
     """The tensors, on the CPU, and the metadata of a safetensors file, verified if it has a checksum.
 
-    Raises ValueError with the reason if the file is damaged.
+    ``own``: it was written by ``write_tensors``. Raises ValueError with the reason if the file is damaged.
     """
     metadata = read_metadata(path)
+    if own and CHECKSUM not in metadata:
+        raise ValueError("it has no checksum: it was written by other software, or has changed since")
     if CHECKSUM in metadata:
         with path.open("rb") as file:
             if metadata[CHECKSUM] != _checksum(file):

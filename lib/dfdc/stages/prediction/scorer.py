@@ -39,7 +39,7 @@ class Scorer:
         self.device = device
         size = (self.crop.height, self.crop.width)
         self.model = build_model(metadata["architecture"], self.kind, size, self.sequence_length)
-        self.model.load_state_dict(load_weights(weights, metadata["architecture"], self.kind))
+        self.model.load_state_dict(load_weights(weights, metadata["architecture"], self.kind, own=True))
         self.model = self.model.eval().to(device)
 
     @torch.inference_mode()

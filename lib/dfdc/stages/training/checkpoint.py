@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 from torch.optim.swa_utils import AveragedModel
 
-from dfdc.networks.weights.tensors import CHECKSUM, read_safetensors, write_tensors
+from dfdc.networks.weights.tensors import read_safetensors, write_tensors
 from dfdc.system.errors import UserError
 from dfdc.system.files import atomic_path, write_text
 from dfdc.system.locks.exclusive import Lock, LockLost, LockTaken, locked
@@ -186,9 +186,7 @@ def keep_newest(folder: Path, number: int) -> None:
 def _read(path: Path) -> tuple[int, dict[str, dict[str, torch.Tensor]]]:
     """The iteration and the parts of a checkpoint. Raises ValueError if it is damaged."""
     parts: dict[str, dict[str, torch.Tensor]] = {"model": {}, "momentum": {}, "average": {}, "records": {}}
-    tensors, metadata = read_safetensors(path)
-    if CHECKSUM not in metadata:
-        raise ValueError("it has no checksum")
+    tensors, metadata = read_safetensors(path, own=True)
     for key, tensor in tensors.items():
         part, name = key.split(".", 1)
         parts[part][name] = tensor

@@ -17,6 +17,7 @@ from dfdc.data.schemas.pairs import Pair
 from dfdc.networks.settings import CropPolicy
 from dfdc.seeding import generator
 from dfdc.stages.clips.reading import PairReader, ReadSettings
+from dfdc.stages.clips.variants import VariantReader
 from dfdc.stages.training.augment.erasing import ErasingDraw
 from dfdc.stages.training.augment.pair import draw_erasings, draw_targets, transform_pair
 from dfdc.stages.training.augment.settings import AugmentSettings
@@ -51,6 +52,7 @@ class SampleSettings:
         """The settings of a model, from its section and the section ``training`` of the config."""
         recompression = dict(training["recompression"])
         whole_clip = recompression.pop("whole_clip")
+        del recompression["variants"]  # whether they are used is seen from the data
         return cls(
             kind=model["kind"],
             frames=tuple(model["frames"]),
@@ -113,19 +115,33 @@ class Batch:
 
 
 class PairDataset(Dataset):
-    """Training samples, indexed by place. ``stores`` gives the store of each part."""
+    """Training samples, indexed by place. ``stores`` gives the store of each part.
 
-    def __init__(self, pairs: Sequence[Pair], stores: Mapping[str, Path], settings: SampleSettings) -> None:
-        """Memory-map the stores. Raises UserError if one is missing or invalid."""
+    Pairs are recompressed on the fly, or, with ``variants``, taken from the variants that were recompressed before: the
+    n-th recompressed visit of a pair takes the n-th in the order drawn for the seed, and so on in turn.
+    """
+
+    def __init__(
+        self,
+        pairs: Sequence[Pair],
+        stores: Mapping[str, Path],
+        settings: SampleSettings,
+        variants: VariantReader | None = None,
+        batch_pairs: int = 1,
+    ) -> None:
+        """Memory-map the stores; ``batch_pairs`` only matters for variants.
+
+        Raises UserError if a store is missing or invalid.
+        """
         self.reader = PairReader(pairs, stores, settings.reading)
-        self.settings = settings
+        self.settings, self.variants = settings, variants
+        self._visits = Visits(len(pairs), batch_pairs, settings.seed, settings.recompression.probability)
 
     def __getitem__(self, place: Place) -> Sample:
         """Read, recompress and transform the pair at a place."""
         settings = self.settings
         where = (settings.seed, place.iteration, place.slot)
-        draw = generator(settings.seed, "recompression", place.iteration, place.slot)
-        real, fake = self.reader.read(place.pair, draw_recompression(draw, settings.recompression))
+        real, fake = self._frames(place)
         real_faces, fake_faces = transform_pair(real, fake, settings.kind, settings.crop, settings.augment, *where)
         return Sample(
             place,
@@ -134,6 +150,49 @@ class PairDataset(Dataset):
             draw_targets(settings.kind, len(settings.frames), settings.mixup_alpha, *where),
             draw_erasings(settings.kind, len(settings.frames), settings.crop, settings.augment, *where),
         )
+
+    def _frames(self, place: Place) -> tuple[Sequence[np.ndarray], Sequence[np.ndarray]]:
+        """The frames of the real and the fake clip, as cut or recompressed."""
+        settings, variants = self.settings, self.variants
+        if variants is None:
+            draw = generator(settings.seed, "recompression", place.iteration, place.slot)
+            return self.reader.read(place.pair, draw_recompression(draw, settings.recompression))
+        visit = self._visits.number(place)
+        if visit is None or not variants.count(place.pair):
+            return self.reader.read(place.pair, None)
+        return variants.read(place.pair, variants.choose(place.pair, visit, settings.seed), settings.frames)
+
+
+class Visits:
+    """Which visits of a pair take a recompressed variant, and how many of them came before.
+
+    Whether one does is drawn for each epoch and pair.
+    """
+
+    def __init__(self, pairs: int, batch_pairs: int, seed: int, probability: float) -> None:
+        """``pairs`` is the number of pairs, ``batch_pairs`` the number in a batch."""
+        self.pairs, self.batches = pairs, max(pairs // batch_pairs, 1)
+        self.batch_pairs, self.seed, self.probability = batch_pairs, seed, probability
+        self._epoch, self._before = 0, np.zeros(pairs, np.int32)
+
+    def number(self, place: Place) -> int | None:
+        """The number, from 0, of a visit among the recompressed ones of its pair; None if it is not recompressed."""
+        epoch = (place.iteration - 1) // self.batches
+        if epoch < self._epoch:
+            self._epoch, self._before = 0, np.zeros(self.pairs, np.int32)
+        while self._epoch < epoch:
+            visited = _order(self.pairs, self.seed, self._epoch)[: self.batches * self.batch_pairs]
+            self._before[visited] += self._drawn(self._epoch)[visited]
+            self._epoch += 1
+        return int(self._before[place.pair]) if self._drawn(epoch)[place.pair] else None
+
+    def _drawn(self, epoch: int) -> np.ndarray:
+        return generator(self.seed, "recompressed visits", epoch).random(self.pairs) < self.probability
+
+
+def _order(pairs: int, seed: int, epoch: int) -> np.ndarray:
+    """The order of the pairs in an epoch."""
+    return generator(seed, "order", epoch).permutation(pairs)
 
 
 class Schedule(Sampler):
@@ -167,5 +226,5 @@ class Schedule(Sampler):
 
     def _order(self, epoch: int) -> np.ndarray:
         if self._shuffled is None or self._shuffled[0] != epoch:
-            self._shuffled = epoch, generator(self.seed, "order", epoch).permutation(self.pairs)
+            self._shuffled = epoch, _order(self.pairs, self.seed, epoch)
         return self._shuffled[1]

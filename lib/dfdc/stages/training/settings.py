@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from annotated_types import Ge, Gt, Lt
+from annotated_types import Ge, Gt, Le, Lt
 
 from dfdc.networks.settings import Architecture, ModelKind
 from dfdc.stages.training.augment.settings import MixtureSettings
@@ -52,7 +52,10 @@ class ClipRecompression(RecompressionSettings):
     """How the clips of a training are recompressed."""
 
     whole_clip: bool
-    """true: all frames of a clip are encoded, as published; false: only up to the last frame that the model takes."""
+    """true: all frames of a clip are encoded, as published; false: only up to the last frame that a model takes."""
+    variants: Annotated[int, Ge(0), Le(64)]
+    """Each pair is recompressed this often before the trainings, which then only decode; 0: anew at each visit, as
+    published, which takes most of a training's core time."""
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from dfdc.networks.inputs import normalise
 from dfdc.networks.precision import autocast, set_precision
 from dfdc.networks.weights.files import save_weights
 from dfdc.seeding import generator
+from dfdc.stages.clips.variants import VariantReader
 from dfdc.stages.training.augment.erasing import erase_
 from dfdc.stages.training.augment.mixup import mix
 from dfdc.stages.training.checkpoint import (
@@ -45,12 +46,16 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TrainData:
-    """Training pairs, validation pairs, the store of each part, and the pretrained backbone (None: random weights)."""
+    """Training pairs, validation pairs, the store of each part, and the pretrained backbone (None: random weights).
+
+    ``variants``: the table of recompressed variants of each part and their store; None to recompress on the fly.
+    """
 
     pairs: Sequence[Pair]
     validation: Sequence[Pair]
     stores: Mapping[str, Path]
     pretrained: Mapping[str, torch.Tensor] | None
+    variants: tuple[Mapping[str, Path], Mapping[str, Path]] | None = None
 
 
 @dataclass(frozen=True)
@@ -128,7 +133,8 @@ def _train(
     schedule = Schedule(
         len(data.pairs), settings.batch_pairs, samples.seed, done + 1, settings.iterations, group.rank, group.size
     )
-    dataset = PairDataset(data.pairs, data.stores, samples)
+    variants = VariantReader(data.pairs, *data.variants) if data.variants else None
+    dataset = PairDataset(data.pairs, data.stores, samples, variants, settings.batch_pairs)
     loaded = batches(dataset, schedule, -(-run.workers // group.size), pin_memory=group.device.type == "cuda")
     trainer = Trainer(state, settings, samples.seed, group, run.compile)
     validator = Validator(data, settings, samples, run, lock, group) if data.validation and group.first else None
