@@ -16,7 +16,8 @@ folder. If a pair is not recompressed, both read only the frames that the model 
 
 Ours is `PairDataset` in one process. Its output is uint8, because normalisation is done on the network's device; a
 further row includes normalisation on this CPU. With variants, recompressed clips are decoded from streams that were
-encoded before (a pair is not recompressed at the same visits as on the fly, but as often on average). The second table has the costs of our steps.
+encoded before (a pair is not recompressed at the same visits as on the fly, but as often on average). The second table
+has the costs of our steps.
 """
 
 import argparse

@@ -53,6 +53,7 @@ def test_part_found(project, world):
 
 def test_part_removed(project, world):
     plan = project.plan(settings={"data": {"parts": ["dfdc_train_part_1"]}}, own_data=True)
+    world = type(world)(part=("dfdc_train_part_1",))
     assert plan == world.after("pair_clips", "draw_data_figures")
 
 

@@ -19,6 +19,7 @@ def nested(path, value):
         ("detection.test.threshold", 0.7, "detect_test_faces"),
         ("data.max_unreadable", 0.4, ""),
         ("data.video_timeout", 500, "detect_faces detect_test_faces"),
+        ("data.max_pixels", 30_000_000, "detect_faces detect_test_faces"),
         ("tracking.train.sigma_h", 0.8, "build_tracks"),
         ("tracking.test.t_min", 6, "track_test_faces"),
         ("alignment.min_iou", 0.4, "align_tracks"),
@@ -33,7 +34,10 @@ def nested(path, value):
         ("models.re.erasing", 0.3, ("train re", "draw_sample_figures")),
         ("models.seq.score", {"of": 2, "take": [0]}, ("score seq",)),
         ("training.learning_rate", 0.01, "train"),
-        ("training.recompression.crf", [18, 40], "train draw_sample_figures"),
+        ("training.recompression.crf", [18, 40], "recompress_clips"),
+        ("training.recompression.variants", 3, "recompress_clips"),
+        ("training.recompression.probability", 0.4, "train draw_sample_figures"),
+        ("training.iterations", 5, "train"),
         ("prediction.fps", 10, "detect_test_faces"),
         ("prediction.frame_every", 3, "crop_test_faces"),
         ("ensemble.exponent", 0.5, "evaluate evaluate_validation submission draw_score_figures"),
@@ -58,6 +62,13 @@ def test_setting(project, world, path, value, starts):
     # Of `train` all jobs are meant, of ("train re",) one.
     starts = starts.split() if isinstance(starts, str) else starts
     assert project.plan(settings=nested(path, value)) == world.after(*starts)
+
+
+def test_without_variants_clips_are_recompressed_on_the_fly(project, world):
+    plan = project.plan(settings={"training": {"recompression": {"variants": 0}}})
+    assert plan == world.after("train", "draw_sample_figures")
+    whole = project.plan("--forceall", settings={"training": {"recompression": {"variants": 0}}})
+    assert not [job for job in whole if job.startswith("recompress_clips")]
 
 
 def test_detection_is_not_run_again_for_another_number_of_cores(project):

@@ -156,6 +156,10 @@ NEEDED = {
         *VIDEO,
     },
     "pair_clips": {"stages.clips.pairs", "data.schemas.pairs"},
+    "recompress_clips": {
+        *("stages.clips.recompressing", "stages.clips.reading", "video.recompression", "data.schemas.variants"),
+        *("data.pictures.store", "data.pictures.writing", "seeding"),
+    },
     "convert_pretrained": {"networks.weights.pretrained", "networks.weights.tensorflow", "networks.weights.timm"},
     "train": {
         *("stages.training.trainer", "stages.training.samples", "stages.training.loading", "stages.training.curves"),
@@ -163,6 +167,7 @@ NEEDED = {
         *(f"stages.training.augment.{name}" for name in ("pair", "autoaugment", "erasing", "transform", "mixup")),
         *(
             "stages.clips.reading",
+            "stages.clips.variants",
             "stages.evaluation.metrics",
             "video.recompression",
             "data.pictures.store",
@@ -237,6 +242,8 @@ CONCERNS = {
     "stages.clips.settings.cutting": {"extract_clips"},
     "stages.clips.pairs": {"pair_clips"},
     "stages.clips.settings.pairs": {"pair_clips"},
+    "stages.clips.recompressing": {"recompress_clips"},
+    "stages.clips.variants": {"train", "draw_sample_figures"},
     "stages.prediction.settings.crops": {"crop_test_faces"},
     "stages.evaluation.settings": set(),
     "stages.training.settings": {"train"},
@@ -245,7 +252,9 @@ CONCERNS = {
     "demo": {"make_demo_data"},
     # Whoever makes pictures does not depend on how they are read.
     "data.pictures.encoding": {"extract_clips", "crop_test_faces"},
-    "data.pictures.decoding": {"train", "score", "score_validation_clips", "draw_sample_figures", "draw_score_figures"},
+    "data.pictures.decoding": {
+        *("recompress_clips", "train", "score", "score_validation_clips", "draw_sample_figures", "draw_score_figures"),
+    },
 }
 
 

@@ -79,11 +79,13 @@ def open_video(path: str | Path, max_pixels: int | None = None) -> OpenVideo:
         raise VideoError("the file is empty")
     container = open_container(path)
     stream = _picture_stream(container)
-    if max_pixels is not None and stream.width * stream.height > max_pixels:
+    if stream.codec_context is None:
         container.close()
-        raise VideoError(
-            f"its pictures of {stream.width}x{stream.height} have more than {max_pixels:,} pixels (data.max_pixels)"
-        )
+        raise VideoError("its codec is unknown")
+    width, height = stream.codec_context.width, stream.codec_context.height
+    if max_pixels is not None and width * height > max_pixels:
+        container.close()
+        raise VideoError(f"its pictures of {width}x{height} have more than {max_pixels:,} pixels (data.max_pixels)")
     return OpenVideo(
         path, max_pixels=max_pixels, fps=float(stream.average_rate or stream.guessed_rate or 0), _opened=container
     )
