@@ -31,14 +31,7 @@ from dfdc.config.check import check_config, drop_removed_models
 from dfdc.config.reading import check_size, merged, read_yaml
 from dfdc.system.errors import UserError
 from dfdc.system.jobs.places import check_places
-from dfdc.system.words import printable
-
-
-def stop(error):
-    """End with a message. Not a WorkflowError, which would point to a line of this file instead of the user's mistake."""
-    logger.error(printable(str(error)))
-    sys.exit(1)
-
+from dfdc.system.jobs.runs import end_with_message
 
 try:
     SETTINGS = read_yaml(
@@ -46,7 +39,7 @@ try:
     )  # here first, because Snakemake's reader has no messages for all mistakes
     check_size(config, "--configfile or --config")
 except (UserError, OSError) as error:
-    stop(error)
+    end_with_message(logger, error)
 
 
 configfile: str(HERE / "config.yaml")
@@ -60,7 +53,7 @@ try:
     check_config(config)
     check_places(workflow, HERE, config)
 except UserError as error:
-    stop(error)
+    end_with_message(logger, error)
 
 
 include: "rules/common.smk"

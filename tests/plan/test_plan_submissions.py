@@ -56,8 +56,8 @@ def test_a_full_size_plan_is_submitted_in_fewer_pieces_than_it_has_jobs(project)
     parts, shards = 50, 40
     printed = planned(project, parts, shards)
     assert len(requests(printed)) == 508
-    # Per part: faces, clips, variants. Per shard: faces, crops. Scores: four shards of a model together. Trainings, exports and
-    # validations of three models; pairs, evaluation, submission, and figures.
+    # Per part: faces, clips, variants. Per shard: faces, crops. Scores: four shards of a model together. Trainings,
+    # exports and validations of three models; pairs, evaluation, submission, and figures.
     alone = [rule for rule in re.findall(r"^rule (\w+):", printed, re.MULTILINE) if rule != "all"]
     assert len(alone) + printed.count("Group job ") == 3 * parts + 2 * shards + 3 * shards // 4 + 3 * 3 + 4 == 273
     assert on_gpus(printed) == {

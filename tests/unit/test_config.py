@@ -186,7 +186,9 @@ def test_the_published_constants():
         "flip": 0.5,
         "autoaugment": 0.5,
     }
+    # Variants are a deviation, see docs/how-it-works.md.
     assert training["recompression"] == {
+        "variants": 4,
         "probability": 0.5,
         "fps": [15, 30],
         "fps_probability": 0.5,
@@ -411,6 +413,7 @@ BOMB = "".join(f"k{n + 1}: &k{n + 1} [{', '.join([f'*k{n}'] * 9)}]\n" for n in r
         (b"x: " + b"[" * 3000, "nested too deeply|not valid YAML"),
         (b"x: " + b"9" * 5000, "not valid YAML: Exceeds the limit"),
         (b'data: {root: "a\\0b"}', "data.root: must be the path of a folder"),
+        (b"models: {9999999999999999999999999999992: {}}", "models: the key 9999999999999999999999999999992 is not"),
         (b"prediction: {shards: 10000}", "prediction.shards: must be a whole number from 1 to 1000"),
         (b"torch_threads: 1000000000000000000000000000000", "torch_threads: must be a whole number from 1 to 1024"),
         (b"models: {re: {crop: {height: 200000}}}", "from 32 to 4096"),

@@ -63,7 +63,7 @@ def _faults(error: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[str
     elif error["type"] == "unexpected_keyword_argument":
         near = difflib.get_close_matches(last, types_of(_type(path[:-1])), 1, 0)
         yield f"{_place(path[:-1])}: unknown key {last!r}; did you mean {near[0]!r}?"
-    elif last == "[key]" and isinstance(path[-1], str):
+    elif last == "[key]" and len(path) == len(error["loc"]) - 1 and isinstance(path[-1], str):
         expected = in_words(type_of_names(_type(path[:-1])))
         yield f"{_place(path[:-1])}: a name must be {expected}, not {path[-1]!r}"
     elif last != "[key]" and error["type"] != "invalid_key":  # these are reported by _keys_not_strings

@@ -24,7 +24,7 @@ from dfdc.system.files import write_text
 from dfdc.system.locks.exclusive import LockTaken, locked
 from dfdc.system.locks.heartbeats import RHYTHM, Heartbeat, Rhythm, Sign, Verdict, Watch, is_old
 from dfdc.system.locks.owners import Owner
-from dfdc.system.words import duration, some
+from dfdc.system.words import duration, printable, some
 
 STATE = Path(".snakemake")
 ALIVE = STATE / "alive"
@@ -91,6 +91,12 @@ def _check_room(log: logging.Logger) -> None:
     except UserError as error:
         log.error(str(error))
         sys.exit(1)
+
+
+def end_with_message(log: logging.Logger, error: Exception) -> None:
+    """End this process with a message. (A WorkflowError would point to the Snakefile instead of the mistake.)"""
+    log.error(printable(str(error)))
+    sys.exit(1)
 
 
 def begin_job(rhythm: Rhythm = RHYTHM) -> None:
