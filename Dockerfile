@@ -5,6 +5,9 @@
 
 FROM python:3.11.14-slim-bookworm
 
+# torch.compile (speed.compile) needs a C compiler.
+RUN apt-get update && apt-get install --yes --no-install-recommends gcc libc6-dev && rm -rf /var/lib/apt/lists/*
+
 # The packages bring along what they need but for the C and C++ libraries, which are in the base.
 COPY requirements.txt /opt/dfdc/
 RUN pip install --no-cache-dir --disable-pip-version-check --requirement /opt/dfdc/requirements.txt

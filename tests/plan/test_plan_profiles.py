@@ -51,9 +51,18 @@ def test_attempts_and_limits(project, arguments):
     assert project.plan(*arguments) == []
 
 
-@pytest.mark.parametrize("profile", ["dgx", "slurm"])
+@pytest.mark.parametrize("profile", ["dgx", "slurm", "workstation"])
 def test_another_profile(project, profile):
     assert project.bare_plan("submission.csv", "--profile", f"profiles/{profile}", *TINY) == []
+
+
+def test_a_workstation_has_eight_shards(program):
+    profile = ("--profile", "profiles/workstation")
+    last = program.bare_dry_run("results/test/videos/7.parquet", *profile)
+    assert "The data set is missing" in last.stdout
+    none = program.bare_dry_run("results/test/videos/8.parquet", *profile)
+    assert none.returncode == 1
+    assert "The data set is missing" not in none.stdout
 
 
 @pytest.mark.parametrize("profile", ["demo", "published"])

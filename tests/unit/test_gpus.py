@@ -253,12 +253,11 @@ def test_lock_files_are_no_way_to_write_elsewhere(tmp_path):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_devices_of_jobs_without_a_gpu(tmp_path):
-    for wanted, gpus in (("auto", 0), ("cpu", 1), ("auto", 1)):
-        assert not (tmp_path / "locks").exists()
+    for wanted, gpus in (("auto", 0), ("cpu", 1)):
         with job_devices(wanted, gpus) as devices:
             assert devices == [torch.device("cpu")]
-    assert (tmp_path / "locks").exists()
-    with job_device("auto", 2) as device:
+        assert not (tmp_path / "locks").exists()
+    with job_device("cpu", 2) as device:
         assert device == torch.device("cpu")
     for gpus in (0, 1):
         with pytest.raises(UserError, match="torch finds no GPU"), job_devices("cuda", gpus):
@@ -299,3 +298,18 @@ def test_the_lease_is_in_the_log(caplog):
 )
 def test_gpus_are_requested_by_number_or_as_gres(gpu, gres, number):
     assert requested_gpus(ResourceList(fromdict={"gpu": gpu} | ({"gres": gres} if gres else {}))) == number
+
+
+def test_a_leased_gpu_that_torch_does_not_see_is_an_error(monkeypatch, tmp_path):
+    """Not a training that runs on the CPU for a year without a word."""
+    if torch.cuda.is_available():
+        pytest.skip("torch sees a GPU here")
+    monkeypatch.setenv("DFDC_GPUS", "0")
+    monkeypatch.setenv("DFDC_GPU_LOCKS", str(tmp_path))
+    with (
+        pytest.raises(UserError, match=r"torch .* finds none.*set speed\.device in the config to cpu"),
+        job_devices("auto", 1),
+    ):
+        pass
+    with job_devices("cpu", 1) as devices:
+        assert devices == [torch.device("cpu")]

@@ -88,13 +88,22 @@ def test_padding_for_the_size_in_the_paper_would_be_wrong():
     def paddings(size):
         with torch.device("meta"):
             model = build_model("efficientnet-b7", "frame", size)
-        return [m.static_padding for m in model.modules() if isinstance(m, Conv2dStaticSamePadding)]
+        return [m for m in model.modules() if isinstance(m, Conv2dStaticSamePadding)]
 
-    def shape(padding):
-        return getattr(padding, "padding", None)
+    def shape(layer):
+        return layer.padding, getattr(layer.static_padding, "padding", None)
 
     here, paper = paddings((224, 192)), paddings((600, 600))
     assert sum(shape(a) != shape(b) for a, b in zip(here, paper, strict=True)) == 1
+
+
+def test_symmetric_padding_is_that_of_the_convolution():
+    """An explicit one copies the input."""
+    with torch.device("meta"):
+        model = build_model("efficientnet-b7", "frame", (224, 192))
+    layers = [layer for layer in model.modules() if isinstance(layer, Conv2dStaticSamePadding)]
+    assert sum(layer.padding != (0, 0) for layer in layers) == 51
+    assert sum(isinstance(layer.static_padding, torch.nn.ZeroPad2d) for layer in layers) == 5
 
 
 @settings(deadline=None, max_examples=8)

@@ -23,6 +23,7 @@ from dfdc.data.schemas.scores import SCORES, FrameScore
 from dfdc.data.schemas.tracks import TRACKS
 from dfdc.data.schemas.training import VALIDATION, Measurement
 from dfdc.data.schemas.validation_scores import VALIDATION_SCORES, ValidationScore
+from dfdc.data.schemas.variants import VARIANTS, Variant
 from dfdc.data.schemas.videos import TEST_VIDEOS, VIDEOS, TrainingVideo
 from dfdc.data.schemas.videos import TestVideo as VideoForTest
 from dfdc.data.tables import read_rows, read_table, write_table
@@ -52,6 +53,7 @@ ROWS = {
     Pair: PAIRS,
     VideoForTest: TEST_VIDEOS,
     TrainingVideo: VIDEOS,
+    Variant: VARIANTS,
     ValidationScore: VALIDATION_SCORES,
 }
 

@@ -140,7 +140,7 @@ def test_frames_before_damaged_bytes_are_given(tmp_path, whole):
 def test_a_codec_that_nobody_knows(tmp_path, whole):
     path = tmp_path / "codec.mp4"
     path.write_bytes(whole.read_bytes().replace(b"avc1", b"zzzz"))
-    with pytest.raises(VideoError, match="decoder"):
+    with pytest.raises(VideoError, match="its codec is unknown"):
         read(path)
 
 

@@ -57,6 +57,15 @@ def test_weights_come_back_as_they_were_saved(tmp_path, kind):
     assert [file.name for file in path.parent.iterdir()] == ["weights.safetensors"]
 
 
+def test_others_may_read_weights_as_the_mask_says(tmp_path):
+    before = os.umask(0o027)
+    try:
+        save_weights(tmp_path / "w.safetensors", {"a": torch.zeros(1)}, {})
+    finally:
+        os.umask(before)
+    assert (tmp_path / "w.safetensors").stat().st_mode & 0o777 == 0o640
+
+
 def test_half_precision_halves_the_floats_and_leaves_the_counters(tmp_path):
     state, path = random_state(LITE), tmp_path / "weights.fp16.safetensors"
     save_weights(path, state, {}, torch.float16)

@@ -107,21 +107,21 @@ def plot_augmented_mixup(path: str | Path, samples: Samples, model: str, setting
 
 
 def plot_variants(path: str | Path, samples: Samples, settings: SampleSettings, variants: Mapping[str, Path]) -> None:
-    """A face as cut and in its recompressed variants, with their parameters; ``variants`` gives the table of each part.
+    """A face as cut and in up to four recompressed variants, with their parameters.
 
-    Drawn from the parameters again: the stores of streams are not needed.
+    ``variants`` gives the table of each part. Drawn from the parameters again: the stores of streams are not needed.
     """
     rows = []
     for pair in [pair for pair in samples.pairs if pair.split == "train"][:VARIANTS_SHOWN]:
         found = read_table(variants[pair.part], VARIANTS)
         of_pair = found.filter((pc.field("fake") == pair.fake) & (pc.field("fake_clip") == pair.fake_clip))
-        drawn = [row for row in rows_of(of_pair, Variant) if row.status == "ok"]
+        drawn = [row for row in rows_of(of_pair, Variant) if row.status == "ok"][:4]
         draws = [None, *(Recompression(row.fps, row.scale, row.crf, row.tune) for row in drawn)]
-        words = [f"{row.fps} fps, x {row.scale:.2f}, CRF {row.crf}, {row.tune}" for row in drawn]
+        words = [f"{row.fps} fps, {row.scale:.2f}, CRF {row.crf}, {row.tune}" for row in drawn]
         faces = [samples.recompressed(pair, draw, settings) for draw in draws]
         rows.append(Row([real[0] for real, _ in faces], _caption(pair), ["real, as cut", *words]))
         rows.append(Row([fake[0] for _, fake in faces], "", ["fake, as cut", *words]))
-    write_sheet(path, f"Recompressed variants: {samples.words(VARIANTS_SHOWN)}", rows, HEIGHT + 40)
+    write_sheet(path, f"Recompressed variants: {samples.words(VARIANTS_SHOWN)}", rows, 260)
 
 
 def plot_frame_inputs(path: str | Path, samples: Samples, models: Mapping[str, SampleSettings]) -> None:

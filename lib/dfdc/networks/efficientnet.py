@@ -16,7 +16,7 @@ from typing import get_args
 
 import torch
 from efficientnet_pytorch import EfficientNet
-from efficientnet_pytorch.utils import BlockArgs, GlobalParams, get_model_params
+from efficientnet_pytorch.utils import BlockArgs, Conv2dStaticSamePadding, GlobalParams, get_model_params
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -73,6 +73,9 @@ class Classifier(EfficientNet):
         self.frames_per_clip = frames_per_clip
         for part in (self, *self._blocks):
             part._swish = activation
+        for layer in self.modules():
+            if isinstance(layer, Conv2dStaticSamePadding):
+                _fold_padding(layer)
         # Convolutions are as fast or faster in channels_last (a training step on two CPU cores takes down to two
         # thirds of the time). It only applies to four-dimensional weights.
         self.to(memory_format=torch.channels_last)
@@ -96,6 +99,14 @@ class Classifier(EfficientNet):
         if len(images) % (self.frames_per_clip or 1):
             raise ValueError(f"{len(images)} frames is not a multiple of {self.frames_per_clip} frames per clip")
         return super().forward(images.contiguous(memory_format=torch.channels_last))
+
+
+def _fold_padding(layer: Conv2dStaticSamePadding) -> None:
+    """Let a convolution pad its input itself, if the padding is symmetric: no copy of the input is made."""
+    if isinstance(layer.static_padding, nn.ZeroPad2d):
+        left, right, top, bottom = layer.static_padding.padding
+        if left == right and top == bottom:
+            layer.padding, layer.static_padding = (top, left), nn.Identity()
 
 
 def build_model(

@@ -1,5 +1,7 @@
 """Preprocessing of face images: resizing, centre crop, normalisation."""
 
+import functools
+
 import cv2
 import numpy as np
 import torch
@@ -17,8 +19,15 @@ def normalise(batch: torch.Tensor) -> torch.Tensor:
     Only the axes are permuted: the result has the memory format ``channels_last``.
     """
     images = batch.permute(0, 3, 1, 2).float()
-    mean, std = (torch.tensor(values, device=batch.device).view(1, 3, 1, 1) for values in (MEAN, STD))
+    mean, std = _constants(batch.device)
     return images.div_(255).sub_(mean).div_(std)
+
+
+@functools.cache
+def _constants(device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and standard deviation on a device: copied there once, because the GPU would be waited for each time."""
+    mean, std = (torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (MEAN, STD))
+    return mean, std
 
 
 def denormalise(images: torch.Tensor) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO
@@ -19,6 +20,10 @@ _BLOCK = 2**20
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
     """Write tensors on the CPU, metadata and a checksum; the same content gives the same bytes."""
     save_file(dict(tensors), path, {**metadata, CHECKSUM: _NONE})
+    # The library lets only the user who wrote it read a file.
+    mask = os.umask(0)
+    os.umask(mask)
+    path.chmod(0o666 & ~mask)
     with path.open("r+b") as file:
         length = int.from_bytes(file.read(8), "little")
         header = json.loads(file.read(length))

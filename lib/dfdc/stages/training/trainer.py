@@ -248,7 +248,8 @@ class Trainer:
         if self.group.size > 1:
             # It must be created after requires_grad has been set.
             self.network = DistributedDataParallel(model, device_ids=[device] if device.type == "cuda" else None)
-        if self.compiled and device.type == "cuda":
+        # The warm-up is over before a second graph for it would have been worth compiling.
+        if self.compiled and device.type == "cuda" and not warm_up:
             self.network = torch.compile(self.network)
 
 
@@ -314,6 +315,12 @@ def _check(data: TrainData, settings: TrainSettings, run: RunSettings) -> None:
         raise UserError(
             f"A batch of {settings.batch_pairs} pairs (training.batch_pairs) cannot be divided among "
             f"{len(run.devices)} GPUs in {settings.accumulate} pieces each (training.accumulate). Use fewer."
+        )
+
+    if run.compile and len([device for device in run.devices if device.type == "cuda"]) > 1:
+        raise UserError(
+            "speed.compile does not go together with a training on several GPUs: batch norm over all of them breaks the "
+            "compiled graph. Set speed.compile to false, or give each training one GPU."
         )
 
 

@@ -28,7 +28,7 @@ def job_devices(wanted: str, gpus: int) -> Iterator[list[torch.device]]:
 
     With auto, up to ``gpus`` of the available GPUs, or the CPU if there are none. The GPUs are used by this job only,
     see ``leases.lease``, which may wait for them. Must be called before CUDA is initialised.
-    Raises UserError if ``wanted`` is cuda and no GPU is available.
+    Raises UserError if ``wanted`` is cuda and no GPU is available, or if torch does not see a GPU that was leased.
     """
     if torch.cuda.is_initialized():
         raise RuntimeError("CUDA is already initialised: the GPUs visible to this process can no longer be changed")
@@ -36,6 +36,12 @@ def job_devices(wanted: str, gpus: int) -> Iterator[list[torch.device]]:
         available = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if wanted == "cuda" and not available:
             raise UserError("speed.device in the config is cuda, but torch finds no GPU. Set it to auto or cpu.")
+        if leased and not available:
+            raise UserError(
+                f"This job has {len(leased)} of this machine's GPUs, but torch {torch.__version__} finds none: it is a "
+                "build for CPUs, or for another driver. Install one for this machine's driver (see docs/"
+                "gpus-and-clusters.md), or set speed.device in the config to cpu."
+            )
         count = min(gpus, available) if wanted != "cpu" else 0
         if count == 0:
             yield [torch.device("cpu")]
