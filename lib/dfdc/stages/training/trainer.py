@@ -319,7 +319,7 @@ def _check(data: TrainData, settings: TrainSettings, run: RunSettings) -> None:
 
     if run.compile and len([device for device in run.devices if device.type == "cuda"]) > 1:
         raise UserError(
-            "speed.compile does not go together with a training on several GPUs: batch norm over all of them breaks the "
+            "speed.compile does not work for a training on several GPUs: batch norm over all of them breaks the "
             "compiled graph. Set speed.compile to false, or give each training one GPU."
         )
 
