@@ -42,8 +42,7 @@ from settings import published
 from dfdc.data.pictures.encoding import encode_png
 from dfdc.data.pictures.store import Store
 from dfdc.data.pictures.writing import write_store
-from dfdc.data.schemas.pairs import Pair
-from dfdc.data.schemas.variants import VARIANTS
+from dfdc.data.schemas.pairs import VARIANTS, Pair
 from dfdc.data.tables import write_table
 from dfdc.networks.inputs import MEAN, STD, normalise
 from dfdc.networks.settings import CropPolicy

@@ -16,7 +16,6 @@ from samples import moving, write_clips, write_video
 
 from dfdc.config.check import check_config
 from dfdc.config.reading import merged, read_yaml
-from dfdc.data.json_files import read_json, write_json
 from dfdc.data.labels import read_details
 from dfdc.data.parts import read_metadata
 from dfdc.data.pictures.store import Store
@@ -26,6 +25,7 @@ from dfdc.networks.weights.files import read_tensors, read_weights_metadata, sav
 from dfdc.networks.weights.tensorflow import _checkpoint_prefix, is_checkpoint
 from dfdc.stages.training.checkpoint import TrainingState, save_checkpoint
 from dfdc.stages.training.checkpoint import _read as read_checkpoint_file
+from dfdc.system.checksums import read_json, write_json
 from dfdc.system.errors import UserError, VideoError
 from dfdc.video.reading import open_video, read_frames
 

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from dfdc.data.json_files import write_json
 from dfdc.stages.evaluation.calibration import LIMITS, calibrate, fit, with_value
 from dfdc.stages.evaluation.metrics import log_loss
 from dfdc.stages.prediction.ensemble import combine_each, confident, ensemble_settings
 from dfdc.stages.prediction.settings.ensemble import EnsembleSettings
+from dfdc.system.checksums import write_json
 from dfdc.system.errors import UserError
 from published import published
 

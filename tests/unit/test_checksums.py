@@ -18,12 +18,12 @@ from safetensors.torch import load_file
 from samples import moving, write_clips
 
 from dfdc.cli.main import main
-from dfdc.data.json_files import read_json, write_json
 from dfdc.data.pictures.store import Store
 from dfdc.data.schemas.scores import SCORES
 from dfdc.data.tables import read_table, write_table
 from dfdc.networks.weights.files import read_tensors, save_weights
 from dfdc.stages.clips.reading import load_in_order
+from dfdc.system.checksums import read_json, write_json
 from dfdc.system.errors import OutOfMemory, UserError
 
 STATE = {"a.weight": torch.arange(200.0).reshape(10, 20), "b": torch.ones(3)}

@@ -16,13 +16,13 @@ from samples import VALUES_OF_TYPES, columns, moving
 from dfdc.cli.inspect import summary
 from dfdc.cli.main import main
 from dfdc.data.catalog import schemas
-from dfdc.data.json_files import write_json
 from dfdc.data.pictures.encoding import encode_png
 from dfdc.data.pictures.writing import write_store
 from dfdc.data.schemas.alignment import ALIGNED
 from dfdc.data.schemas.clips import CLIPS
 from dfdc.data.tables import write_table
 from dfdc.networks.weights.files import export_pth, save_weights
+from dfdc.system.checksums import write_json
 from dfdc.system.files import write_text
 
 SCHEMAS = schemas()

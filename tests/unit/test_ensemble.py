@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dfdc.data.json_files import write_json
 from dfdc.data.schemas.scores import SCORES
 from dfdc.stages.prediction.ensemble import combine, confident, ensemble_settings, submission_csv, video_scores
 from dfdc.stages.prediction.settings.ensemble import EnsembleSettings
+from dfdc.system.checksums import write_json
 from dfdc.system.errors import UserError
 from published import published
 

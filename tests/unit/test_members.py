@@ -5,10 +5,10 @@ import torch
 from samples import write_weights
 
 from dfdc.config.reading import find_checkout, read_config
-from dfdc.data.json_files import write_json
 from dfdc.networks.weights.files import save_weights
 from dfdc.networks.weights.find import EXPORTED, Member, find_members
 from dfdc.stages.prediction.videos import ScoringSettings
+from dfdc.system.checksums import write_json
 from dfdc.system.errors import UserError
 
 MODELS = {name: {"architecture": "efficientnet-b7", "kind": "frame", "seed": 1} for name in ("large_crop", "re", "seq")}

@@ -157,7 +157,7 @@ NEEDED = {
     },
     "pair_clips": {"stages.clips.pairs", "data.schemas.pairs"},
     "recompress_clips": {
-        *("stages.clips.recompressing", "stages.clips.reading", "video.recompression", "data.schemas.variants"),
+        *("stages.clips.recompressing", "stages.clips.reading", "video.recompression", "data.schemas.pairs"),
         *("data.pictures.store", "data.pictures.writing", "seeding"),
     },
     "convert_pretrained": {"networks.weights.pretrained", "networks.weights.tensorflow", "networks.weights.timm"},

@@ -18,12 +18,11 @@ from dfdc.data.schemas.clips import CLIPS, Clip
 from dfdc.data.schemas.crops import CROPS, Crop
 from dfdc.data.schemas.detections import DETECTIONS
 from dfdc.data.schemas.evaluation import EVALUATED, Evaluated
-from dfdc.data.schemas.pairs import PAIRS, Pair
+from dfdc.data.schemas.pairs import PAIRS, VARIANTS, Pair, Variant
 from dfdc.data.schemas.scores import SCORES, FrameScore
 from dfdc.data.schemas.tracks import TRACKS
 from dfdc.data.schemas.training import VALIDATION, Measurement
 from dfdc.data.schemas.validation_scores import VALIDATION_SCORES, ValidationScore
-from dfdc.data.schemas.variants import VARIANTS, Variant
 from dfdc.data.schemas.videos import TEST_VIDEOS, VIDEOS, TrainingVideo
 from dfdc.data.schemas.videos import TestVideo as VideoForTest
 from dfdc.data.tables import read_rows, read_table, write_table

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from samples import pair_rows, sample_settings, write_clips
 
-from dfdc.data.schemas.variants import VARIANTS
+from dfdc.data.schemas.pairs import VARIANTS
 from dfdc.data.tables import write_table
 from dfdc.seeding import generator
 from dfdc.stages.clips.reading import PairReader

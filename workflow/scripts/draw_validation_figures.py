@@ -1,9 +1,9 @@
 """Plot the evaluation on validation clips and the calibration."""
 
-from dfdc.data.json_files import read_json
 from dfdc.data.schemas.evaluation import EVALUATED
 from dfdc.data.tables import read_table
 from dfdc.figures.validation import plot_calibration, plot_conditions
+from dfdc.system.checksums import read_json
 from dfdc.system.jobs.log import rule_log
 
 

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from dfdc.config.paths import test_labels_file
-from dfdc.data.json_files import write_json
 from dfdc.data.labels import read_details
 from dfdc.data.schemas.evaluation import EVALUATED
 from dfdc.data.schemas.scores import SCORES
@@ -12,6 +11,7 @@ from dfdc.data.schemas.videos import TEST_VIDEOS, TestVideo
 from dfdc.data.tables import read_rows, read_table, write_table
 from dfdc.stages.evaluation.report import evaluate
 from dfdc.stages.prediction.ensemble import ensemble_settings
+from dfdc.system.checksums import write_json
 from dfdc.system.jobs.log import logger, rule_log
 
 

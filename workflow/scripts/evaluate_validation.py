@@ -3,13 +3,13 @@
 from pathlib import Path
 
 from dfdc.config.paths import part_folder
-from dfdc.data.json_files import write_json
 from dfdc.data.parts import read_metadata
 from dfdc.data.schemas.evaluation import EVALUATED
 from dfdc.data.schemas.validation_scores import VALIDATION_SCORES
 from dfdc.data.tables import read_table, write_table
 from dfdc.stages.evaluation.validation_report import PLAIN, evaluate_validation
 from dfdc.stages.prediction.settings.ensemble import EnsembleSettings
+from dfdc.system.checksums import write_json
 from dfdc.system.jobs.log import logger, rule_log
 
 

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from dfdc.data.schemas.pairs import PAIRS, Pair
-from dfdc.data.schemas.variants import VARIANTS
+from dfdc.data.schemas.pairs import PAIRS, VARIANTS, Pair
 from dfdc.data.tables import read_rows, write_table
 from dfdc.stages.clips.recompressing import recompress_clips
 from dfdc.system.jobs.log import rule_log

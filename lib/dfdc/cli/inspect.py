@@ -25,10 +25,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from dfdc.data.catalog import type_in_words
-from dfdc.data.json_files import read_json
 from dfdc.data.pictures.png import PNG_SIGNATURE
 from dfdc.data.pictures.store import Store
 from dfdc.data.tables import read_any_table
+from dfdc.system.checksums import read_json
 from dfdc.system.errors import UserError
 from dfdc.system.files import atomic_path
 from dfdc.system.jobs.accepted import accepted

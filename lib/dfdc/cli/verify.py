@@ -20,9 +20,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from dfdc.data.json_files import has_checksum, read_json
 from dfdc.data.pictures.store import Store
 from dfdc.data.tables import read_any_table
+from dfdc.system.checksums import has_checksum, read_json
 from dfdc.system.errors import UserError
 from dfdc.system.words import in_units, printable, some
 

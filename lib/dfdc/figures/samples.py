@@ -10,8 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 
-from dfdc.data.schemas.pairs import Pair
-from dfdc.data.schemas.variants import VARIANTS, Variant
+from dfdc.data.schemas.pairs import VARIANTS, Pair, Variant
 from dfdc.data.tables import read_table, rows_of
 from dfdc.figures.pictures import Row, write_sheet
 from dfdc.figures.style import thousands

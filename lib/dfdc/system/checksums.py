@@ -1,14 +1,28 @@
-"""Checksums inside of tables and stores, verified on every read.
+"""Checksums inside of tables, stores and JSON files, verified on every read.
 
 Parquet and Arrow files end with a footer that tells where their data are. What lies between the data and the footer is
 skipped by all readers of these formats: that is where a file's checksum is put, so that other tools still read it.
+
+The checksum of a store covers its schema, its footer and a record of the places of all clips. The record holds two
+checksums of each clip: of all of it, and of its head, which tells where its pictures begin and end. With a sound head
+nothing outside of the clip is read; the pictures, PNG files, have checksums of their own. So a reader verifies what it
+reads, and not more.
 """
 
 import hashlib
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from struct import Struct
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from isal import isal_zlib
 
 from dfdc.system.errors import UserError
+from dfdc.system.files import write_text
+from dfdc.system.versions import versions
 
 # The ends of Parquet and Arrow files: the length of the footer (4 bytes), then one of these.
 ENDS = (b"PAR1", b"ARROW1")
@@ -75,3 +89,74 @@ def _footer_length(tail: bytes) -> int:
         if tail.endswith(end) and len(tail) >= rest:
             return LENGTH.unpack_from(tail, len(tail) - rest)[0] + rest
     raise ValueError("it is incomplete, or its end has changed")
+
+
+PREFIX = Struct("<iI")  # of a message in an Arrow file: -1, and the length of the metadata that follow
+OFFSET = 4  # bytes
+PLACES = np.dtype([("start", "<u8"), ("length", "<u8"), ("head", "<u4"), ("sum_of_head", "<u4"), ("sum", "<u4")])
+
+
+class Place(NamedTuple):
+    """The place of a clip in the file in bytes, the length of its head, and the CRC-32 of the head and of all."""
+
+    start: int
+    length: int
+    head: int
+    sum_of_head: int
+    sum: int
+
+    @classmethod
+    def of(cls, end: int, message: pa.Buffer, pictures: int) -> "Place":
+        """The place of a clip that was written as ``message``, up to ``end``."""
+        data = memoryview(message)
+        head = PREFIX.size + PREFIX.unpack_from(data)[1] + OFFSET * (pictures + 1)
+        return cls(end - len(data), len(data), head, isal_zlib.crc32(data[:head]), isal_zlib.crc32(data))
+
+
+def record_of(places: Sequence[Place]) -> bytes:
+    """The places of all clips as bytes."""
+    return np.array(places, PLACES).tobytes()
+
+
+def places_in(record: bytes) -> np.ndarray:
+    """The places of all clips, as an array of ``PLACES``. Raises ValueError if the bytes are no such record."""
+    return np.frombuffer(record, PLACES)
+
+
+CHECKSUM = "checksum"  # the key in a JSON file
+
+
+def write_json(path: str | Path, content: Mapping[str, Any]) -> None:
+    """Write a result, the versions of libraries and a checksum atomically."""
+    content = {**content, "versions": versions()}
+    write_text(path, json.dumps({**content, CHECKSUM: _checksum_of(content)}, indent=2) + "\n")
+
+
+def read_json(path: str | Path) -> dict[str, Any]:
+    """The content of a file that ``write_json`` wrote, without the checksum.
+
+    Raises FileNotFoundError if it is missing, UserError if it is damaged.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise UserError(f"{path} is a folder, but a JSON file was expected. Correct the path.")
+    try:
+        content = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise damaged(path, f"it is not valid JSON ({error})") from error
+    expected = content.pop(CHECKSUM, None) if isinstance(content, dict) else None
+    if expected is None:
+        raise damaged(path, "it has no checksum: it was written by other software, or has changed since")
+    if expected != _checksum_of(content):
+        raise damaged(path, "its content does not match its checksum")
+    return content
+
+
+def has_checksum_of(path: Path) -> bool:
+    """Whether a file looks as if ``write_json`` wrote it: damaged ones do, too, unless the very key is damaged."""
+    return f'"{CHECKSUM}"'.encode() in path.read_bytes()
+
+
+def _checksum_of(content: Mapping[str, Any]) -> str:
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

@@ -1,7 +1,7 @@
 """Image stores: Arrow files in which each record batch is a clip and each row a PNG image.
 
 A hundred thousand clips as folders of PNG files would be ten million files. A store is a single memory-mapped file with
-random access to every image of every clip. What is read is verified, see ``dfdc.data.pictures.layout``.
+random access to every image of every clip. What is read is verified, see ``dfdc.system.checksums``.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,8 +12,7 @@ import pyarrow as pa
 from isal import isal_zlib
 
 from dfdc.data.pictures.decoding import decode_png
-from dfdc.data.pictures.layout import places_in
-from dfdc.system.checksums import damaged, verify_checksum
+from dfdc.system.checksums import damaged, places_in, verify_checksum
 from dfdc.system.errors import UserError
 
 

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from dfdc.data.pictures.layout import Place, record_of
-from dfdc.system.checksums import add_checksum
+from dfdc.system.checksums import Place, add_checksum, record_of
 from dfdc.system.files import atomic_path
 from dfdc.system.versions import versions
 

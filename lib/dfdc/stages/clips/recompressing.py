@@ -11,8 +11,7 @@ from pathlib import Path
 
 from dfdc.data.pictures.store import Store
 from dfdc.data.pictures.writing import STREAMS, write_store
-from dfdc.data.schemas.pairs import Pair
-from dfdc.data.schemas.variants import Variant
+from dfdc.data.schemas.pairs import Pair, Variant
 from dfdc.seeding import generator
 from dfdc.stages.clips.reading import pair_name
 from dfdc.system.progress import progress

@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from dfdc.data.pictures.store import Store
-from dfdc.data.schemas.pairs import Pair
-from dfdc.data.schemas.variants import VARIANTS
+from dfdc.data.schemas.pairs import VARIANTS, Pair
 from dfdc.data.tables import read_table
 from dfdc.seeding import generator
 from dfdc.stages.clips.reading import pair_name

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from dfdc.data.json_files import read_json
 from dfdc.stages.prediction.settings.ensemble import EnsembleSettings
+from dfdc.system.checksums import read_json
 from dfdc.system.errors import UserError
 
 
