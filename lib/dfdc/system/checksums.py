@@ -152,7 +152,7 @@ def read_json(path: str | Path) -> dict[str, Any]:
     return content
 
 
-def has_checksum_of(path: Path) -> bool:
+def has_checksum(path: Path) -> bool:
     """Whether a file looks as if ``write_json`` wrote it: damaged ones do, too, unless the very key is damaged."""
     return f'"{CHECKSUM}"'.encode() in path.read_bytes()
 
