@@ -1,9 +1,14 @@
 """Where jobs are run, with what, and how often they are tried: no reason to run anything again. And limits hold."""
 
 import re
+from pathlib import Path
 
 import pytest
 import yaml
+
+from dfdc.config.reading import read_config
+
+ROOT = Path(__file__).resolve().parents[2]
 
 TINY = ("--directory", "demo", "--configfile", "profiles/demo/settings.yaml", "tests/tiny.yaml")
 WEIGHTS = [f"results/models/{model}/weights.safetensors" for model in ("large_crop", "re", "seq")]
@@ -56,13 +61,10 @@ def test_another_profile(project, profile):
     assert project.bare_plan("submission.csv", "--profile", f"profiles/{profile}", *TINY) == []
 
 
-def test_a_workstation_has_eight_shards(program):
-    profile = ("--profile", "profiles/workstation")
-    last = program.bare_dry_run("results/test/videos/7.parquet", *profile)
-    assert "The data set is missing" in last.stdout
-    none = program.bare_dry_run("results/test/videos/8.parquet", *profile)
-    assert none.returncode == 1
-    assert "The data set is missing" not in none.stdout
+def test_a_workstation_has_fewer_shards_and_compiles():
+    config = read_config(ROOT, [ROOT / "profiles/workstation/settings.yaml"])
+    assert config["prediction"]["shards"] == 8
+    assert config["speed"]["compile"]
 
 
 @pytest.mark.parametrize("profile", ["demo", "published"])

@@ -13,7 +13,15 @@ FIGURES = {
     "data": ["alignment.svg", "clips.svg", "faces.svg", "heights.svg", "tracks.svg", "videos.svg"],
     "test_data": ["faces.svg", "heights.svg", "tracks.svg", "videos.svg"],
     "samples": [
-        *("augmented_mixup.jpg", "clip.jpg", "clips.jpg", "frame_inputs.jpg", "mixup.jpg", "sequence_input.jpg"),
+        *(
+            "augmented_mixup.jpg",
+            "clip.jpg",
+            "clips.jpg",
+            "frame_inputs.jpg",
+            "mixup.jpg",
+            "sequence_input.jpg",
+            "variants.jpg",
+        ),
     ],
     "training": ["training.svg", "validation.svg"],
     "validation": ["calibration.svg", "conditions.svg"],

@@ -104,7 +104,7 @@ def test_a_fitted_calibration_is_used(finished_run, tmp_path):
 
 def test_each_job_leaves_a_log_and_a_benchmark(finished_run, project):
     jobs = project.plan("--forceall")
-    assert len(jobs) == 41
+    assert len(jobs) == 43
     for job in jobs:
         place = job.replace(" ", "/")
         assert (finished_run.demo / f"logs/{place}.log").is_file(), job

@@ -91,9 +91,10 @@ def test_the_container_has_a_base_of_one_version():
     assert {conda(name)[0] for name in ENVIRONMENTS} == {python[1]}
 
 
-def test_the_container_has_the_locked_packages_and_nothing_else():
+def test_the_container_has_the_locked_packages_a_compiler_and_nothing_else():
     (copied,) = (shlex.split(rest) for rest in given("COPY"))
-    (run,) = (shlex.split(rest) for rest in given("RUN"))
+    system, run = (shlex.split(rest) for rest in given("RUN"))
+    assert [word for word in system[system.index("install") :] if not word.startswith("-")][1:3] == ["gcc", "libc6-dev"]
     assert copied == ["requirements.txt", "/opt/dfdc/"]
     assert run[:2] == ["pip", "install"]
     assert run[run.index("--requirement") + 1] == "/opt/dfdc/requirements.txt"
