@@ -23,6 +23,7 @@ def _slurm() -> Iterator[None]:
     folder = Path(tempfile.mkdtemp(prefix="slurm-"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SLURM_CONF", str(folder / "slurm.conf"))
+        patch.setenv("DFDC_PRETENDED_GPUS", "yes")
         patch.setenv("PATH", f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}")
         try:
             subprocess.run([CLUSTER, "start", folder], check=True)
