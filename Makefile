@@ -6,6 +6,7 @@
 # make test-convert   tests of the conversion of TensorFlow checkpoints, with TensorFlow
 # make test-slurm     the demo on a SLURM cluster with two simulated nodes, which is installed and started (needs root)
 # make test-kills     tests with killed runs, killed at more points than in make test
+# make test-cores     a run on one core gives the same files as on two
 # make fuzz    read randomly damaged files of all kinds for SECONDS=600, see tests/fuzz
 # make why     explain which jobs would run and why; make why ARGS="--profile profiles/demo" for the demo
 # make accept  take over results after a harmless change of code, which then do not run again; ARGS as for make why
@@ -25,7 +26,7 @@ SEED ?= 0
 BIN := .venv/bin
 ACTIVE := . $(BIN)/activate &&
 
-.PHONY: install demo report smoke test test-convert test-kills test-slurm fuzz why accept bench ablation scale lint clean
+.PHONY: install demo report smoke test test-convert test-kills test-slurm test-cores fuzz why accept bench ablation scale lint clean
 .DELETE_ON_ERROR:
 
 install: .venv/installed
@@ -67,6 +68,9 @@ test-kills: .venv/installed
 
 fuzz: .venv/installed
 	$(BIN)/python tests/fuzz/fuzz.py --seconds $(SECONDS) --seed $(SEED)
+
+test-cores: .venv/installed
+	$(BIN)/python -m pytest tests/cores
 
 why: .venv/installed
 	@$(ACTIVE) python workflow/why.py $(ARGS)
