@@ -34,9 +34,8 @@ from dfdc.system.jobs.places import check_places
 from dfdc.system.jobs.runs import end_with_message
 
 try:
-    SETTINGS = read_yaml(
-        HERE / "config.yaml"
-    )  # here first, because Snakemake's reader has no messages for all mistakes
+    # Before Snakemake reads it, which has no messages for some mistakes.
+    SETTINGS = read_yaml(HERE / "config.yaml")
     check_size(config, "--configfile or --config")
 except (UserError, OSError) as error:
     end_with_message(logger, error)

@@ -261,3 +261,27 @@ def project(_copy_of_module: Project):
     """A copy of the finished run whose files are put back after each test."""
     yield _copy_of_module
     _copy_of_module.restore()
+
+
+def _run(*command: str) -> subprocess.CompletedProcess:
+    return subprocess.run(command, text=True, capture_output=True, check=False)
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """Gives a function that mounts a disk of a size at a folder; a second call for the same folder changes its size."""
+    mounted = []
+
+    def mount(folder, size):
+        folder.mkdir(parents=True, exist_ok=True)
+        options = f"remount,size={size}" if folder in mounted else f"size={size}"
+        done = _run("mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder))
+        if done.returncode and folder not in mounted:  # to change the size of one that is there must not fail
+            pytest.skip(f"a small disk cannot be mounted here: {done.stderr.strip()}")
+        assert done.returncode == 0, done.stderr
+        mounted.append(folder)
+        return folder
+
+    yield mount
+    for folder in set(mounted):
+        _run("umount", "--lazy", str(folder))

@@ -24,26 +24,6 @@ def run(*command):
 
 
 @pytest.fixture
-def disk(tmp_path):
-    """Gives a function that mounts a disk of a size at a folder; a second call for the same folder changes its size."""
-    mounted = []
-
-    def mount(folder, size):
-        folder.mkdir(parents=True, exist_ok=True)
-        options = f"remount,size={size}" if folder in mounted else f"size={size}"
-        done = run("mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder))
-        if done.returncode and folder not in mounted:  # to change the size of one that is there must not fail
-            pytest.skip(f"a small disk cannot be mounted here: {done.stderr.strip()}")
-        assert done.returncode == 0, done.stderr
-        mounted.append(folder)
-        return folder
-
-    yield mount
-    for folder in set(mounted):
-        run("umount", "--lazy", str(folder))
-
-
-@pytest.fixture
 def full(disk, tmp_path):
     """A folder on a disk of 1 MB that has no room for another byte."""
     folder = disk(tmp_path / "full", "1m")

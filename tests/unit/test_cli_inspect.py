@@ -17,7 +17,7 @@ from dfdc.cli.inspect import summary
 from dfdc.cli.main import main
 from dfdc.data.catalog import schemas
 from dfdc.data.pictures.encoding import encode_png
-from dfdc.data.pictures.writing import write_store
+from dfdc.data.pictures.writing import STREAMS, write_store
 from dfdc.data.schemas.alignment import ALIGNED
 from dfdc.data.schemas.clips import CLIPS
 from dfdc.data.tables import write_table
@@ -231,8 +231,8 @@ def test_an_evaluation(tmp_path, capsys):
         (b"ARROW1 and nothing more", "cannot be read as a store"),
         (b"PK\3\4 and nothing more", "the weights cannot be read"),
         (b"\2\0\0\0\0\0\0\0{{ and nothing more", "the weights cannot be read"),
-        (b'{"a.mp4": {"label": "REAL"}}', "is not the evaluation"),
-        (b"{]", "is not the evaluation"),
+        (b'{"a.mp4": {"label": "REAL"}}', "is JSON, but not the evaluation"),
+        (b"{]", "is not valid JSON"),
         (b'{"ensemble"]', "is not valid JSON"),
     ],
 )
@@ -249,7 +249,7 @@ def test_files_of_others(tmp_path, capsys):
     table = pa.table({"a": [1]})
     with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
         writer.write_table(table)
-    assert "cannot be read as a store (it has no checksum" in refused(capsys, path)
+    assert "not a store: its columns are a." in refused(capsys, path)
     write_store(path, [[b"no picture"]])
     assert "an image in it is not a PNG file" in refused(capsys, path)
     assert "is a folder" in refused(capsys, tmp_path)
@@ -266,3 +266,11 @@ def test_torch_is_not_imported_for_tables(clips):
     code = "import sys; from dfdc.cli.main import main; main(['inspect', sys.argv[1]]); print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code, str(clips)], capture_output=True, text=True, check=True)
     assert done.stdout.endswith("False\n")
+
+
+def test_a_store_of_streams(tmp_path, capsys):
+    path = tmp_path / "s.arrow"
+    write_store(path, [[b"real", b"fake one"], [b"r", b"f"]], STREAMS)
+    assert "store, 2 variants" in told(capsys, path)
+    assert main(["inspect", str(path), "--clip", "0", "--out", str(tmp_path / "out")]) == 0
+    assert (tmp_path / "out/00000-001.h264").read_bytes() == b"fake one"

@@ -16,7 +16,7 @@ from snakemake.iocontainers import ResourceList
 
 from dfdc.system.errors import UserError
 from dfdc.system.jobs import leases
-from dfdc.system.jobs.devices import job_device, job_devices, requested_gpus
+from dfdc.system.jobs.devices import PRETENDED, job_device, job_devices, requested_gpus
 from dfdc.system.jobs.leases import devices_listed, lease, visible_devices
 from dfdc.system.jobs.provenance import LIBRARY
 
@@ -252,12 +252,14 @@ def test_lock_files_are_no_way_to_write_elsewhere(tmp_path):
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_devices_of_jobs_without_a_gpu(tmp_path):
-    for wanted, gpus in (("auto", 0), ("cpu", 1)):
+def test_devices_of_jobs_without_a_gpu(tmp_path, monkeypatch):
+    monkeypatch.setenv(PRETENDED, "yes")
+    for wanted, gpus in (("auto", 0), ("cpu", 1), ("auto", 1)):
+        assert not (tmp_path / "locks").exists()
         with job_devices(wanted, gpus) as devices:
             assert devices == [torch.device("cpu")]
-        assert not (tmp_path / "locks").exists()
-    with job_device("cpu", 2) as device:
+    assert (tmp_path / "locks").exists()
+    with job_device("auto", 2) as device:
         assert device == torch.device("cpu")
     for gpus in (0, 1):
         with pytest.raises(UserError, match="torch finds no GPU"), job_devices("cuda", gpus):
@@ -302,8 +304,7 @@ def test_gpus_are_requested_by_number_or_as_gres(gpu, gres, number):
 
 def test_a_leased_gpu_that_torch_does_not_see_is_an_error(monkeypatch, tmp_path):
     """Not a training that runs on the CPU for a year without a word."""
-    if torch.cuda.is_available():
-        pytest.skip("torch sees a GPU here")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setenv("DFDC_GPUS", "0")
     monkeypatch.setenv("DFDC_GPU_LOCKS", str(tmp_path))
     with (

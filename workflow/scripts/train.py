@@ -65,12 +65,9 @@ def main(devices: list[torch.device]) -> None:
         speed["compile"],
     )
     logger.info(f"on {', '.join(map(str, devices))}; {len(data.pairs)} pairs; checkpoints and records in {folder}")
-    streams = {f"variants of {part}": path for part, path in (data.variants[1] if data.variants else {}).items()}
-    with local_copies({**data.stores, **streams}, speed["scratch"]) as places:
-        data = replace(data, stores={part: places[part] for part in data.stores})
-        if data.variants:
-            local = {part: places[f"variants of {part}"] for part in data.variants[1]}
-            data = replace(data, variants=(data.variants[0], local))
+    tables, streams = data.variants or ({}, {})
+    with local_copies(data.stores, speed["scratch"]) as stores, local_copies(streams, speed["scratch"]) as streams:
+        data = replace(data, stores=stores, variants=(tables, streams) if tables else None)
         trained = train(data, steps, samples, run)
 
     metadata = {"architecture": model["architecture"], "kind": model["kind"], "training": training}

@@ -27,6 +27,7 @@ import pyarrow.parquet as pq
 from dfdc.data.catalog import type_in_words
 from dfdc.data.pictures.png import PNG_SIGNATURE
 from dfdc.data.pictures.store import Store
+from dfdc.data.pictures.writing import PICTURES, STREAMS
 from dfdc.data.tables import read_any_table
 from dfdc.system.checksums import read_json
 from dfdc.system.errors import UserError
@@ -175,9 +176,18 @@ def _cell(value: Any) -> str:
 
 
 def describe_store(path: Path) -> Iterator[str]:
-    """The number of clips, and the sizes of clips and images."""
+    """The number of clips, and the sizes of clips and images, or of streams."""
+    store = _store(path)
+    clips = [store.files(clip) for clip in range(len(store))]
     lengths, sizes, pictures = [], [], Counter()
-    for clip in _clips(path):
+    if store.column != "png":
+        sizes = [pc.sum(pc.binary_length(clip)).as_py() or 0 for clip in clips]
+        yield f"{path}: store, {_count(len(clips), 'variant')}, {_size(path.stat().st_size)}"
+        if clips:
+            yield ""
+            yield f"bytes of a variant  {_range(pa.array(sizes))}"
+        return
+    for clip in clips:
         lengths.append(len(clip))
         sizes.append(pc.sum(pc.binary_length(clip)).as_py() or 0)
         if len(clip):  # all images of a clip have the same size
@@ -196,24 +206,31 @@ def describe_store(path: Path) -> Iterator[str]:
 
 
 def take_out(path: Path, clip: int, folder: Path) -> str:
-    """Write the PNG files of a clip to ``folder``, unchanged, and return a message.
+    """Write the PNG files of a clip, or the streams of a pair, to ``folder``, unchanged, and return a message.
 
     Raises UserError if the store has no such clip.
     """
-    clips = _clips(path)
-    if not 0 <= clip < len(clips):
-        has = f"its clips are numbered 0 to {len(clips) - 1}" if clips else "it holds no clips"
+    store = _store(path)
+    if not 0 <= clip < len(store):
+        has = f"its clips are numbered 0 to {len(store) - 1}" if len(store) else "it holds no clips"
         raise UserError(f"{path} has no clip {clip}: {has}.")
-    for number, picture in enumerate(clips[clip]):
-        with atomic_path(folder / f"{clip:05d}-{number:03d}.png") as temporary:
-            temporary.write_bytes(picture.as_buffer())
-    return f"{_count(len(clips[clip]), 'picture')} of clip {clip} written to {folder}"
+    files = store.files(clip)
+    for number, content in enumerate(files):
+        with atomic_path(folder / f"{clip:05d}-{number:03d}.{store.column}") as temporary:
+            temporary.write_bytes(content.as_buffer())
+    unit = "picture" if store.column == "png" else "stream"
+    return f"{_count(len(files), unit)} of clip {clip} written to {folder}"
 
 
-def _clips(path: Path) -> list[pa.BinaryArray]:
-    """The PNG files of each clip of a store, memory-mapped. Raises UserError if it is damaged or not a store."""
-    store = Store(path)
-    return [store.files(clip) for clip in range(len(store))]
+def _store(path: Path) -> Store:
+    """A store, memory-mapped. Raises UserError if it is damaged or not a store."""
+    try:
+        names = pa.ipc.open_file(pa.memory_map(str(path))).schema.names
+    except (OSError, pa.ArrowException):
+        names = PICTURES.names  # it is damaged, which Store says
+    if names not in (PICTURES.names, STREAMS.names):
+        raise UserError(f"{path} is an Arrow file, but not a store: its columns are {', '.join(names)}.")
+    return Store(path)
 
 
 def _size_of_picture(png: bytes, path: Path) -> tuple[int, int]:
@@ -273,8 +290,12 @@ def describe_submission(path: Path, rows: int) -> Iterator[str]:
 
 def describe_evaluation(path: Path) -> Iterator[str]:
     """The metrics of an evaluation. Raises UserError if the file is not an evaluation."""
-    if b'"ensemble"' not in path.read_bytes():
-        raise UserError(f"{path} is not the evaluation that the rule evaluate writes.")
+    try:
+        content = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is not valid JSON ({error}).") from error
+    if "ensemble" not in content:
+        raise UserError(f"{path} is JSON, but not the evaluation that the rule evaluate writes.")
     evaluation = read_json(path)
     yield f"{path}: evaluation"
     yield ""

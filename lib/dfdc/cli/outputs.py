@@ -1,5 +1,6 @@
 """The files that ``dfdc score`` writes: opened before the first video, and complete after each."""
 
+import contextlib
 import csv
 import io
 import json
@@ -8,7 +9,7 @@ import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO
 
 from dfdc.system.errors import UserError
 from dfdc.system.files import atomic_path
@@ -43,52 +44,70 @@ class Format:
 
 
 class Output:
-    """A file that gets a row for each video as soon as it is scored, or stdout, which gets all rows at the end."""
+    """A file that gets a row for each video as soon as it is scored.
+
+    Stdout, pipes and devices get all rows in order at the end.
+    """
 
     def __init__(self, target: str, option: str, kind: Format) -> None:
         """Open the file. Raises UserError if it cannot be written."""
         self._target, self._option, self._format = target, option, kind
-        self._file: TextIO | None = None
-        self._rows = 0
+        self._file: BinaryIO | None = None
+        self._rows, self._failed = 0, False
+        path = Path(target)
+        self._is_file = target != "-" and (path.is_file() or not path.exists())
         if target == "-":
             return
         try:
-            Path(target).parent.mkdir(parents=True, exist_ok=True)
-            self._file = Path(target).open("w", encoding="utf-8", errors="backslashreplace", newline="")  # noqa: SIM115
-            self._file.write(kind.text(()))
-            self._file.flush()
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("wb")
+            if self._is_file:
+                self._write(kind.text(()))
         except OSError as error:
             raise UserError(f"{option} {target} cannot be written ({error.strerror}). Name another file.") from error
 
     def add(self, row: Summary) -> str:
         """Add a row; the file is complete after that. Returns what went wrong, or ""."""
-        if self._file is None:
+        if not self._is_file or self._failed:
             return ""
         try:
-            self._file.seek(0, io.SEEK_END)
-            self._file.seek(self._file.tell() - len(self._format.tail))
-            between = self._format.between if self._rows else ""
-            self._file.write(between + self._format.row(row) + self._format.tail)
-            self._file.flush()
+            self._file.seek(-len(self._format.tail), io.SEEK_END)
+            self._write((self._format.between if self._rows else "") + self._format.row(row) + self._format.tail)
             self._rows += 1
         except OSError as error:
+            self._failed = True
+            with contextlib.suppress(OSError):  # the same again: what is left in the buffer cannot be written
+                self._file.close()
             self._file = None
             return f"{self._option} {self._target} cannot be written any more ({error.strerror}): {self._rows} rows."
         return ""
 
     def finish(self, rows: Sequence[Summary]) -> str:
         """Put the rows in order; if that fails they stay in the order they were added. Returns like ``add``."""
-        if self._target == "-":
-            sys.stdout.write(self._format.text(rows))
-        elif self._file is not None:
-            self._file.close()
-            text = self._format.text(rows).encode(errors="backslashreplace")
-            try:
+        text = self._format.text(rows)
+        try:
+            if self._target == "-":
+                sys.stdout.write(text)
+            elif not self._is_file:
+                self._write(text)
+            elif not self._failed:
                 with atomic_path(self._target) as temporary:
-                    temporary.write_bytes(text)
-            except (OSError, UserError) as error:
-                return f"The rows in {self._option} {self._target} are complete, but not in order: {error}"
+                    temporary.write_bytes(_encoded(text))
+        except (OSError, UserError) as error:
+            done = "complete, but not in order" if self._is_file else "not written"
+            return f"The rows in {self._option} {self._target} are {done}: {error}"
+        finally:
+            if self._file is not None:
+                self._file.close()
         return ""
+
+    def _write(self, text: str) -> None:
+        self._file.write(_encoded(text))
+        self._file.flush()
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode(errors="backslashreplace")  # names of files may be no text
 
 
 def csv_format() -> Format:

@@ -62,12 +62,15 @@ UNVERIFIED = "no checksum"
 
 
 def find_files(places: Sequence[Path]) -> list[Path]:
-    """The files at or below some places, sorted. Raises UserError if a place does not exist."""
+    """The files at or below some places, of a run's folder only its results. Raises UserError if one does not exist."""
     files: list[Path] = []
     for place in places:
         if not place.exists():
             raise UserError(f"There is no file or folder {place}. Correct the path.")
-        inside = [place] if place.is_file() else sorted(path for path in place.rglob("*") if path.is_file())
+        of_run = [place / name for name in PLACES if (place / name).is_dir()]
+        folders = of_run or [place]
+        inside = [path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file()]
+        inside = [place] if place.is_file() else inside
         files += [path for path in inside if ".snakemake" not in path.parts and not path.name.endswith(".part")]
     return files
 

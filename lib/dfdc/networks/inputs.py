@@ -26,7 +26,8 @@ def normalise(batch: torch.Tensor) -> torch.Tensor:
 @functools.cache
 def _constants(device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean and standard deviation on a device: copied there once, because the GPU would be waited for each time."""
-    mean, std = (torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (MEAN, STD))
+    with torch.inference_mode(False):  # whoever asks first, trainings can use them, too
+        mean, std = (torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (MEAN, STD))
     return mean, std
 
 

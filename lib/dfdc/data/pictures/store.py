@@ -63,6 +63,11 @@ class Store:
         """The number of clips."""
         return len(self._places)
 
+    @property
+    def column(self) -> str:
+        """What the store holds: ``png`` pictures or ``h264`` streams."""
+        return self._reader.schema.names[0]
+
     def length(self, clip: int) -> int:
         """The number of images in a clip."""
         return len(self.files(clip))

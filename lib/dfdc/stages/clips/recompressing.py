@@ -5,6 +5,7 @@ decoded, and all trainings share them.
 """
 
 import hashlib
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +19,8 @@ from dfdc.system.progress import progress
 from dfdc.system.workers.pool import map_in_order
 from dfdc.video.recompression import BACKENDS, Recompression, draw_recompression, kept_frames, scaled_size
 from dfdc.video.settings import RecompressionSettings
+
+logger = logging.getLogger(__name__)
 
 
 def recompress_clips(
@@ -52,6 +55,9 @@ def recompress_clips(
                     yield streams
 
     write_store(store, numbered(), STREAMS)
+    failed = [row for row in rows if row.status == "failed"]
+    if failed:
+        logger.warning(f"{len(failed)} of {len(rows)} variants could not be encoded; the first: {failed[0].reason}")
     return rows
 
 

@@ -14,7 +14,7 @@ from dfdc.video.recompression import decode_pyav, frame_index, kept_frames
 
 
 class VariantReader:
-    """Reads frames of recompressed variants. Pickled compactly, as a few numbers per variant."""
+    """Reads frames of recompressed variants. Pickled compactly, as a few arrays."""
 
     def __init__(self, pairs: Sequence[Pair], tables: Mapping[str, Path], stores: Mapping[str, Path]) -> None:
         """Read the tables and open the stores of the parts of some pairs.
@@ -23,7 +23,9 @@ class VariantReader:
         """
         parts = sorted({pair.part for pair in pairs})
         self._stores = [Store(stores[part]) for part in parts]
-        self._names = [pair_name(pair) for pair in pairs]
+        self._part_names = parts
+        self._fakes = np.array([pair.fake for pair in pairs], np.str_)
+        self._clips = np.array([pair.fake_clip for pair in pairs], np.int32)
         number_of = {pair_name(pair): number for number, pair in enumerate(pairs)}
         self._parts = np.array([parts.index(pair.part) for pair in pairs], np.int32)
         columns = ["fake", "fake_clip", "batch", "frames", "fps", "width", "height"]
@@ -44,7 +46,8 @@ class VariantReader:
 
     def choose(self, pair: int, visit: int, seed: int) -> int:
         """The variant for a recompressed visit, numbered from 0: all in turn, in an order drawn for each seed."""
-        order = generator(seed, "order of variants", *self._names[pair]).permutation(self.count(pair))
+        name = self._part_names[self._parts[pair]], str(self._fakes[pair]), int(self._clips[pair])  # see ``pair_name``
+        order = generator(seed, "order of variants", *name).permutation(self.count(pair))
         return int(order[visit % len(order)])
 
     def read(self, pair: int, variant: int, wanted: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:

@@ -173,21 +173,27 @@ class Visits:
         """``pairs`` is the number of pairs, ``batch_pairs`` the number in a batch."""
         self.pairs, self.batches = pairs, max(pairs // batch_pairs, 1)
         self.batch_pairs, self.seed, self.probability = batch_pairs, seed, probability
-        self._epoch, self._before = 0, np.zeros(pairs, np.int32)
+        self._start()
+
+    def _start(self) -> None:
+        self._epoch, self._before = 0, np.zeros(self.pairs, np.int32)
+        self._drawn = self._draw()
 
     def number(self, place: Place) -> int | None:
         """The number, from 0, of a visit among the recompressed ones of its pair; None if it is not recompressed."""
         epoch = (place.iteration - 1) // self.batches
         if epoch < self._epoch:
-            self._epoch, self._before = 0, np.zeros(self.pairs, np.int32)
+            self._start()
         while self._epoch < epoch:
             visited = _order(self.pairs, self.seed, self._epoch)[: self.batches * self.batch_pairs]
-            self._before[visited] += self._drawn(self._epoch)[visited]
+            self._before[visited] += self._drawn[visited]
             self._epoch += 1
-        return int(self._before[place.pair]) if self._drawn(epoch)[place.pair] else None
+            self._drawn = self._draw()
+        return int(self._before[place.pair]) if self._drawn[place.pair] else None
 
-    def _drawn(self, epoch: int) -> np.ndarray:
-        return generator(self.seed, "recompressed visits", epoch).random(self.pairs) < self.probability
+    def _draw(self) -> np.ndarray:
+        """Whether the visit of each pair in the current epoch is recompressed."""
+        return generator(self.seed, "recompressed visits", self._epoch).random(self.pairs) < self.probability
 
 
 def _order(pairs: int, seed: int, epoch: int) -> np.ndarray:

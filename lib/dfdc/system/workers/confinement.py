@@ -6,7 +6,6 @@ write no core dumps (which would hold the memory), and have limits on memory and
 the main process are not inherited, because workers are spawned.
 """
 
-import contextlib
 import ctypes
 import os
 import platform
@@ -37,12 +36,14 @@ _OTHER_ABI = 0x40000000  # calls of x32, which would go round the filter
 def confine() -> list[str]:
     """Confine this process for good; returns what is not possible on this system, in words."""
     missing = []
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    _lower(resource.RLIMIT_FSIZE, FILE)
-    if (used := _data_in_use()) is None:
-        missing.append("a limit on memory")
-    else:
-        _lower(resource.RLIMIT_DATA, used + MEMORY)
+    used = _data_in_use()
+    limits = {"core dumps": (resource.RLIMIT_CORE, 0), "the size of files": (resource.RLIMIT_FSIZE, FILE)}
+    limits["memory"] = (resource.RLIMIT_DATA, None if used is None else used + MEMORY)
+    for name, (limit, value) in limits.items():
+        try:
+            _lower(limit, value)
+        except (ValueError, OSError):
+            missing.append(f"a limit on {name}")
     try:
         _filter_calls()
     except OSError as error:
@@ -50,11 +51,13 @@ def confine() -> list[str]:
     return missing
 
 
-def _lower(limit: int, wanted: int) -> None:
+def _lower(limit: int, wanted: int | None) -> None:
+    """Lower a limit; ``wanted`` is None if this system does not have it. Raises OSError or ValueError if it cannot."""
+    if wanted is None:
+        raise OSError
     _, hard = resource.getrlimit(limit)
     value = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(limit, (value, value))
+    resource.setrlimit(limit, (value, value))
 
 
 def _data_in_use() -> int | None:
