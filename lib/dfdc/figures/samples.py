@@ -116,11 +116,12 @@ def plot_variants(path: str | Path, samples: Samples, settings: SampleSettings, 
         of_pair = found.filter((pc.field("fake") == pair.fake) & (pc.field("fake_clip") == pair.fake_clip))
         drawn = [row for row in rows_of(of_pair, Variant) if row.status == "ok"][:4]
         draws = [None, *(Recompression(row.fps, row.scale, row.crf, row.tune) for row in drawn)]
-        words = [f"{row.fps} fps, {row.scale:.2f}, CRF {row.crf}, {row.tune}" for row in drawn]
+        words = [f"{row.fps}/s, {row.scale:.2f}, {row.crf}, {row.tune}" for row in drawn]
         faces = [samples.recompressed(pair, draw, settings) for draw in draws]
         rows.append(Row([real[0] for real, _ in faces], _caption(pair), ["real, as cut", *words]))
         rows.append(Row([fake[0] for _, fake in faces], "", ["fake, as cut", *words]))
-    write_sheet(path, f"Recompressed variants: {samples.words(VARIANTS_SHOWN)}", rows, 260)
+    title = "Recompressed variants (frames a second, factor on both sides, CRF, tune)"
+    write_sheet(path, f"{title}: {samples.words(VARIANTS_SHOWN)}", rows, 320)
 
 
 def plot_frame_inputs(path: str | Path, samples: Samples, models: Mapping[str, SampleSettings]) -> None:
