@@ -13,7 +13,7 @@ import pytest
 
 from dfdc.system.errors import UserError, VideoError
 from dfdc.system.workers.pool import Kind, map_in_order, progressed, work_on
-from dfdc.system.workers.processes import worker_count
+from dfdc.system.workers.processes import ended_by_signals, worker_count
 
 
 @dataclass(frozen=True)
@@ -213,6 +213,18 @@ class Deadly:
 def test_workers_that_die_before_they_begin_an_item_do_not_go_on_for_ever():
     results = map_in_order(Work().prepare, [Deadly()], 1, None, lambda item, reason: reason)
     assert "was killed" in next(results)
+
+
+def test_a_signal_that_a_library_takes_for_an_error_ends_like_any_other():
+    """As safetensors does if it comes while it calls Python."""
+    with pytest.raises(KeyboardInterrupt), ended_by_signals():
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        except KeyboardInterrupt:
+            raise UserError("the weights cannot be read") from None
+    with pytest.raises(UserError, match="another"), ended_by_signals():
+        raise UserError("another")
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 def test_workers_that_cannot_start():

@@ -179,6 +179,7 @@ def _wait(patience: float, rhythm: Rhythm, log: logging.Logger) -> list[Member]:
 
 def _explain(others: Sequence[Member], rhythm: Rhythm, log: logging.Logger) -> None:
     """Replace Snakemake's message that it cannot lock the working directory."""
+    others = sorted(others, key=lambda member: (member.kind != "run", str(member)))  # folders have no order
     message = (
         f"{Path.cwd()} is in use by {some(map(str, others))}. Nothing was changed, and Snakemake's locks were not "
         "removed. Wait until this has ended, or stop it, then run again. If its machine has failed, run again "

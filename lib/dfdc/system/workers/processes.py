@@ -31,14 +31,23 @@ def signals_held() -> Iterator[None]:
 
 @contextlib.contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP (the end of a terminal session) end the block like Ctrl-C, so that it can clean up."""
+    """Let SIGTERM and SIGHUP (the end of a terminal session) end the block like Ctrl-C, so that it can clean up.
+
+    Whatever the block raises after a signal is the signal's doing: libraries take it for an error of their own.
+    """
+    stopped = threading.Event()
 
     def stop(*_: object) -> None:
+        stopped.set()
         raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGHUP)}
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
+    except Exception:
+        if stopped.is_set():
+            raise KeyboardInterrupt from None
+        raise
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
