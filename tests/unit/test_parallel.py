@@ -215,15 +215,23 @@ def test_workers_that_die_before_they_begin_an_item_do_not_go_on_for_ever():
     assert "was killed" in next(results)
 
 
+def _end_as_another_error():
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+    except KeyboardInterrupt:
+        raise UserError("the weights cannot be read") from None
+
+
+def _raise_another():
+    raise UserError("another")
+
+
 def test_a_signal_that_a_library_takes_for_an_error_ends_like_any_other():
     """As safetensors does if it comes while it calls Python."""
     with pytest.raises(KeyboardInterrupt), ended_by_signals():
-        try:
-            os.kill(os.getpid(), signal.SIGTERM)
-        except KeyboardInterrupt:
-            raise UserError("the weights cannot be read") from None
+        _end_as_another_error()
     with pytest.raises(UserError, match="another"), ended_by_signals():
-        raise UserError("another")
+        _raise_another()
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
