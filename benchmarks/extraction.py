@@ -33,8 +33,9 @@ from dfdc.demo.motion import Shot
 from dfdc.demo.people import load_footage, transform
 from dfdc.demo.sources import fetch_sources
 from dfdc.seeding import generator
-from dfdc.stages.clips.cutting import choose_window, extract_clips
+from dfdc.stages.clips.cutting import extract_clips
 from dfdc.stages.clips.settings.cutting import ClipSettings
+from dfdc.stages.clips.windows import choose_windows
 from dfdc.video.reading import open_video, read_frames
 
 WIDTH, HEIGHT, FRAMES, FPS, CRF = 1920, 1080, 300, 29.97, 23
@@ -94,7 +95,7 @@ def published(folder: Path, aligned: list[AlignedTrack], target: Path, grab: boo
     """A folder of PNG files for each clip, pair by pair."""
     shutil.rmtree(target, ignore_errors=True)
     for row in aligned:
-        first, (x1, y1, x2, y2) = choose_window(row, SETTINGS, EVERY, WIDTH, HEIGHT)
+        ((first, (x1, y1, x2, y2)),) = choose_windows(row, SETTINGS, EVERY, WIDTH, HEIGHT)
         for video in (row.real, row.fake):
             clip = target / f"{Path(row.fake).stem}-{Path(video).stem}"
             clip.mkdir(parents=True)

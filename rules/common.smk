@@ -51,6 +51,14 @@ if config["data"]["parts"] == "auto":
 else:
     PARTS = config["data"]["parts"]
 
+# How many pairs a part should give if clips.per_track is auto: in a training of published length each is visited 8 times.
+VISITS = 8
+PAIRS_WANTED = (
+    config["training"]["iterations"] * config["training"]["batch_pairs"] / VISITS / max(len(PARTS), 1)
+    if config["clips"]["per_track"] == "auto"
+    else 0
+)
+
 
 # The image for --software-deployment-method apptainer, built from the Dockerfile.
 if IMAGE := image_of(workflow, HERE):

@@ -90,5 +90,6 @@ rule extract_clips:
     params:
         **shared("extract_clips"),
         settings=settings("clips", "detection.train.every", "data.video_timeout"),
+        wanted={"pairs": PAIRS_WANTED},
     script:
         "../workflow/scripts/extract_clips.py"

@@ -19,7 +19,7 @@ SETTINGS = {
     "`pairs.min_difference`, `validation.parts`, `validation.share`, `validation.seed`": {
         "pairs": {"min_difference": 1}
     },
-    "`clips.frames`": {"clips": {"frames": 40}},
+    "`clips.frames`, `clips.per_track`": {"clips": {"frames": 40}},
     "`alignment.min_iou`": {"alignment": {"min_iou": 0.4}},
     "`data.video_timeout`": {"data": {"video_timeout": 500}},
 }

@@ -24,6 +24,8 @@ def nested(path, value):
         ("tracking.test.t_min", 6, "track_test_faces"),
         ("alignment.min_iou", 0.4, "align_tracks"),
         ("clips.seed", 1, "extract_clips"),
+        ("clips.per_track", 2, "extract_clips"),
+        ("clips.per_track", "auto", "extract_clips"),
         ("pairs.min_difference", 0.5, "pair_clips"),
         ("validation.parts", ["dfdc_train_part_1"], "pair_clips"),
         ("validation.share", 0.5, "pair_clips"),

@@ -17,7 +17,7 @@ from dfdc.data.schemas.clips import CLIPS, Clip
 from dfdc.data.schemas.pairs import PAIRS
 from dfdc.data.schemas.videos import TrainingVideo
 from dfdc.data.tables import read_rows, write_table
-from dfdc.stages.clips.cutting import Cut, choose_window, cut_clips, extract_clips, failed
+from dfdc.stages.clips.cutting import Cut, cut_clips, extract_clips, failed
 from dfdc.stages.clips.differences import difference
 from dfdc.stages.clips.pairs import pair_clips
 from dfdc.stages.clips.settings.cutting import ClipSettings
@@ -73,41 +73,6 @@ def test_an_enlarged_box_by_hand():
     # Beyond the frame a pixel at its edge is left.
     assert enlarged([-50, 10, -20, 20], 1.0, 100, 100) == (0, 10, 1, 20)
     assert enlarged([300, 10, 400, 20], 1.0, 100, 100) == (99, 10, 100, 20)
-
-
-@pytest.mark.parametrize(("entries", "starts"), [(7, 0), (8, 1), (12, 5), (50, 43)])
-def test_the_window_starts_anywhere_it_fits(entries, starts):
-    chosen = [
-        choose_window(track(fake=f"{n}.mp4", entries=entries, first=2), published(ClipSettings), 6, 640, 360)
-        for n in range(400)
-    ]
-    if starts == 0:
-        assert set(chosen) == {None}
-        return
-    firsts = [first for first, _ in chosen]
-    assert set(firsts) == {6 * (2 + start) for start in range(starts)}
-    for first, box in chosen:
-        middle = first // 6 - 2 + 4
-        of_track = track(entries=entries)
-        boxes = of_track.real_boxes[middle], of_track.fake_boxes[middle]
-        assert box in [enlarged(of_face, 1.5, 640, 360) for of_face in boxes]
-
-
-def test_both_tracks_give_the_box_as_often():
-    taken = []
-    for n in range(600):
-        one = track(real=f"{n}.mp4", entries=8, fake_boxes=[[300.0, 100.0, 400.0, 200.0]] * 8)
-        taken.append(choose_window(one, published(ClipSettings), 6, 640, 360)[1][0] > 200)
-    assert sum(taken) == pytest.approx(300, abs=50)
-
-
-def test_the_window_depends_on_seed_videos_and_tracks():
-    def window(seed=0, **changes):
-        return choose_window(track(entries=200, **changes), published(ClipSettings, seed=seed), 6, 640, 360)
-
-    assert window() == window()
-    others = [window(1), window(real="x"), window(fake="x"), window(real_track=1), window(fake_track=1)]
-    assert len({window(), *others}) == 6
 
 
 @pytest.fixture(scope="module")

@@ -25,6 +25,7 @@ def main() -> None:
         config["data"]["max_unreadable"],  # affects only whether the job fails, not its output
         worker_count(config["speed"]["workers"], snakemake.threads),
         settings["data"]["video_timeout"],
+        snakemake.params.wanted["pairs"],
     )
     write_table(snakemake.output.clips, CLIPS, clips)
 

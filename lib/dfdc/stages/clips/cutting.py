@@ -13,34 +13,15 @@ from dfdc.data.pictures.writing import write_store
 from dfdc.data.schemas.alignment import AlignedTrack
 from dfdc.data.schemas.clips import Clip
 from dfdc.data.schemas.videos import TrainingVideo
-from dfdc.seeding import generator
 from dfdc.stages.clips.differences import SIGNATURE, Comparison, signature
 from dfdc.stages.clips.settings.cutting import ClipSettings
+from dfdc.stages.clips.windows import choose_windows, windows_needed
 from dfdc.system.errors import VideoError
 from dfdc.system.progress import progress
 from dfdc.system.workers.pool import map_in_order
-from dfdc.video.boxes import Box, enlarged
+from dfdc.video.boxes import Box
 from dfdc.video.reading import open_video, read_crops
 from dfdc.video.unreadable import check_readable
-
-
-def choose_window(
-    aligned: AlignedTrack, settings: ClipSettings, every: int, width: int, height: int
-) -> tuple[int, Box] | None:
-    """The first frame and the box of the clip of an aligned track, or None if the track is too short.
-
-    The window spans ``frames // every`` entries of the track and starts at a random one; its box is that of the real or
-    the fake face in the middle of the window. Both are drawn from (seed, real video, fake video, tracks).
-    """
-    entries = settings.frames // every
-    length = len(aligned.frames)
-    if length < entries:
-        return None
-    topic = (aligned.real, aligned.fake, aligned.real_track, aligned.fake_track)
-    draw = generator(settings.seed, "clip window", *topic)
-    start = int(draw.integers(length - entries + 1))
-    boxes = aligned.fake_boxes if draw.random() < 0.5 else aligned.real_boxes
-    return aligned.frames[start], enlarged(boxes[start + entries // 2], settings.enlarge, width, height)
 
 
 @dataclass(frozen=True)
@@ -153,15 +134,17 @@ def extract_clips(
     max_unreadable: float,
     workers: int = 1,
     video_timeout: float | None = None,
+    pairs: float = 0,
 ) -> list[Clip]:
     """Cut the clips of a training part into a store; returns a row for each clip, including those that failed.
 
-    ``videos`` are the videos of the part by name; ``every`` is the distance between sampled frames. Each video is
-    decoded once for all its clips. Aligned tracks that are too short for a clip have a row as well, as do the clips of
-    a video that makes no progress for ``video_timeout`` seconds. Rows of fakes have the difference from their real clip
-    (``difference``). Raises UserError if more than the fraction ``max_unreadable`` of the videos has become unreadable.
+    ``videos`` are the videos of the part by name; ``every`` is the distance between sampled frames; ``pairs`` is how
+    many pairs the part should give if ``settings.per_track`` is auto. Each video is decoded once for all its clips.
+    Aligned tracks that are too short for a clip have a row as well, as do the clips of a video that makes no progress
+    for ``video_timeout`` seconds. Rows of fakes have the difference from their real clip (``difference``). Raises
+    UserError if more than the fraction ``max_unreadable`` of the videos has become unreadable.
     """
-    windows_of, too_short = _windows(folder.name, aligned, videos, settings, every)
+    windows_of, too_short = _windows(folder.name, aligned, videos, settings, every, pairs)
     cuts = [
         Cut(
             folder / video,
@@ -185,9 +168,9 @@ def extract_clips(
                     yield cut.pictures
 
     write_store(store, batches())
-    last = {clip.video: clip for clip in clips}
-    unreadable = {video: clip.reason for video, clip in last.items() if clip.status == "failed"}
-    check_readable(unreadable, len(last), folder, max_unreadable)
+    readable = {clip.video for clip in clips if clip.status != "failed"}
+    unreadable = {clip.video: clip.reason for clip in clips if clip.video not in readable}
+    check_readable(unreadable, len(windows_of), folder, max_unreadable)
     return clips + too_short
 
 
@@ -197,18 +180,21 @@ def _windows(
     videos: Mapping[str, TrainingVideo],
     settings: ClipSettings,
     every: int,
+    pairs: float,
 ) -> tuple[dict[str, list[_Window]], list[Clip]]:
     """The windows of each video, real videos before their fakes, and the rows of aligned tracks without a window."""
     windows_of: dict[str, list[_Window]] = defaultdict(list)
     too_short: list[Clip] = []
+    needed = windows_needed(aligned, pairs)
     for track in aligned:
         if track.status != "aligned":
             continue
         video = videos[track.real]
-        if window := choose_window(track, settings, every, video.width, video.height):
+        windows = choose_windows(track, settings, every, video.width, video.height, needed)
+        for window in windows:
             windows_of[track.real].append(_Window("REAL", track, *window))
             windows_of[track.fake].append(_Window("FAKE", track, *window))
-        else:
+        if not windows:
             too_short.append(_without_clip(part, track, settings.frames // every))
     return windows_of, too_short
 

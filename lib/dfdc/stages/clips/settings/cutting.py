@@ -1,7 +1,7 @@
 """Settings for cutting clips."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from annotated_types import Ge, Le
 
@@ -14,6 +14,10 @@ class ClipSettings(Settings):
 
     frames: Count
     """Frames in a clip."""
+    per_track: Literal["auto"] | Annotated[int, Ge(1), Le(1000)]
+    """How many clips are cut from an aligned track: spread over it, without overlap as far as it is long enough.
+    `auto`: as many as give the trainings about one pair for 8 visits, as published (training.iterations *
+    training.batch_pairs / 8 pairs in all), of which neighbours overlap by half at most."""
     enlarge: Annotated[float, Ge(1), Le(5)]
     """The factor by which the box of a face is enlarged."""
     seed: Whole
