@@ -4,6 +4,7 @@
 # make test    all tests
 # make smoke   the smallest possible demo, in demo-smallest
 # make test-convert   tests of the conversion of TensorFlow checkpoints, with TensorFlow
+# make test-timm      tests of architectures of the package timm, with timm
 # make test-slurm     the demo on a SLURM cluster with two simulated nodes, which is installed and started (needs root)
 # make test-kills     tests with killed runs, killed at more points than in make test
 # make test-cores     a run on one core gives the same files as on two
@@ -26,7 +27,7 @@ SEED ?= 0
 BIN := .venv/bin
 ACTIVE := . $(BIN)/activate &&
 
-.PHONY: install demo report smoke test test-convert test-kills test-slurm test-cores fuzz why accept bench ablation scale lint clean
+.PHONY: install demo report smoke test test-convert test-timm test-kills test-slurm test-cores fuzz why accept bench ablation scale lint clean
 .DELETE_ON_ERROR:
 
 install: .venv/installed
@@ -57,6 +58,16 @@ test-convert: .venv-convert/installed
 	$(PYTHON) -m venv .venv-convert
 	.venv-convert/bin/pip install --quiet --disable-pip-version-check --requirement requirements.txt \
 		"$$(sed -n 's/^convert = \["\(.*\)"\]/\1/p' pyproject.toml)"
+	@touch $@
+
+# In a separate environment, because timm is an extra, and it wants torchvision.
+test-timm: .venv-timm/installed
+	PYTHONPATH=lib .venv-timm/bin/python -m pytest tests/timm
+
+.venv-timm/installed: pyproject.toml requirements.txt
+	$(PYTHON) -m venv .venv-timm
+	.venv-timm/bin/pip install --quiet --disable-pip-version-check --requirement requirements.txt
+	.venv-timm/bin/pip install --quiet --disable-pip-version-check timm==1.0.31 torchvision==0.28.0
 	@touch $@
 
 # On Debian and its derivatives; elsewhere, or without root, the tests are skipped with a reason.
@@ -114,4 +125,4 @@ lint: .venv/installed
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-convert demo demo-smallest scale .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-convert .venv-timm demo demo-smallest scale .pytest_cache .ruff_cache .hypothesis

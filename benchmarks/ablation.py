@@ -57,7 +57,7 @@ from dfdc.config.canonical import digest
 from dfdc.config.reading import read_yaml
 from dfdc.data.schemas.pairs import PAIRS, Pair
 from dfdc.data.tables import read_rows
-from dfdc.networks.efficientnet import build_model
+from dfdc.networks.families import build_model
 from dfdc.networks.settings import CropPolicy
 from dfdc.networks.weights.pretrained import load_pretrained
 from dfdc.seeding import generator

@@ -44,7 +44,7 @@ from dfdc.data.pictures.store import Store
 from dfdc.data.pictures.writing import write_store
 from dfdc.data.schemas.pairs import VARIANTS, Pair
 from dfdc.data.tables import write_table
-from dfdc.networks.inputs import MEAN, STD, normalise
+from dfdc.networks.inputs import IMAGENET, normalise
 from dfdc.networks.settings import CropPolicy
 from dfdc.seeding import generator
 from dfdc.stages.clips.recompressing import recompress_clips
@@ -134,7 +134,7 @@ def augmented(image: Image.Image, draw: TransformDraw) -> Image.Image:
 
 def to_tensor(image: Image.Image) -> torch.Tensor:
     pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
-    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (MEAN, STD))
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (IMAGENET.mean, IMAGENET.std))
     return pixels.float().div_(255).sub_(mean).div_(std)
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 import torch
 
-from dfdc.networks.efficientnet import build_model
+from dfdc.networks.families import build_model
 from dfdc.stages.faces.detection.dsfd.network import DSFD
 
 Variant = tuple[str, int, torch.dtype]  # name, batch size, precision

@@ -29,7 +29,7 @@ from settings import published
 from dfdc.data.pictures.encoding import encode_png
 from dfdc.data.pictures.writing import write_store
 from dfdc.data.schemas.pairs import Pair
-from dfdc.networks.efficientnet import build_model
+from dfdc.networks.families import build_model
 from dfdc.networks.precision import set_precision
 from dfdc.networks.settings import CropPolicy
 from dfdc.stages.training.augment.settings import AugmentSettings

@@ -8,6 +8,7 @@ from dfdc.config.canonical import canonical
 from dfdc.config.paths import part_folder, test_labels_file, test_videos_folder
 from dfdc.data import parts
 from dfdc.data.known import known_parts
+from dfdc.networks.settings import family_module
 from dfdc.preflight.inputs import check_inputs
 from dfdc.stages.faces.detection.settings import DETECTORS
 from dfdc.system.jobs.attempts import unfinished_attempts
@@ -85,7 +86,7 @@ wildcard_constraints:
     part="[^/]+",
     shard=r"\d+",
     model="|".join(MODELS),
-    architecture="efficientnet-[a-z0-9]+",
+    architecture=r"efficientnet-[a-z0-9]+|timm/[a-z0-9_.]+",
 
 
 @cache
@@ -99,10 +100,20 @@ def unfinished(rule_name, wildcards):
     return f"{UNFINISHED.get('/'.join([rule_name, *wildcards]), 0)} unfinished attempts"
 
 
+def family_of_model(wildcards):
+    """The module of the family of a model's architecture."""
+    return family_module(config["models"][wildcards.model]["architecture"])
+
+
 def shared(rule_name, *modules):
-    """The parameters of every rule, ``code`` and ``unfinished``, as functions, which are only evaluated when needed."""
+    """The parameters of every rule, ``code`` and ``unfinished``, as functions, which are only evaluated when needed.
+
+    ``modules`` are the names of further modules, or functions that give the name for a job.
+    """
     return {
-        "code": lambda wildcards: code(rule_name, *modules),
+        "code": lambda wildcards: code(
+            rule_name, *(module(wildcards) if callable(module) else module for module in modules)
+        ),
         "unfinished": lambda wildcards: unfinished(rule_name, wildcards),
     }
 

@@ -103,7 +103,7 @@ rule score:
         **growing(mem_mb=16000, runtime=240),
         **gpus(),
     params:
-        **shared("score"),
+        **shared("score", family_of_model),
         settings=lambda wildcards: settings(f"models.{wildcards.model}.score", "torch_threads"),
     script:
         "../workflow/scripts/score.py"

@@ -13,7 +13,7 @@ rule convert_pretrained:
     resources:
         **growing(mem_mb=8000),
     params:
-        **shared("convert_pretrained"),
+        **shared("convert_pretrained", lambda wildcards: family_module(wildcards.architecture)),
         weights=lambda wildcards: hash_of_weights(
             config["pretrained"][wildcards.architecture], f"results/weights/{wildcards.architecture}.safetensors"
         ),
@@ -44,7 +44,7 @@ rule train:
         **growing(mem_mb=64000, runtime=4320),
         **gpus(),
     params:
-        **shared("train"),
+        **shared("train", family_of_model),
         settings=lambda wildcards: settings(
             *model_keys(wildcards.model, MODEL_KEYS),
             "training",
@@ -70,7 +70,7 @@ rule export_weights:
     resources:
         **growing(mem_mb=8000),
     params:
-        **shared("export_weights"),
+        **shared("export_weights", family_of_model),
         settings=lambda wildcards: settings(*model_keys(wildcards.model, MODEL_KEYS)),
         weights=lambda wildcards: hash_of_weights(
             config["models"][wildcards.model]["weights"], f"results/models/{wildcards.model}/weights.fp16.safetensors"
@@ -93,6 +93,6 @@ rule export_pth:
     resources:
         **growing(mem_mb=8000),
     params:
-        **shared("export_pth"),
+        **shared("export_pth", family_of_model),
     script:
         "../workflow/scripts/export_pth.py"

@@ -20,7 +20,7 @@ rule score_validation_clips:
         **growing(mem_mb=16000, runtime=240),
         **gpus(),
     params:
-        **shared("score_validation_clips"),
+        **shared("score_validation_clips", family_of_model),
         settings=lambda wildcards: settings("evaluation", f"models.{wildcards.model}.frames", "torch_threads"),
     script:
         "../workflow/scripts/score_validation_clips.py"

@@ -3,8 +3,8 @@
     python workflow/modules.py [--check]
 
 Also prints the fraction of the library's code that the rules depend on. With --check nothing is written, and the exit
-status is 1 if the table is out of date. Rules depend on a detector only if their settings name it: the table has all
-detectors, the fractions are computed with those of config.yaml.
+status is 1 if the table is out of date. Rules depend on a detector or a family of networks only if their settings name
+it: the table has all, the fractions are computed with those of config.yaml.
 """
 
 import sys
@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "lib"))
 
 from dfdc.config.reading import read_yaml  # noqa: E402
+from dfdc.networks.settings import FAMILIES  # noqa: E402
 from dfdc.stages.faces.detection.settings import DETECTORS  # noqa: E402
 from dfdc.system.jobs.provenance import LIBRARY, code_of, hashed_lines, module_name  # noqa: E402
 
@@ -21,13 +22,18 @@ SCRIPTS = sorted((ROOT / "workflow" / "scripts").glob("*.py"))
 MODULES = {module_name(path): path for path in sorted(LIBRARY.rglob("*.py"))}
 # The rules that detect faces, and the keys of their settings in the section detection.
 DETECTING = {"detect_faces": "train", "detect_test_faces": "test"}
+# The rules that build networks.
+BUILDING = ("convert_pretrained", "train", "export_weights", "export_pth", "score", "score_validation_clips")
 BEGIN, END = "<!-- written by workflow/modules.py -->\n", "<!-- end -->\n"
 
 
 def table() -> str:
     """A row for each set of rules and the modules that affect exactly these; modules that affect all rules last."""
-    detectors = DETECTORS.values()
-    reach = {script.stem: code_of(script, *(detectors if script.stem in DETECTING else ())) for script in SCRIPTS}
+    reach = {}
+    for script in SCRIPTS:
+        detectors = DETECTORS.values() if script.stem in DETECTING else ()
+        families = FAMILIES.values() if script.stem in BUILDING else ()
+        reach[script.stem] = code_of(script, *detectors, *families)
     rows: dict[tuple[str, ...], list[str]] = {}
     for module, path in MODULES.items():
         rules = tuple(rule for rule, code in reach.items() if module in code)
@@ -49,7 +55,9 @@ def shares() -> dict[str, float]:
     fractions = {}
     for script in SCRIPTS:
         half = DETECTING.get(script.stem)
-        code = code_of(script, *[DETECTORS[detection[half]["detector"]]] if half else [])
+        detector = [DETECTORS[detection[half]["detector"]]] if half else []
+        family = [FAMILIES["efficientnet"]] if script.stem in BUILDING else []
+        code = code_of(script, *detector, *family)
         fractions[script.stem] = sum(lines[module] for module in code if module in lines) / sum(lines.values())
     return fractions
 

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 import torch
 
-from dfdc.networks.efficientnet import build_model, load_backbone
+from dfdc.networks.families import build_model, load_backbone
 from dfdc.networks.weights.pretrained import load_pretrained
 from dfdc.system.errors import UserError
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from dfdc.networks.efficientnet import build_model
+from dfdc.networks.families import build_model
 
 # A space, a single quote, braces around a wildcard's name, a comment sign, a letter that is not ASCII.
 NAME = "it's a {part} #1 {shard} é"

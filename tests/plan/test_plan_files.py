@@ -6,7 +6,7 @@ import io
 import pytest
 import torch
 
-from dfdc.networks.efficientnet import build_model
+from dfdc.networks.families import build_model
 
 # The stages in an order in which they can run, from the data on.
 STAGES = (

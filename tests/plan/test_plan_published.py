@@ -4,7 +4,7 @@ import pytest
 import torch
 import yaml
 
-from dfdc.networks.efficientnet import build_model
+from dfdc.networks.families import build_model
 
 SETTINGS = "profiles/published/settings.yaml"
 

@@ -14,8 +14,9 @@ import torch
 from dfdc.data.pictures.encoding import encode_png
 from dfdc.data.pictures.writing import write_store
 from dfdc.data.schemas.pairs import Pair
-from dfdc.networks.efficientnet import Classifier, build_model
-from dfdc.networks.inputs import MEAN, STD
+from dfdc.networks.efficientnet import Classifier
+from dfdc.networks.families import build_model
+from dfdc.networks.inputs import IMAGENET
 from dfdc.networks.settings import CropPolicy
 from dfdc.networks.weights.files import save_weights
 from dfdc.stages.training.augment.settings import AugmentSettings
@@ -146,8 +147,8 @@ def write_weights(path: Path, kind: str = "frame", sequence_length: int = 3, dty
         "architecture": "efficientnet-lite0",
         "kind": kind,
         "crop": {"smaller_side": 32, "pad": False, "height": 32, "width": 32},
-        "mean": MEAN,
-        "std": STD,
+        "mean": IMAGENET.mean,
+        "std": IMAGENET.std,
         "sequence_length": sequence_length,
     }
     save_weights(path, model.state_dict(), about, dtype)

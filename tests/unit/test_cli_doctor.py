@@ -15,7 +15,7 @@ from dfdc.cli.main import main
 from dfdc.config import reading as config_of
 from dfdc.config.check import drop_removed_models
 from dfdc.config.reading import find_checkout, merged, read_config
-from dfdc.networks.efficientnet import build_model
+from dfdc.networks.families import build_model
 from dfdc.networks.weights.files import save_weights
 from dfdc.preflight import machine
 from dfdc.preflight.data import look_at_part

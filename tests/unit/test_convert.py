@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from dfdc.networks.efficientnet import ARCHITECTURES, state_shapes
+from dfdc.networks.families import state_shapes
+from dfdc.networks.settings import ARCHITECTURES
 from dfdc.networks.weights.files import save_weights
 from dfdc.networks.weights.pretrained import load_pretrained
 from dfdc.networks.weights.tensorflow import _checkpoint_prefix, convert, variable_name

@@ -10,7 +10,7 @@ from test_models import drawn_state
 from dfdc.data.pictures.store import Store
 from dfdc.data.schemas.tracks import Track
 from dfdc.data.schemas.videos import TestVideo as Video
-from dfdc.networks.inputs import MEAN, STD
+from dfdc.networks.inputs import IMAGENET
 from dfdc.networks.weights.files import save_weights
 from dfdc.stages.faces.tracking import interpolate
 from dfdc.stages.prediction.crops import crop_test_faces
@@ -56,8 +56,8 @@ def test_the_score_of_a_video(video, tmp_path):
             "architecture": "efficientnet-b0",
             "kind": kind,
             "crop": {"smaller_side": 64, "pad": False, "height": 64, "width": 56},
-            "mean": MEAN,
-            "std": STD,
+            "mean": IMAGENET.mean,
+            "std": IMAGENET.std,
             "sequence_length": 7,
         }
         save_weights(weights, drawn_state("efficientnet-b0", kind), about, torch.float16)

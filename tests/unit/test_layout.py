@@ -8,7 +8,7 @@ import torch
 from dfdc.data.labels import read_labels
 from dfdc.data.parts import find_parts, fingerprint, read_metadata, shard_of, videos_by_shard
 from dfdc.data.parts import test_videos as videos_in
-from dfdc.networks.efficientnet import build_model
+from dfdc.networks.families import build_model
 from dfdc.preflight.inputs import check_inputs
 from dfdc.system.errors import UserError
 

@@ -10,16 +10,9 @@ from efficientnet_pytorch.utils import Conv2dStaticSamePadding
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dfdc.networks import efficientnet as models
-from dfdc.networks.efficientnet import (
-    ARCHITECTURES,
-    TemporalExpansion,
-    build_model,
-    head_parameters,
-    inflate,
-    load_backbone,
-    state_shapes,
-)
+from dfdc.networks.efficientnet import TemporalExpansion, inflate
+from dfdc.networks.families import build_model, head_parameters, load_backbone, state_shapes
+from dfdc.networks.settings import ARCHITECTURES, KINDS
 from dfdc.seeding import generator
 from dfdc.system.errors import UserError
 
@@ -271,4 +264,4 @@ def test_unknown_names_are_refused_with_the_choices():
         build_model("efficientnet-b9", "frame", (64, 64))
     with pytest.raises(UserError, match="'video'; choose one of frame, sequence"):
         build_model("efficientnet-b0", "video", (64, 64))
-    assert set(models.KINDS) == {"frame", "sequence"}
+    assert set(KINDS) == {"frame", "sequence"}

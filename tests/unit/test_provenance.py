@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from dfdc.networks.settings import FAMILIES
 from dfdc.stages.faces.detection.settings import DETECTORS
 from dfdc.system.jobs.provenance import LIBRARY, NOT_HASHED, code_of, imports, syntax_hash
 
@@ -141,7 +142,7 @@ DETECT = {
     *("stages.faces.detection.detectors", "video.reading", "data.parts", "data.tables", "data.schemas.videos"),
 }
 VIDEO = {"video.reading", "video.selective", "video.upright", "video.boxes"}
-NETWORK = {"networks.efficientnet", "networks.inputs", "networks.precision", "networks.weights.load"}
+NETWORK = {"networks.families", "networks.inputs", "networks.precision", "networks.weights.load"}
 NEEDED = {
     "make_demo_data": {"demo.dataset", "demo.fakes", "demo.sources", "demo.encoding", "seeding"},
     "detect_faces": DETECT,
@@ -160,7 +161,7 @@ NEEDED = {
         *("stages.clips.recompressing", "stages.clips.reading", "video.recompression", "data.schemas.pairs"),
         *("data.pictures.store", "data.pictures.writing", "seeding"),
     },
-    "convert_pretrained": {"networks.weights.pretrained", "networks.weights.tensorflow", "networks.weights.timm"},
+    "convert_pretrained": {"networks.weights.pretrained", "networks.weights.tensorflow", "networks.families"},
     "train": {
         *("stages.training.trainer", "stages.training.samples", "stages.training.loading", "stages.training.curves"),
         *("stages.training.checkpoint", "stages.training.distributed", "stages.training.validation"),
@@ -175,8 +176,8 @@ NEEDED = {
         ),
         *NETWORK,
     },
-    "export_pth": {"networks.weights.load", "networks.weights.files", "networks.efficientnet"},
-    "export_weights": {"networks.weights.export", "networks.weights.files", "networks.efficientnet"},
+    "export_pth": {"networks.weights.load", "networks.weights.files", "networks.families"},
+    "export_weights": {"networks.weights.export", "networks.weights.files", "networks.families"},
     "detect_test_faces": DETECT,
     "track_test_faces": {"stages.faces.tracking", "data.tables"},
     "crop_test_faces": {"stages.prediction.crops", "data.pictures.writing", "data.schemas.tracks", *VIDEO},
@@ -264,6 +265,14 @@ def test_the_code_of_the_detector_that_is_named_is_code_of_the_rule():
         added = set(code_of(script, DETECTORS[name])) - set(code_of(script))
         assert DETECTORS[name] in added
         assert not [module for module in added if f".{other}" in module]
+
+
+def test_the_code_of_the_family_of_networks_that_is_named_is_code_of_the_rule():
+    script = ROOT / "workflow" / "scripts" / "score.py"
+    for name, other in (("efficientnet", "timm"), ("timm", "efficientnet")):
+        code = code_of(script, FAMILIES[name])
+        assert FAMILIES[name] in code
+        assert FAMILIES[other] not in code
 
 
 @pytest.mark.parametrize(

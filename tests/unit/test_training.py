@@ -18,7 +18,8 @@ from torch import nn
 
 from dfdc.data.schemas.training import METRICS, VALIDATION
 from dfdc.data.tables import write_table
-from dfdc.networks.efficientnet import build_model, inflate, load_backbone
+from dfdc.networks.efficientnet import inflate
+from dfdc.networks.families import build_model, load_backbone
 from dfdc.networks.inputs import normalise
 from dfdc.networks.weights.files import read_weights_metadata
 from dfdc.seeding import generator

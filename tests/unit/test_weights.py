@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
-from dfdc.networks.efficientnet import build_model, load_backbone, state_shapes
+from dfdc.networks.families import build_model, load_backbone, state_shapes
 from dfdc.networks.weights import pretrained
 from dfdc.networks.weights.files import export_pth, read_tensors, read_weights_metadata, save_weights
 from dfdc.networks.weights.load import load_weights

@@ -97,7 +97,7 @@ class ModelSettings(ErasingSettings):
     """A model of the ensemble."""
 
     architecture: Architecture
-    """The architecture of the network."""
+    """The architecture of the network. timm/NAME is any convolutional network of the package timm, an extra."""
     kind: ModelKind
     """frame: takes single faces; sequence: takes windows of consecutive faces."""
     weights: File | None

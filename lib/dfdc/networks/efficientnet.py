@@ -1,4 +1,4 @@
-"""The networks: EfficientNets with one output, for single frames and for short sequences of frames.
+"""The family of EfficientNets (see ``families``), for single frames and for short sequences of frames.
 
 A "frame" network classifies each image by itself. A "sequence" network is the same network with temporal expand
 convolutions in its blocks, which also take the two adjacent frames, so that the network sees motion; all other layers
@@ -10,9 +10,7 @@ EfficientNet-Lite0 was trained with (x - 127) / 128 instead; the two differ by a
 to which fine-tuning adapts, so that one normalisation is used for all.
 """
 
-import functools
 from collections.abc import Mapping
-from typing import get_args
 
 import torch
 from efficientnet_pytorch import EfficientNet
@@ -20,16 +18,11 @@ from efficientnet_pytorch.utils import BlockArgs, Conv2dStaticSamePadding, Globa
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dfdc.networks.settings import Architecture, ModelKind
-from dfdc.system.errors import UserError
+from dfdc.networks.inputs import IMAGENET, Normalisation
+from dfdc.networks.settings import ModelKind
+from dfdc.networks.weights.timm import from_timm, is_timm
 
-KINDS = get_args(ModelKind)
 LITE0 = "efficientnet-lite0"
-ARCHITECTURES = get_args(Architecture)
-
-HEAD = "_fc."
-"""Prefix of the names of the last layer's parameters."""
-
 _EXPAND = "._expand_conv."
 
 
@@ -109,25 +102,13 @@ def _fold_padding(layer: Conv2dStaticSamePadding) -> None:
             layer.padding, layer.static_padding = (top, left), nn.Identity()
 
 
-def build_model(
-    architecture: str, kind: ModelKind, image_size: tuple[int, int], sequence_length: int = 7
-) -> Classifier:
-    """Build a network with random weights (from torch's global generator), in training mode.
-
-    ``architecture`` is one of ``ARCHITECTURES``, ``image_size`` the (height, width) of the input in pixels. A sequence
-    network takes ``sequence_length`` frames per clip: its input has clips × sequence_length frames, those of a clip
-    adjacent and in order, and each frame has its own output.
+def build(architecture: str, kind: ModelKind, image_size: tuple[int, int], sequence_length: int) -> Classifier:
+    """Build a network; see ``families.build_model``.
 
     The padding of every layer is TensorFlow's SAME at this image size. (By default, efficientnet-pytorch pads for the
     size in the paper, 600 pixels for B7, which is wrong in some layers at other sizes and changes the outputs of the
     published weights.)
-
-    Raises UserError for an unknown architecture or kind.
     """
-    if architecture not in ARCHITECTURES:
-        raise UserError(f"unknown architecture {architecture!r}; choose one of {', '.join(ARCHITECTURES)}")
-    if kind not in KINDS:
-        raise UserError(f"unknown kind of model {kind!r}; choose one of {', '.join(KINDS)}")
     lite = architecture == LITE0
     settings = {"image_size": tuple(image_size), "num_classes": 1}
     blocks, settings = get_model_params("efficientnet-b0" if lite else architecture, settings)
@@ -139,9 +120,19 @@ def build_model(
     return Classifier(blocks, settings, activation, sequence_length if kind == "sequence" else None)
 
 
-def head_parameters(model: nn.Module) -> list[nn.Parameter]:
-    """The parameters of the last layer, the only ones trained in the warm-up."""
-    return [parameter for name, parameter in model.named_parameters() if name.startswith(HEAD)]
+def head(architecture: str) -> tuple[str, ...]:
+    """How the names of the last layer's parameters begin."""
+    return ("_fc.",)
+
+
+def normalisation(architecture: str) -> Normalisation:
+    """ImageNet's, for all."""
+    return IMAGENET
+
+
+def named(state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """Tensors from a file, with efficientnet-pytorch's names: those of timm are renamed."""
+    return from_timm(state) if is_timm(state) else state
 
 
 def inflate(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -156,25 +147,6 @@ def inflate(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
             name, value = _temporal_name(name), (value / 3)[:, :, None].repeat(1, 1, 3, 1, 1)
         inflated[name] = value
     return inflated
-
-
-def load_backbone(model: Classifier, state: Mapping[str, Tensor]) -> None:
-    """Load pretrained weights of a frame network without its last layer into a network of either kind.
-
-    ``state`` comes from ``dfdc.networks.weights.pretrained.load_pretrained``. The last layer is left unchanged. Raises
-    RuntimeError if names or shapes do not match.
-    """
-    head = {name: value for name, value in model.state_dict().items() if name.startswith(HEAD)}
-    backbone = state if model.frames_per_clip is None else inflate(state)
-    model.load_state_dict({**backbone, **head})
-
-
-@functools.cache
-def state_shapes(architecture: str, kind: ModelKind) -> dict[str, tuple[int, ...]]:
-    """The names and shapes of a network's state dict, in order, without allocating weights."""
-    with torch.device("meta"):
-        model = build_model(architecture, kind, (224, 224))
-    return {name: tuple(value.shape) for name, value in model.state_dict().items()}
 
 
 def _temporal_name(name: str) -> str:

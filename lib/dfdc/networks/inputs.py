@@ -1,6 +1,7 @@
 """Preprocessing of face images: resizing, centre crop, normalisation."""
 
 import functools
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -8,32 +9,39 @@ import torch
 
 from dfdc.networks.settings import CropPolicy
 
-# Mean and standard deviation of ImageNet's red, green and blue, in units of the full range.
-MEAN = (0.485, 0.456, 0.406)
-STD = (0.229, 0.224, 0.225)
+
+@dataclass(frozen=True)
+class Normalisation:
+    """Mean and standard deviation of red, green and blue, in units of the full range, of a network's inputs."""
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
 
 
-def normalise(batch: torch.Tensor) -> torch.Tensor:
+IMAGENET = Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+def normalise(batch: torch.Tensor, by: Normalisation = IMAGENET) -> torch.Tensor:
     """Turn RGB uint8 images, N x height x width x 3, into normalised float32, N x 3 x height x width.
 
     Only the axes are permuted: the result has the memory format ``channels_last``.
     """
     images = batch.permute(0, 3, 1, 2).float()
-    mean, std = _constants(batch.device)
+    mean, std = _constants(batch.device, by)
     return images.div_(255).sub_(mean).div_(std)
 
 
 @functools.cache
-def _constants(device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+def _constants(device: torch.device, by: Normalisation) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean and standard deviation on a device: copied there once, because the GPU would be waited for each time."""
     with torch.inference_mode(False):  # whoever asks first, trainings can use them, too
-        mean, std = (torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (MEAN, STD))
+        mean, std = (torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (by.mean, by.std))
     return mean, std
 
 
-def denormalise(images: torch.Tensor) -> np.ndarray:
+def denormalise(images: torch.Tensor, by: Normalisation = IMAGENET) -> np.ndarray:
     """Turn normalised images back into RGB uint8, N x height x width x 3: the inverse of ``normalise``."""
-    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD))
+    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (by.mean, by.std))
     pixels = (images.detach().float().cpu() * std + mean) * 255
     return pixels.round().clamp(0, 255).byte().permute(0, 2, 3, 1).numpy()
 

@@ -1,12 +1,22 @@
 """The architectures and kinds of networks, and the settings for preparing their inputs."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal, get_args
 
-from dfdc.system.settings import Pixels, Settings
+from annotated_types import Predicate
 
-Architecture = Literal[
+from dfdc.system.settings import Pixels, Settings, Words
+
+# The module of each family of architectures (see ``dfdc.networks.families``). They are named, not imported, so that a
+# change to one family does not rerun jobs that use another: rules add the code of their own.
+FAMILIES = {
+    "efficientnet": "dfdc.networks.efficientnet",
+    "timm": "dfdc.networks.timm_models",
+}
+
+EfficientNetName = Literal[
     "efficientnet-b0",
     "efficientnet-b1",
     "efficientnet-b2",
@@ -17,7 +27,23 @@ Architecture = Literal[
     "efficientnet-b7",
     "efficientnet-lite0",
 ]
+ARCHITECTURES = get_args(EfficientNetName)
+
+
+def is_timm_name(text: str) -> bool:
+    """Whether a string is timm/ and what can be the name of a model in the package timm."""
+    return re.fullmatch(r"timm/[a-z0-9_]{1,60}(\.[a-z0-9_]{1,60})?", text) is not None
+
+
+TimmName = Annotated[str, Predicate(is_timm_name), Words("timm/ and the name of a model in the package timm")]
+Architecture = EfficientNetName | TimmName
 ModelKind = Literal["frame", "sequence"]
+KINDS = get_args(ModelKind)
+
+
+def family_module(architecture: str) -> str:
+    """The name of the module of an architecture's family."""
+    return FAMILIES["timm" if is_timm_name(architecture) else "efficientnet"]
 
 
 @dataclass(frozen=True)

@@ -237,7 +237,7 @@ def _disk(config: Mapping[str, Any], amounts: Amounts) -> Iterator[Finding]:
 
 def _of_trainings(config: Mapping[str, Any]) -> float:
     """Bytes of the weights of all models to train, and of their checkpoints (weights and momentum, in float32)."""
-    from dfdc.networks.efficientnet import state_shapes  # imported late, because torch takes seconds to import
+    from dfdc.networks.families import state_shapes  # imported late, because torch takes seconds to import
 
     copies = 1.5 + 2 * (config["speed"]["checkpoints_kept"] + 1)  # plus the one being written
     models = [config["models"][name] for name in untrained(config)]

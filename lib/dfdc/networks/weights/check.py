@@ -6,10 +6,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from dfdc.networks.efficientnet import ARCHITECTURES, HEAD, KINDS, state_shapes
+from dfdc.networks.families import family_of, state_shapes
+from dfdc.networks.settings import ARCHITECTURES, KINDS
 from dfdc.system.errors import UserError
 
 _COUNTER = "num_batches_tracked"
+# Of an EfficientNet, whose weights are recognised.
+(_HEAD,) = family_of("efficientnet-b0").head("efficientnet-b0")
 _SHOWN = 3
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
@@ -79,8 +82,8 @@ def _cause(state: Mapping[str, Tensor], wanted: Mapping[str, tuple[int, ...]]) -
     looks = "They look like weights of a {1} model of {0}".format(*network)
     if _body(wanted) != _body(state_shapes(*network)):
         return f"{looks}: name another file, or correct the architecture or kind in the configuration."
-    if f"{HEAD}weight" in state:
-        looks = f"{looks} with {len(state[f'{HEAD}weight'])} outputs"
+    if f"{_HEAD}weight" in state:
+        looks = f"{looks} with {len(state[f'{_HEAD}weight'])} outputs"
     else:
         looks = f"{looks} without its last layer"
     return f"{looks}: a training can start from them, but they cannot score videos. Name finished weights."
@@ -96,4 +99,4 @@ def _identify(state: Mapping[str, Tensor]) -> tuple[str, str] | None:
 
 
 def _body(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
-    return {name: shape for name, shape in shapes.items() if not name.startswith(HEAD) and not name.endswith(_COUNTER)}
+    return {name: shape for name, shape in shapes.items() if not name.startswith(_HEAD) and not name.endswith(_COUNTER)}

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from dfdc.networks.inputs import MEAN, STD
+from dfdc.networks.families import family_of
 from dfdc.networks.weights.files import read_weights_metadata, save_weights
 from dfdc.networks.weights.load import load_weights
 from dfdc.system.versions import versions
@@ -21,13 +21,14 @@ def export_weights(
     ``model`` is its entry in the config; ``own``: the weights were trained here. Raises UserError if the file is
     missing, damaged, or of another architecture or kind.
     """
+    normalisation = family_of(model["architecture"]).normalisation(model["architecture"])
     metadata = {
         "name": name,
         "architecture": model["architecture"],
         "kind": model["kind"],
         "crop": model["crop"],
-        "mean": MEAN,
-        "std": STD,
+        "mean": normalisation.mean,
+        "std": normalisation.std,
         "sequence_length": len(model["frames"]),
         "frames": model["frames"],
         "seed": model["seed"],

@@ -6,11 +6,10 @@ from typing import Any
 
 from torch import Tensor
 
-from dfdc.networks.efficientnet import HEAD, state_shapes
+from dfdc.networks.families import family_of, state_shapes
 from dfdc.networks.settings import ModelKind
 from dfdc.networks.weights.check import matched
 from dfdc.networks.weights.files import read_tensors
-from dfdc.networks.weights.timm import from_timm, is_timm
 
 
 def load_weights(path: str | Path, architecture: str, kind: ModelKind, own: bool = False) -> dict[str, Tensor]:
@@ -22,7 +21,7 @@ def load_weights(path: str | Path, architecture: str, kind: ModelKind, own: bool
     """
     path = Path(path)
     wanted = state_shapes(architecture, kind)
-    return matched(_read_named(path, own), wanted, path, f"weights of a {kind} model of {architecture}")
+    return matched(_read_named(path, architecture, own), wanted, path, f"weights of a {kind} model of {architecture}")
 
 
 def read_backbone(path: str | Path, architecture: str, own: bool = False) -> dict[str, Tensor]:
@@ -31,7 +30,7 @@ def read_backbone(path: str | Path, architecture: str, own: bool = False) -> dic
     Raises UserError if the file is missing, damaged or of another architecture.
     """
     path = Path(path)
-    return matched_backbone(_read_named(path, own), architecture, path)
+    return matched_backbone(_read_named(path, architecture, own), architecture, path)
 
 
 def matched_backbone(state: Mapping[str, Any], architecture: str, path: Path) -> dict[str, Tensor]:
@@ -39,14 +38,14 @@ def matched_backbone(state: Mapping[str, Any], architecture: str, path: Path) ->
 
     Raises UserError, which names ``path`` as the source, if they are of another architecture.
     """
-    wanted = _without_head(state_shapes(architecture, "frame"))
-    return matched(_without_head(state), wanted, path, f"pretrained weights of {architecture}")
+    head = family_of(architecture).head(architecture)
+    wanted = _without(head, state_shapes(architecture, "frame"))
+    return matched(_without(head, state), wanted, path, f"pretrained weights of {architecture}")
 
 
-def _without_head(named: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in named.items() if not name.startswith(HEAD)}
+def _without(head: tuple[str, ...], named: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in named.items() if not name.startswith(head)}
 
 
-def _read_named(path: Path, own: bool) -> Mapping[str, Tensor]:
-    state = read_tensors(path, own)
-    return from_timm(state) if is_timm(state) else state
+def _read_named(path: Path, architecture: str, own: bool) -> Mapping[str, Tensor]:
+    return family_of(architecture).named(read_tensors(path, own))

@@ -4,16 +4,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from typing import Any
 
-from dfdc.networks.efficientnet import ARCHITECTURES, KINDS
-from dfdc.networks.settings import CropPolicy
+from dfdc.networks.settings import ARCHITECTURES, KINDS, CropPolicy, is_timm_name
 
 LONGEST_WINDOW, LARGEST_CROP = 1000, 4096  # frames; pixels
 
 
 def faults_of_metadata(metadata: Mapping[str, Any]) -> Iterator[str]:
     """What is wrong with the description of a model in the metadata of its weights."""
-    if metadata["architecture"] not in ARCHITECTURES:
-        yield f"architecture is {_shown(metadata['architecture'])}, not one of {', '.join(ARCHITECTURES)}"
+    name = metadata["architecture"]
+    if name not in ARCHITECTURES and not (isinstance(name, str) and is_timm_name(name)):
+        yield f"architecture is {_shown(name)}, not one of {', '.join(ARCHITECTURES)} or timm/NAME"
     if metadata["kind"] not in KINDS:
         yield f"kind is {_shown(metadata['kind'])}, not one of {', '.join(KINDS)}"
     if "sequence_length" in metadata and not _is_whole(metadata["sequence_length"], 1, LONGEST_WINDOW):

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dfdc.networks.efficientnet import HEAD, state_shapes
+from dfdc.networks.families import state_shapes
 from dfdc.system.errors import UserError
 
 # Bytes. Noisy Student's tarball of EfficientNet-B7 has about a fifth of it.
@@ -69,7 +69,7 @@ def convert(read: Callable[[str], np.ndarray], names: set[str], architecture: st
     expected = {
         name: f"{architecture}/{variable_name(name, _expands(name, shapes))}/{_AVERAGE}"
         for name in shapes
-        if not name.startswith(HEAD) and not name.endswith("num_batches_tracked")
+        if not name.startswith("_fc.") and not name.endswith("num_batches_tracked")
     }
     missing = [variable for variable in expected.values() if variable not in names]
     if missing:

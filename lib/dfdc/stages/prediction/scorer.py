@@ -9,7 +9,7 @@ import torch
 from dfdc.data.pictures.store import Store
 from dfdc.data.schemas.crops import Crop
 from dfdc.data.schemas.scores import FrameScore
-from dfdc.networks.efficientnet import build_model
+from dfdc.networks.families import build_model
 from dfdc.networks.inputs import center_transform, normalise
 from dfdc.networks.settings import CropPolicy
 from dfdc.networks.weights.files import read_weights_metadata
@@ -59,7 +59,8 @@ class Scorer:
         size = max(BATCH // length, 1) * length  # a window is never split
         probabilities = []
         for start in range(0, len(pictures), size):
-            batch = normalise(torch.from_numpy(pictures[start : start + size]).to(self.device))
+            batch = torch.from_numpy(pictures[start : start + size]).to(self.device)
+            batch = normalise(batch, self.model.normalisation)
             with torch.autocast(self.device.type, torch.float16, enabled=self.device.type == "cuda"):
                 logits = self.model(batch)
             probabilities.append(torch.sigmoid(logits.float()).squeeze(1).cpu().numpy())

@@ -16,7 +16,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from dfdc.data.schemas.pairs import Pair
 from dfdc.data.schemas.training import Measurement
-from dfdc.networks.efficientnet import build_model, head_parameters, load_backbone
+from dfdc.networks.families import build_model, head_parameters, load_backbone
 from dfdc.networks.inputs import normalise
 from dfdc.networks.precision import autocast, set_precision
 from dfdc.networks.weights.files import save_weights
@@ -211,7 +211,8 @@ class Trainer:
         real, fake, targets = (
             tensor.to(device, non_blocking=True) for tensor in (batch.real, batch.fake, batch.targets)
         )
-        return erase_(mix(normalise(real), normalise(fake), targets), batch.erasings)
+        by = self.state.model.normalisation
+        return erase_(mix(normalise(real, by), normalise(fake, by), targets), batch.erasings)
 
     def _backward(self, batch: Batch) -> torch.Tensor:
         """Accumulate the gradients over the pieces of a batch; returns this process's share of the loss."""
@@ -274,7 +275,7 @@ class Validator:
         """Validate the model after an iteration; if it is the best so far, write its weights to the folder."""
         if self._clips is None:
             self._clips = load_validation(self.data.validation, self.data.stores, self.samples, self.run.workers)
-        model = state.model if state.average is None else state.average
+        model = state.model if state.average is None else state.average.module
         rows = measure_model(model, self._clips, iteration, self.device, self.settings.precision)
         if curves.measured(iteration, rows):
             self.lock.check()

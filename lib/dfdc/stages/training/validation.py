@@ -76,7 +76,7 @@ def _probabilities(model: nn.Module, clips: Sequence[np.ndarray], device: torch.
     with torch.inference_mode(), autocast(device, precision):
         for first in range(0, len(clips), BATCH):
             pictures = np.concatenate(clips[first : first + BATCH])
-            logits = model(normalise(torch.from_numpy(pictures).to(device)))
+            logits = model(normalise(torch.from_numpy(pictures).to(device), model.normalisation))
             probabilities.append(torch.sigmoid(logits.float()).view(-1, len(clips[0])).mean(1).cpu())
     model.train(training)
     return torch.cat(probabilities).numpy()
