@@ -10,7 +10,7 @@ from dfdc.data import parts
 from dfdc.data.known import known_parts
 from dfdc.networks.settings import family_module
 from dfdc.preflight.inputs import check_inputs
-from dfdc.stages.faces.detection.settings import DETECTORS
+from dfdc.stages.faces.detection.settings import DETECTORS, IGNORED
 from dfdc.system.jobs.attempts import unfinished_attempts
 from dfdc.system.jobs.places import image_of
 from dfdc.system.jobs.plan import Plan
@@ -160,6 +160,13 @@ def settings(*paths):
         for section in sections:
             source, target = source[section], target.setdefault(section, {})
         target[key] = source[key]
+    return canonical(chosen)
+
+
+def detection_settings(half, *paths):
+    """The settings of a half's face detection, and others, as a parameter: those that its detector ignores are fixed."""
+    chosen = settings(f"detection.{half}", *paths)
+    chosen["detection"][half] |= IGNORED.get(config["detection"][half]["detector"], {})
     return canonical(chosen)
 
 

@@ -19,7 +19,7 @@ rule detect_faces:
         **gpus(config["detection"]["train"]["detector"] != "yunet"),
     params:
         **shared("detect_faces", DETECTORS[config["detection"]["train"]["detector"]]),
-        settings=settings("detection.train", "data.video_timeout", "data.max_pixels"),
+        settings=detection_settings("train", "data.video_timeout", "data.max_pixels"),
         videos=videos_of_part,
         weights=lambda wildcards: hash_of_weights(
             config["detection"]["train"]["weights"], f"results/videos/{wildcards.part}.parquet"

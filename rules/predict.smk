@@ -21,8 +21,8 @@ rule detect_test_faces:
         **gpus(config["detection"]["test"]["detector"] != "yunet"),
     params:
         **shared("detect_test_faces", DETECTORS[config["detection"]["test"]["detector"]]),
-        settings=settings(
-            "detection.test", "prediction.fps", "prediction.shards", "data.video_timeout", "data.max_pixels"
+        settings=detection_settings(
+            "test", "prediction.fps", "prediction.shards", "data.video_timeout", "data.max_pixels"
         ),
         videos=videos_of_shard,
         weights=lambda wildcards: hash_of_weights(
@@ -104,7 +104,7 @@ rule score:
         **gpus(),
     params:
         **shared("score", family_of_model),
-        settings=lambda wildcards: settings(f"models.{wildcards.model}.score", "torch_threads"),
+        settings=lambda wildcards: settings(f"models.{wildcards.model}.score", "prediction.precision", "torch_threads"),
     script:
         "../workflow/scripts/score.py"
 

@@ -21,7 +21,9 @@ rule score_validation_clips:
         **gpus(),
     params:
         **shared("score_validation_clips", family_of_model),
-        settings=lambda wildcards: settings("evaluation", f"models.{wildcards.model}.frames", "torch_threads"),
+        settings=lambda wildcards: settings(
+            "evaluation", f"models.{wildcards.model}.frames", "prediction.precision", "torch_threads"
+        ),
     script:
         "../workflow/scripts/score_validation_clips.py"
 

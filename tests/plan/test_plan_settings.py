@@ -17,6 +17,8 @@ def nested(path, value):
         ("detection.train.threshold", 0.7, "detect_faces"),
         ("detection.train.every", 5, "detect_faces"),
         ("detection.test.threshold", 0.7, "detect_test_faces"),
+        ("detection.train.precision", "fp32", ""),  # which yunet does not have
+        ("detection.test.precision", "fp32", ""),
         ("data.max_unreadable", 0.4, ""),
         ("data.video_timeout", 500, "detect_faces detect_test_faces"),
         ("data.max_pixels", 30_000_000, "detect_faces detect_test_faces"),
@@ -42,6 +44,7 @@ def nested(path, value):
         ("training.iterations", 5, "train"),
         ("prediction.fps", 10, "detect_test_faces"),
         ("prediction.frame_every", 3, "crop_test_faces"),
+        ("prediction.precision", "fp32", "score score_validation_clips"),
         ("ensemble.exponent", 0.5, "evaluate evaluate_validation submission draw_score_figures"),
         ("ensemble.calibration", "exponent", "evaluate submission draw_score_figures"),
         ("evaluation.pairs", 2, "score_validation_clips"),

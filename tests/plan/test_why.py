@@ -16,6 +16,14 @@ def test_a_setting(project):
     assert "build_tracks" not in said
 
 
+def test_a_setting_that_only_one_detector_has(project):
+    dsfd = {"detector": "dsfd", "weights": "dsfd.pth", "precision": "fp16"}
+    project.write("demo/dsfd.pth", b"weights")
+    said = project.why(settings={"detection": {"test": dsfd}})
+    assert "  the setting detection.test.detector has changed: yunet → dsfd (0, 1)\n" in said
+    assert "  the setting detection.test.precision has changed: fp32 → fp16 (0, 1)\n" in said
+
+
 def test_code(project):
     path = "lib/dfdc/stages/faces/alignment.py"
     project.write(path, (project.folder / path).read_bytes() + b"\nADDED = 1\n")

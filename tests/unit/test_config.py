@@ -167,6 +167,7 @@ def test_the_published_constants():
         "frame_every": 2,
         "sequence_every": 14,
         "sequence_length": 7,
+        "precision": "fp16",
     }
     published = {"exponent": 0.65, "calibration": "published", "clip": [0.01, 0.99], "weight_offset": 1e-4}
     assert CONFIG["ensemble"] == published | {"unknown": 0.5}

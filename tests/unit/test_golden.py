@@ -61,7 +61,7 @@ def test_the_score_of_a_video(video, tmp_path):
             "sequence_length": 7,
         }
         save_weights(weights, drawn_state("efficientnet-b0", kind), about, torch.float16)
-        rows = score(crops, Store(store), Scorer(weights, torch.device("cpu")), 1, [0])
+        rows = score(crops, Store(store), Scorer(weights, torch.device("cpu"), "fp32"), 1, [0])
         probabilities.append([row.probability for row in rows])
 
     assert [len(found) for found in probabilities] == [13, 14]  # 25 kept frames: 13 faces, 2 windows of 7

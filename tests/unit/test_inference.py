@@ -1,3 +1,6 @@
+import time
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 import torch
@@ -11,10 +14,14 @@ from dfdc.data.schemas.scores import SCORES
 from dfdc.data.schemas.tracks import Track
 from dfdc.data.schemas.videos import TestVideo as Video
 from dfdc.data.tables import write_table
+from dfdc.networks.efficientnet import build_model, load_backbone
 from dfdc.networks.inputs import center_transform, normalise
+from dfdc.networks.settings import CropPolicy
 from dfdc.networks.weights.files import save_weights
+from dfdc.networks.weights.pretrained import lite0_file, load_pretrained
+from dfdc.stages.prediction import scorer as scorer_module
 from dfdc.stages.prediction.crops import crop_test_faces
-from dfdc.stages.prediction.scorer import BATCH, Scorer, score
+from dfdc.stages.prediction.scorer import AHEAD, BATCH, Scorer, prepared, score
 from dfdc.stages.prediction.settings.crops import CropSettings
 from dfdc.system.errors import UserError
 
@@ -44,12 +51,12 @@ def crops(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def frame_scorer(tmp_path_factory):
-    return Scorer(write_weights(tmp_path_factory.mktemp("weights") / "w.safetensors"), CPU)
+    return Scorer(write_weights(tmp_path_factory.mktemp("weights") / "w.safetensors"), CPU, "fp32")
 
 
 @pytest.fixture(scope="module")
 def sequence_scorer(tmp_path_factory):
-    return Scorer(write_weights(tmp_path_factory.mktemp("weights") / "w.safetensors", "sequence", 7), CPU)
+    return Scorer(write_weights(tmp_path_factory.mktemp("weights") / "w.safetensors", "sequence", 7), CPU, "fp32")
 
 
 def probabilities(scorer, pictures, flip):
@@ -106,11 +113,11 @@ def test_a_score_depends_on_its_own_video_alone(crops, frame_scorer):
 
 def test_more_pictures_than_a_batch_holds(frame_scorer, sequence_scorer):
     pictures = moving(BATCH + 5, 40, 50)
-    found = frame_scorer([[picture] for picture in pictures], [False] * len(pictures))
+    found = frame_scorer([prepared([picture], frame_scorer.crop, False) for picture in pictures])
     assert [one.shape for one in found] == [(1,)] * len(pictures)
     np.testing.assert_allclose(np.concatenate(found), probabilities(frame_scorer, pictures, False), atol=1e-4)
     windows = [pictures[start : start + 7] for start in range(0, 60)]
-    found = sequence_scorer(windows, [False] * 60)
+    found = sequence_scorer([prepared(window, sequence_scorer.crop, False) for window in windows])
     for number in (0, 8, 9, 10, 59):  # nine windows fill a batch
         np.testing.assert_allclose(found[number], probabilities(sequence_scorer, windows[number], False), atol=1e-4)
 
@@ -123,30 +130,94 @@ def test_no_more_than_a_batch_of_faces_is_held(tmp_path, frame_scorer):
     held = []
 
     class Watched:
-        kind = "frame"
+        kind, crop = "frame", frame_scorer.crop
 
-        def __call__(self, units, flips):
+        def __call__(self, units):
             held.append(len(units))
-            return frame_scorer(units, flips)
+            return frame_scorer(units)
 
     rows = score(crops, Store(tmp_path / "store.arrow"), Watched(), 1, [0])
     assert held == [BATCH, 5]
-    together = frame_scorer([[picture] for picture in pictures], [number % 2 == 0 for number in range(len(pictures))])
-    assert [row.probability for row in rows] == np.concatenate(together).tolist()
+    units = [prepared([picture], frame_scorer.crop, number % 2 == 0) for number, picture in enumerate(pictures)]
+    assert [row.probability for row in rows] == np.concatenate(frame_scorer(units)).tolist()
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_pictures_are_prepared_ahead_of_the_network_but_not_all(tmp_path, monkeypatch, workers):
+    count = AHEAD + 3 * BATCH
+    write_store(tmp_path / "store.arrow", ([encode_png(picture)] for picture in moving(count, 32, 32)))
+    crops = [Crop("a.mp4", 0, "frame", number, [number], number, "") for number in range(count)]
+    begun, before = [], []
+    monkeypatch.setattr(scorer_module, "prepared", lambda *unit: begun.append(1) or prepared(*unit))
+
+    class Slow:
+        kind, crop = "frame", CropPolicy(32, False, 32, 32)
+
+        def __call__(self, units):
+            deadline = time.monotonic() + 5
+            before.append(sum(before[-1:]) + len(units))
+            while len(begun) < min(before[-1] + AHEAD, count) and time.monotonic() < deadline:
+                time.sleep(0.01)
+            time.sleep(0.02)
+            assert len(begun) == min(before[-1] + AHEAD, count)
+            return [np.array([unit.mean() / 255]) for unit in units]
+
+    store = Store(tmp_path / "store.arrow")
+    rows = score(crops, store, Slow(), 1, [0], workers)
+    assert before == [BATCH * number for number in range(1, 6)]
+    assert [row.probability for row in rows] == [store.read(number)[0].mean() / 255 for number in range(count)]
+
+
+def test_scores_do_not_depend_on_the_number_of_workers(crops, frame_scorer, sequence_scorer):
+    for scorer in (frame_scorer, sequence_scorer):
+        assert score(*crops, scorer, 1, [0], workers=1) == score(*crops, scorer, 1, [0], workers=4)
+
+
+def test_a_damaged_picture_is_named(tmp_path, frame_scorer):
+    path = tmp_path / "store.arrow"
+    write_store(path, ([encode_png(picture)] for picture in moving(3, 40, 50)))
+    content = bytearray(path.read_bytes())
+    content[content.rindex(b"IDAT") + 30] ^= 255
+    path.write_bytes(content)
+    crops = [Crop("a.mp4", 0, "frame", number, [number], number, "") for number in range(3)]
+    with pytest.raises(UserError, match=r"store\.arrow is damaged: picture 0 of clip 2: "):
+        score(crops, Store(path), frame_scorer, 1, [0], workers=2)
+
+
+@pytest.mark.parametrize(("dtype", "most"), [(torch.bfloat16, 0.05), (torch.float16, 0.006)])
+def test_low_precision_is_close_to_float32(astronaut, tmp_path, dtype, most):
+    """With the pretrained network that the demo starts from, on windows around a face."""
+    path, crop = tmp_path / "w.safetensors", CropPolicy(112, False, 112, 112)
+    torch.manual_seed(0)
+    model = build_model("efficientnet-lite0", "frame", (112, 112))
+    load_backbone(model, load_pretrained(lite0_file(), "efficientnet-lite0"))
+    with torch.no_grad():
+        model._fc.weight *= 5  # as decided as a trained network
+    about = {"architecture": "efficientnet-lite0", "kind": "frame", "sequence_length": 7, "crop": asdict(crop)}
+    save_weights(path, model.state_dict(), about, torch.float16)
+    scorer = Scorer(path, CPU, "bf16")
+    assert scorer.dtype == torch.float32  # a CPU's results are the same bytes everywhere
+    faces = [astronaut[y : y + side, x : x + side] for y in (10, 40) for x in (120, 150) for side in (130, 150, 170)]
+    units = [prepared([face], crop, number % 2 == 0) for number, face in enumerate(faces)]
+    exact = np.concatenate(scorer(units))
+    scorer.dtype = dtype
+    rough = np.concatenate(scorer(units))
+    assert exact.std() > 0.05  # or the bound below would say little
+    assert 0 < np.abs(rough - exact).max() < most
 
 
 def test_wrong_weights(tmp_path):
     with pytest.raises(UserError, match="no such weights file"):
-        Scorer(tmp_path / "absent.safetensors", CPU)
+        Scorer(tmp_path / "absent.safetensors", CPU, "fp32")
     path = write_weights(tmp_path / "w.safetensors")
     path.write_bytes(path.read_bytes()[:-5000])
     with pytest.raises(UserError, match="cannot be read"):
-        Scorer(path, CPU)
+        Scorer(path, CPU, "fp32")
 
 
 def test_weights_that_give_no_number_are_refused(crops, tmp_path):
     path = write_weights(tmp_path / "weights.safetensors", dtype=torch.float32)
-    scorer = Scorer(path, CPU)
+    scorer = Scorer(path, CPU, "fp32")
     with torch.no_grad():
         scorer.model._fc.bias.fill_(float("nan"))
     rows, store = crops
@@ -157,11 +228,11 @@ def test_weights_that_give_no_number_are_refused(crops, tmp_path):
 def test_weights_without_preprocessing_are_refused(frame_scorer, tmp_path):
     save_weights(tmp_path / "bare.safetensors", frame_scorer.model.state_dict(), {}, torch.float32)
     with pytest.raises(UserError, match="has no architecture, crop, kind"):
-        Scorer(tmp_path / "bare.safetensors", CPU)
+        Scorer(tmp_path / "bare.safetensors", CPU, "fp32")
 
 
 def test_windows_of_another_length_are_refused(crops, tmp_path):
-    scorer = Scorer(write_weights(tmp_path / "w.safetensors", "sequence", 5), CPU)
+    scorer = Scorer(write_weights(tmp_path / "w.safetensors", "sequence", 5), CPU, "fp32")
     rows, store = crops
     with pytest.raises(UserError, match=r"windows of 5 frames, .* windows of 7"):
         score(rows, store, scorer, 1, [0])

@@ -1,3 +1,4 @@
+import multiprocessing
 import os
 import re
 import signal
@@ -318,6 +319,16 @@ def test_nothing_is_left_of_work_that_is_not_wanted_any_more():
     assert len(children()) >= len(before) + 2
     results.close()
     assert len(children()) <= len(before) + 1  # Python's own process that keeps track of resources may stay
+
+
+def test_another_thread_can_end_it():
+    ended = threading.Event()
+    events = work_on(Work("hang").prepare, range(9), 1, None, ended)
+    for number in range(3):
+        assert next(events).number == number
+    threading.Timer(0.2, ended.set).start()
+    assert list(events) == []  # and not the fourth item, on which it would work for ever
+    assert multiprocessing.active_children() == []
 
 
 def test_worker_count():

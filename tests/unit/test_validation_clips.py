@@ -9,9 +9,10 @@ from samples import pair_rows, write_clips, write_weights
 from dfdc.data.pictures.store import Store
 from dfdc.data.schemas.validation_scores import VALIDATION_SCORES
 from dfdc.data.tables import read_table, write_table
+from dfdc.networks.settings import CropPolicy
 from dfdc.stages.evaluation import validation_clips as validation
 from dfdc.stages.evaluation.validation_clips import ENCODING, conditions, score_validation_clips
-from dfdc.stages.prediction.scorer import Scorer
+from dfdc.stages.prediction.scorer import Scorer, prepared
 from dfdc.system.errors import UserError
 from dfdc.video.recompression import Recompression, recompress
 
@@ -30,7 +31,7 @@ def stores(tmp_path_factory):
 def scorers(tmp_path_factory):
     folder = tmp_path_factory.mktemp("weights")
     kinds = ("frame", "sequence")
-    return {kind: Scorer(write_weights(folder / f"{kind}.safetensors", kind), CPU) for kind in kinds}
+    return {kind: Scorer(write_weights(folder / f"{kind}.safetensors", kind), CPU, "fp32") for kind in kinds}
 
 
 def pairs():
@@ -55,7 +56,7 @@ def test_frames_are_those_of_the_clips_as_in_prediction(stores, scorers, kind, t
         for condition, wanted in seen.items():
             found = [row for row in rows if (row.clip, row.condition) == (clip, condition)]
             units = [wanted] if kind == "sequence" else [[picture] for picture in wanted]
-            expected = np.concatenate(scorers[kind](units, [False] * len(units)))
+            expected = np.concatenate(scorers[kind]([prepared(unit, scorers[kind].crop, False) for unit in units]))
             np.testing.assert_array_equal([row.probability for row in found], expected)
             assert [row.frame for row in found] == list(frames)
             assert {(row.fake, row.label, row.height) for row in found} == {(f"fake{pair}.mp4", label, 64)}
@@ -64,7 +65,7 @@ def test_frames_are_those_of_the_clips_as_in_prediction(stores, scorers, kind, t
 
 
 def test_what_is_read_in_another_process_is_the_same(stores):
-    clips = validation.Clips(pairs(), stores, (2, 5), tuple(conditions([WORSE]).items()))
+    clips = validation.Clips(pairs(), stores, (2, 5), tuple(conditions([WORSE]).items()), CropPolicy(48, False, 48, 40))
     elsewhere = pickle.loads(pickle.dumps(clips))
     for number in range(len(clips)):
         (height, seen), (other_height, others) = clips[number], elsewhere[number]

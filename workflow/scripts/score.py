@@ -12,6 +12,7 @@ from dfdc.networks.precision import set_threads
 from dfdc.stages.prediction.scorer import Scorer, score
 from dfdc.system.jobs.devices import job_device, requested_gpus
 from dfdc.system.jobs.log import rule_log
+from dfdc.system.workers.processes import worker_count
 
 
 def main(device: torch.device) -> None:
@@ -20,8 +21,9 @@ def main(device: torch.device) -> None:
     rows = score(
         read_rows(snakemake.input.crops, CROPS, Crop),
         Store(snakemake.input.store),
-        Scorer(Path(snakemake.input.weights[0]), device),
+        Scorer(Path(snakemake.input.weights[0]), device, settings["prediction"]["precision"]),
         **settings["models"][snakemake.wildcards.model]["score"],
+        workers=worker_count(snakemake.config["speed"]["workers"], snakemake.threads),
     )
     write_table(snakemake.output[0], SCORES, rows)
 

@@ -17,15 +17,15 @@ from dfdc.system.workers.processes import worker_count
 
 
 def main(device: torch.device) -> None:
-    settings = snakemake.params.settings["evaluation"]
-    set_threads(device, snakemake.params.settings["torch_threads"])
+    settings = snakemake.params.settings
+    set_threads(device, settings["torch_threads"])
     pairs = read_rows(snakemake.input.pairs[0], PAIRS, Pair)
     rows = score_validation_clips(
-        choose_pairs([pair for pair in pairs if pair.split == "validation"], settings["pairs"]),
+        choose_pairs([pair for pair in pairs if pair.split == "validation"], settings["evaluation"]["pairs"]),
         {Path(path).stem: Path(path) for path in snakemake.input.stores},
-        Scorer(Path(snakemake.input.weights[0]), device),
-        snakemake.params.settings["models"][snakemake.wildcards.model]["frames"],
-        settings["recompression"],
+        Scorer(Path(snakemake.input.weights[0]), device, settings["prediction"]["precision"]),
+        settings["models"][snakemake.wildcards.model]["frames"],
+        settings["evaluation"]["recompression"],
         worker_count(snakemake.config["speed"]["workers"], snakemake.threads),
     )
     write_table(snakemake.output[0], VALIDATION_SCORES, rows)

@@ -105,7 +105,7 @@ def run(options: argparse.Namespace) -> int:
                     members,
                     settings,
                     device,
-                    min(workers, len(videos)),
+                    workers,
                     config["speed"]["batch_size"],
                     config["data"]["video_timeout"],
                     folder,

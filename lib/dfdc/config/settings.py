@@ -30,6 +30,7 @@ from dfdc.system.settings import (
     Folder,
     Part,
     Positive,
+    Precision,
     Settings,
     Share,
     Threads,
@@ -118,6 +119,9 @@ class PredictionSettings(PlanSettings):
     """The number of shards, slices of the test videos: more shards allow more jobs at the same time."""
     fps: Positive
     """Frames are skipped so that about this many per second are left."""
+    precision: Precision
+    """fp32, bf16 or fp16: the precision of the models on a GPU, for the test videos and for validation clips. A GPU
+    without bf16 takes fp16 in its place. A CPU always computes in fp32."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ needs it.
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Le, Len, Predicate
 
@@ -63,6 +63,7 @@ Share = Annotated[float, Ge(0), Le(1)]
 Positive = Annotated[float, Gt(0)]
 Threads = Annotated[int, Ge(1), Le(1024)]
 Pixels = Annotated[int, Ge(32), Le(4096), Words("a whole number from 32 to 4096 (pixels)")]
+Precision = Literal["fp32", "bf16", "fp16"]
 File = Annotated[str, Len(1), Predicate(no_nul), Words("the path of a file")]
 Folder = Annotated[str, Len(1), Predicate(no_nul), Words("the path of a folder")]
 Part = Annotated[str, Predicate(no_folders), Words("the name of a folder")]

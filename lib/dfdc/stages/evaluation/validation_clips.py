@@ -10,8 +10,9 @@ from torch.utils.data import Dataset
 from dfdc.data.pictures.store import Store
 from dfdc.data.schemas.pairs import Pair
 from dfdc.data.schemas.validation_scores import ValidationScore
+from dfdc.networks.settings import CropPolicy
 from dfdc.stages.clips.reading import load_in_order
-from dfdc.stages.prediction.scorer import Scorer
+from dfdc.stages.prediction.scorer import Scorer, not_finite, prepared
 from dfdc.system.errors import UserError
 from dfdc.system.progress import progress
 from dfdc.video.recompression import Recompression, recompress
@@ -48,20 +49,19 @@ def score_validation_clips(
             f"These weights are for windows of {scorer.sequence_length} frames, but the model's `frames` in the config "
             f"are {len(frames)}. Give it {scorer.sequence_length} frames."
         )
-    dataset = Clips(pairs, stores, tuple(frames), tuple(conditions(recompression).items()))
+    dataset = Clips(pairs, stores, tuple(frames), tuple(conditions(recompression).items()), scorer.crop)
     rows: list[ValidationScore] = []
     loaded = progress(load_in_order(dataset, workers if workers > 1 else 0), len(dataset), "clips")
     for number, (height, of_conditions) in enumerate(loaded):
         pair, label = dataset.clip(number)
         clip = (pair.part, pair.real, pair.fake, label, _clip_of(pair, label), height)
         for condition, pictures in of_conditions.items():
-            units = [pictures] if scorer.kind == "sequence" else [[picture] for picture in pictures]
-            probabilities = np.concatenate(scorer(units, [False] * len(units)))
+            units = [pictures] if scorer.kind == "sequence" else np.split(pictures, len(pictures))
+            probabilities = np.concatenate(scorer(units))
             if not np.isfinite(probabilities).all():
                 raise UserError(
                     f"The network's output is not finite for some frames of the clips of {pair.fake} ({pair.part}). "
-                    "Either its weights are damaged, or its activations overflow in half precision: set speed.device "
-                    "to cpu in the config to find out which."
+                    + not_finite(scorer)
                 )
             rows += (
                 ValidationScore(*clip, condition, frame, probability)
@@ -84,9 +84,10 @@ class Clips(Dataset):
         stores: Mapping[str, Path],
         frames: tuple[int, ...],
         draws: tuple[tuple[str, Recompression | None], ...],
+        crop: CropPolicy,
     ) -> None:
         """Memory-map the stores. Raises UserError if one is missing or invalid."""
-        self._pairs, self._frames, self._draws = pairs, frames, draws
+        self._pairs, self._frames, self._draws, self._crop = pairs, frames, draws, crop
         self._stores = {part: Store(stores[part]) for part in sorted({pair.part for pair in pairs})}
 
     def __len__(self) -> int:
@@ -97,15 +98,16 @@ class Clips(Dataset):
         """The pair that a clip belongs to, and its label."""
         return self._pairs[index // 2], ("REAL", "FAKE")[index % 2]
 
-    def __getitem__(self, index: int) -> tuple[int, dict[str, list[np.ndarray]]]:
-        """The height of a clip's frames, and the selected frames under each condition."""
+    def __getitem__(self, index: int) -> tuple[int, dict[str, np.ndarray]]:
+        """The height of a clip's frames, and the selected frames under each condition, prepared for the network."""
         pair, label = self.clip(index)
         # As in training, a clip is read only up to the length of the shorter clip of its pair.
         pictures = self._stores[pair.part].read(_clip_of(pair, label), range(pair.frames))
         of_conditions = {}
         for name, draw in self._draws:
             if draw is None:
-                of_conditions[name] = [pictures[min(frame, len(pictures) - 1)] for frame in self._frames]
+                selected = [pictures[min(frame, len(pictures) - 1)] for frame in self._frames]
             else:
-                of_conditions[name] = list(recompress(pictures, draw, ENCODING, self._frames))
+                selected = list(recompress(pictures, draw, ENCODING, self._frames))
+            of_conditions[name] = prepared(selected, self._crop, flip=False)
         return pictures[0].shape[0], of_conditions

@@ -1,13 +1,15 @@
 """Scoring videos one by one: the test half of the workflow without its intermediate files.
 
-Worker processes detect, track and crop the faces of a video into a temporary file; this process scores them. Memory use
+Worker processes detect, track and crop the faces of a video into a temporary file; this process scores them. It does so
+in its main thread while other threads keep the workers, and a detector on a GPU, busy with the next videos. Memory use
 does not grow with the length of a video.
 """
 
 import contextlib
 import os
+import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -33,14 +35,20 @@ from dfdc.stages.prediction.scorer import Scorer, score
 from dfdc.stages.prediction.settings.crops import CropSettings
 from dfdc.stages.prediction.settings.ensemble import EnsembleSettings
 from dfdc.system.errors import UserError
+from dfdc.system.settings import Precision
 from dfdc.system.workers.pool import Kind, work_on
+from dfdc.system.workers.threads import ahead
 
 BIN = 1.0  # seconds; the time resolution of scores over time
+AHEAD = 2  # videos that wait for the next step
 
 
 @dataclass(frozen=True)
 class ScoringSettings:
-    """The settings of all stages of prediction; about ``fps`` frames per second are kept."""
+    """The settings of all stages of prediction; about ``fps`` frames per second are kept.
+
+    ``precision`` is that of the models.
+    """
 
     detection: DetectionSettings
     fps: float
@@ -48,6 +56,7 @@ class ScoringSettings:
     tracking: TrackerSettings
     crops: CropSettings
     ensemble: EnsembleSettings
+    precision: Precision
 
     @classmethod
     def of(cls, config: Mapping[str, Any], members: Sequence[Member]) -> "ScoringSettings":
@@ -67,6 +76,7 @@ class ScoringSettings:
                 kinds=tuple(sorted({member.model["kind"] for member in members})),
             ),
             ensemble_settings(config["ensemble"], _calibration(members)),
+            prediction["precision"],
         )
 
 
@@ -137,22 +147,25 @@ def score_videos(
     """Score videos with an ensemble; results are yielded as soon as they are ready, so the order may differ.
 
     The scores equal those of the workflow with the same settings. ``workers`` processes decode (and, without a GPU,
-    detect). ``folder`` is for temporary files, which are deleted: the faces of up to ``workers`` videos at a time. A
-    video that cannot be read, makes no progress for ``video_timeout`` seconds or crashes a worker gets the score
+    detect), and as many threads prepare faces for the networks. ``folder`` is for temporary files, which are deleted:
+    the faces of the videos that are worked on (up to ``workers``), that wait (a few), and that is scored. A video that
+    cannot be read, makes no progress for ``video_timeout`` seconds or crashes a worker gets the score
     ``settings.ensemble.unknown``. Raises UserError if weights do not fit the model, or if GPU memory is too small.
     """
-    scorers = [(member, _scorer(member, folder, device)) for member in members]
-    with contextlib.closing(_extract(paths, settings, device, workers, batch_size, video_timeout, folder)) as videos:
-        for extracted in videos:
-            yield _score(extracted, scorers, settings.ensemble)
-            extracted.store.unlink(missing_ok=True)
+    scorers = [(member, _scorer(member, folder, device, settings.precision)) for member in members]
+    ended = threading.Event()
+    extracted = _extract(paths, settings, device, workers, batch_size, video_timeout, folder, ended)
+    with contextlib.closing(ahead(extracted, AHEAD, ended)) as videos:
+        for video in videos:
+            yield _score(video, scorers, settings.ensemble, workers)
+            video.store.unlink(missing_ok=True)
 
 
-def _scorer(member: Member, folder: Path, device: torch.device) -> Scorer:
+def _scorer(member: Member, folder: Path, device: torch.device, precision: Precision) -> Scorer:
     """Load weights as the workflow does, which first exports them and so rounds them to half precision."""
     exported = folder / "weights.safetensors"
     export_weights(member.path, member.name, member.model, exported)
-    scorer = Scorer(exported, device)
+    scorer = Scorer(exported, device, precision)
     exported.unlink()
     return scorer
 
@@ -217,27 +230,36 @@ def _extract(
     batch_size: int,
     limit: float | None,
     folder: Path,
-) -> Iterator[_Extracted]:
-    """Extract the tracks and crops of all videos in worker processes; yields each as soon as it is ready."""
+    ended: threading.Event,
+) -> Generator[_Extracted, None, None]:
+    """Extract the tracks and crops of all videos in worker processes; yields each as soon as it is ready.
+
+    Soon after ``ended`` is set, the results end.
+    """
     videos: Iterator[_Video] = (_Video(number, path) for number, path in enumerate(paths))
     on_gpu = device.type == "cuda" and settings.detection.detector != "yunet"
-    if on_gpu:
-        detector = build_detector(settings.detection, str(device), batch_size)
-        detected = detect_in_batches(
-            paths,
-            detector,
-            settings.detection.every,
-            settings.fps,
-            workers,
-            batch_size,
-            limit,
-            settings.max_pixels,
-        )
-        videos = (_Video(number, path, faces) for number, (path, faces) in enumerate(zip(paths, detected, strict=True)))
-        workers = max(workers // 4, 1)  # the other cores decode for the detector
-    extractor = _Extractor(settings, folder, detects=not on_gpu)
-    with contextlib.closing(work_on(extractor.prepare, videos, workers, limit)) as events:
-        for event in events:
+    with contextlib.ExitStack() as closed_at_the_end:
+        if on_gpu:
+            detector = build_detector(settings.detection, str(device), batch_size)
+            detected = detect_in_batches(
+                paths,
+                detector,
+                settings.detection.every,
+                settings.fps,
+                workers,
+                batch_size,
+                limit,
+                settings.max_pixels,
+                ended,
+            )
+            detected = closed_at_the_end.enter_context(contextlib.closing(ahead(detected, AHEAD, ended)))
+            videos = (
+                _Video(number, path, faces) for number, (path, faces) in enumerate(zip(paths, detected, strict=True))
+            )
+            workers = max(workers // 4, 1)  # the other cores decode for the detector
+        extractor = _Extractor(settings, folder, detects=not on_gpu)
+        events = work_on(extractor.prepare, videos, workers, limit, ended)
+        for event in closed_at_the_end.enter_context(contextlib.closing(events)):
             if event.kind is Kind.ERROR:
                 raise event.value
             if event.kind is Kind.FAILURE:
@@ -247,13 +269,15 @@ def _extract(
                 yield event.value
 
 
-def _score(extracted: _Extracted, scorers: Sequence[tuple[Member, Scorer]], settings: EnsembleSettings) -> VideoScore:
+def _score(
+    extracted: _Extracted, scorers: Sequence[tuple[Member, Scorer]], settings: EnsembleSettings, workers: int
+) -> VideoScore:
     begun = time.monotonic()
     store = Store(extracted.store, mapped=False) if extracted.crops else None
     of_track: dict[int, dict[str, tuple[list[int], list[float]]]] = {}
     probabilities: list[float] = []
     for member, scorer in scorers:
-        for face in score(extracted.crops, store, scorer, **member.model["score"]):
+        for face in score(extracted.crops, store, scorer, workers=workers, **member.model["score"]):
             frames, of_model = of_track.setdefault(face.track, {}).setdefault(member.name, ([], []))
             frames.append(face.frame)
             of_model.append(face.probability)

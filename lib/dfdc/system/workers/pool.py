@@ -3,6 +3,7 @@
 import contextlib
 import pickle
 import signal
+import threading
 import time
 import traceback
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -74,7 +75,11 @@ class Event:
 
 
 def work_on(
-    prepare: Callable[[], Callable[[Any], Any]], items: Iterable[Any], workers: int, limit: float | None
+    prepare: Callable[[], Callable[[Any], Any]],
+    items: Iterable[Any],
+    workers: int,
+    limit: float | None,
+    ended: threading.Event | None = None,
 ) -> Iterator[Event]:
     """Yield events from ``workers`` processes that work on the items, as they occur.
 
@@ -87,14 +92,15 @@ def work_on(
     that makes no progress for ``limit`` seconds fails: neither a part nor a call of ``progressed``; only time during
     which the caller waits for events counts. No item is started that is ``4 * workers`` or more after one that is in
     progress. Each worker uses one OpenCV thread, and is confined (``dfdc.system.workers.confinement``) once it is
-    prepared. Raises what ``prepare`` raises, and UserError if a worker dies in it.
+    prepared. Soon after ``ended`` is set, by another thread, the events end. Raises what ``prepare`` raises, and
+    UserError if a worker dies in it.
     """
     tasks = (_Task(number, item) for number, item in enumerate(items))
     retries: list[_Task] = []
     pool: list[_Worker] = []
     started = 0
     try:
-        while True:
+        while not (ended and ended.is_set()):
             running = [worker.task for worker in pool if worker.task]
             if retries and not running:
                 _begin(pool, prepare, retries.pop())

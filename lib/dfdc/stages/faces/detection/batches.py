@@ -1,6 +1,7 @@
 """Batched face detection in many videos on a GPU."""
 
 import contextlib
+import threading
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -28,17 +29,19 @@ def detect_in_batches(
     batch_size: int,
     limit: float | None,
     max_pixels: int | None = None,
+    ended: threading.Event | None = None,
 ) -> Iterator[VideoFaces]:
     """Decode and resize frames in ``workers`` processes and detect faces in this one; results are in order.
 
     Frames of the same shape form batches of ``batch_size``, regardless of their video. The next batch is read while the
     detector processes one. A video whose worker crashes or makes no progress for ``limit`` seconds has no faces, and
-    the reason is in its row.
+    the reason is in its row. Soon after ``ended`` is set, by another thread, the results end.
     """
     due = 0
     rows: dict[int, Video] = {}
     faces: dict[int, dict[int, np.ndarray]] = defaultdict(dict)
-    events = work_on(_Decoder(detector.prepare, every, kept_fps, max_pixels).prepare_work, paths, workers, limit)
+    work = _Decoder(detector.prepare, every, kept_fps, max_pixels).prepare_work
+    events = work_on(work, paths, workers, limit, ended)
     with _Queue(detector, batch_size) as queue, contextlib.closing(events):
         # One more round after the last event, for the frames in incomplete batches.
         for event in chain(events, [None]):

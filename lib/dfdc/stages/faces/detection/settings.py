@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Le
 
-from dfdc.system.settings import Count, File, Settings, Share
+from dfdc.system.settings import Count, File, Precision, Settings, Share
 
 # The module of each detector, with a function ``build`` that takes the arguments of ``build_detector``. They are named,
 # not imported, so that a change to one detector does not rerun jobs that use another: rules add the code of their own.
@@ -14,6 +14,9 @@ DETECTORS = {
     "dsfd": "dfdc.stages.faces.detection.dsfd.detector",
     "yunet": "dfdc.stages.faces.detection.yunet",
 }
+
+# Settings that a detector ignores, with what it does instead: a change of them reruns nothing for those who use it.
+IGNORED = {"yunet": {"precision": "fp32"}}
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,9 @@ class DetectionSettings(Settings):
     """Pixels, see `resize`."""
     threshold: Share
     """Faces with a lower score are dropped."""
+    precision: Precision
+    """fp32 (as published), bf16 or fp16: the precision of dsfd on a GPU. A GPU without bf16 takes fp16 in its place,
+    and frames whose values overflow are computed again in fp32. A CPU, and yunet, always compute in fp32."""
     every: Count
     """Faces are detected in every n-th frame; in test videos, in every n-th of the frames that prediction.fps keeps."""
 

@@ -7,7 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dfdc.networks.inference import inference_type
 from dfdc.stages.faces.detection.dsfd.boxes import suppress
+from dfdc.stages.faces.detection.dsfd.folding import folded
 from dfdc.stages.faces.detection.dsfd.inputs import RESIZE_RULES, network_input
 from dfdc.stages.faces.detection.dsfd.weights import load_dsfd
 from dfdc.stages.faces.detection.resize import Resize, Resized
@@ -26,14 +28,14 @@ class DSFDDetector:
         threshold: float = 0.3,
         device: str | torch.device = "cpu",
         batch_size: int = 16,
-        dtype: torch.dtype | None = None,
+        dtype: torch.dtype = torch.float32,
     ) -> None:
         """Load the weights, a ``.pth`` file, onto a device.
 
         ``resize`` defines the meaning of ``size`` (pixels): with "area" frames are resized to the area of a square with
         that side, with "longer_side" to that length of the longer side. Boxes with a score above ``threshold`` (0-1)
-        are kept. The batch size is ``batch_size`` on a GPU and 1 on a CPU. ``dtype`` is the precision of the network;
-        None means float32 on a CPU, and on a GPU bfloat16, or float16 if the GPU does not support bfloat16.
+        are kept. The batch size is ``batch_size`` on a GPU and 1 on a CPU. ``dtype`` is the type that the network
+        computes in.
 
         Raises UserError if the weights are missing or do not fit.
         """
@@ -43,9 +45,12 @@ class DSFDDetector:
         self.device = torch.device(device)
         # On a CPU batches save no time, and the last bits of a result would depend on the rest of the batch.
         self.batch_size = 1 if self.device.type == "cpu" else batch_size
-        self.dtype = dtype or _fastest_dtype(self.device)
         self.weights = weights
-        self.network = load_dsfd(weights).to(self.device, memory_format=torch.channels_last)
+        network = load_dsfd(weights).to(self.device, memory_format=torch.channels_last)
+        # By the type of their inputs. A batch whose activations overflow the first (float16: above 65,504) is computed
+        # again by the second.
+        self.networks = {} if dtype == torch.float32 else {dtype: folded(network, dtype)}
+        self.networks[torch.float32] = network
 
     def detect(self, prepared: list[Resized]) -> list[np.ndarray]:
         """Detect the faces in frames resized by ``prepare``.
@@ -86,24 +91,15 @@ class DSFDDetector:
         higher threshold alone gives the same boxes: a box is suppressed only by boxes with higher scores, so boxes
         below the threshold suppress none above it; and above the threshold, the best 5,000 boxes are the same.
         """
-        # Activations above 65,504 overflow float16; such a batch is computed again in float32.
-        for dtype in dict.fromkeys((self.dtype, torch.float32)):
-            with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
-                try:
-                    return self.network(images, self.threshold)
-                except FloatingPointError as error:
-                    cause = error
+        for dtype, network in self.networks.items():
+            try:
+                return network(images.to(dtype), self.threshold)
+            except FloatingPointError as error:
+                cause = error
         raise UserError(
             f"The output of the face detector DSFD is not finite. Its weights, {self.weights}, are damaged: copy or "
             "download them again."
         ) from cause
-
-
-def _fastest_dtype(device: torch.device) -> torch.dtype:
-    if device.type != "cuda":
-        return torch.float32
-    has_bfloat16 = torch.cuda.get_device_capability(device) >= (8, 0)
-    return torch.bfloat16 if has_bfloat16 else torch.float16
 
 
 def build(settings: DetectionSettings, device: str, batch_size: int) -> DSFDDetector:
@@ -118,4 +114,5 @@ def build(settings: DetectionSettings, device: str, batch_size: int) -> DSFDDete
         threshold=settings.threshold,
         device=device,
         batch_size=batch_size,
+        dtype=inference_type(torch.device(device), settings.precision),
     )

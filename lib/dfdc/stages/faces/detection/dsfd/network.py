@@ -50,9 +50,10 @@ class DSFD(nn.Module):
     def forward(self, images: Tensor, threshold: float) -> tuple[Tensor, Tensor, Tensor]:
         """Find all cells with a face.
 
-        Takes B x 3 x H x W images, BGR in 0-255 with the mean subtracted. Returns three tensors with a row for each
-        cell whose score is above the threshold, unordered and without non-maximum suppression: the image's index (N),
-        the box x1, y1, x2, y2 relative to W and H (N x 4, float32) and the score (N, float32, 0-1).
+        Takes B x 3 x H x W images, BGR in 0-255 with the mean subtracted, in the type of the weights. Returns three
+        tensors with a row for each cell whose score is above the threshold, unordered and without non-maximum
+        suppression: the image's index (N), the box x1, y1, x2, y2 relative to W and H (N x 4, float32) and the score
+        (N, float32, 0-1).
         Raises FloatingPointError if a confidence or a box is not finite.
         """
         height, width = images.shape[-2:]

@@ -32,7 +32,7 @@ def load_dsfd(path: str | Path) -> DSFD:
         network = DSFD()
     state = _read(path)
     _check(path, state, network.state_dict())
-    # float16 converts to float32 exactly; the precision of inference is chosen at run time.
+    # float16 converts to float32 exactly.
     state = {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
     network.load_state_dict(state, assign=True)
     return network.requires_grad_(False).eval()
