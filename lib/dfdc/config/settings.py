@@ -55,8 +55,8 @@ class DataSettings(Settings):
     root: Folder
     """The folder that holds the training parts and the test videos. Relative paths start at the working directory."""
     parts: Literal["auto"] | Annotated[Sequence[Part], Len(1), Predicate(all_different)]
-    """The training parts: `auto` for every folder dfdc_train_part_* in the root, or a list of folders in it. Each holds
-    .mp4 files and a metadata.json."""
+    """The training parts: `auto` for every folder dfdc_train_part_N in the root (N may be padded with zeros) and
+    train_sample_videos, or a list of folders in it. Each holds .mp4 files and a metadata.json."""
     test_videos: Folder
     """The folder of the videos to score, in the root (or an absolute path)."""
     test_labels: File | None

@@ -112,7 +112,11 @@ def _size(entry: os.DirEntry) -> int:
 def _about_parts(parts: Sequence[Part], config: Mapping[str, Any]) -> Iterator[Finding]:
     root = Path(config["data"]["root"]).resolve()
     if not parts:
-        fault = "holds no training parts (folders dfdc_train_part_*)" if root.is_dir() else "is not a folder"
+        fault = (
+            "holds no training parts (folders dfdc_train_part_N or train_sample_videos)"
+            if root.is_dir()
+            else "is not a folder"
+        )
         yield Finding("stops", "parts", f"{root} (data.root in the config) {fault}.", HOW_TO_GET_THE_DATA)
         return
     for part in [part for part in parts if part.fault][:3]:

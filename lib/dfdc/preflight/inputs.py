@@ -78,7 +78,8 @@ def check_data(config: Mapping[str, Any], jobs: Sequence[Job]) -> None:
         )
     if no_parts:
         raise UserError(
-            f"There are no training parts (folders dfdc_train_part_*) in {root.resolve()}.\n{HOW_TO_GET_THE_DATA}"
+            f"There are no training parts (folders dfdc_train_part_N or train_sample_videos) in {root.resolve()}.\n"
+            f"{HOW_TO_GET_THE_DATA}"
         )
     check_parts(config, sorted(parts))
     if videos and (not folder.is_dir() or not test_videos(folder)):

@@ -31,9 +31,9 @@ def align_tracks(
     for fake in sorted(by_name.values(), key=lambda video: (video.original, video.video)):
         if fake.label != "FAKE":
             continue
-        real = by_name[fake.original]
+        real = by_name.get(fake.original)
         if reason := _obstacle(real, fake, long_tracks):
-            rows.append(AlignedTrack(real.video, fake.video, "unaligned", reason))
+            rows.append(AlignedTrack(fake.original, fake.video, "unaligned", reason))
         else:
             rows += _align(real.video, fake.video, long_tracks, settings.min_iou)
     return rows
@@ -51,8 +51,10 @@ class _Boxes:
         return cls(track.number, dict(zip(track.frames, track.boxes.tolist(), strict=True)))
 
 
-def _obstacle(real: TrainingVideo, fake: TrainingVideo, tracks: Mapping[str, Sequence[_Boxes]]) -> str:
+def _obstacle(real: TrainingVideo | None, fake: TrainingVideo, tracks: Mapping[str, Sequence[_Boxes]]) -> str:
     """The reason why two videos cannot be aligned, or "" if they can."""
+    if real is None:
+        return "the real video is not in this part"
     for which, video in (("real video", real), ("fake", fake)):
         if video.status == "unreadable":
             return f"the {which} is unreadable: {video.reason}"
