@@ -49,6 +49,17 @@ Source = Annotated[str, Words("a file, package:NAME")]
 
 
 @dataclass(frozen=True)
+class ExternalSettings(Settings):
+    """A further set of labelled videos."""
+
+    videos: Folder
+    """A folder of videos with known labels, in the root (or an absolute path), that are scored like the test videos and
+    evaluated in `results/external/{name}/evaluation.json`."""
+    labels: File
+    """Their labels, as for the test videos."""
+
+
+@dataclass(frozen=True)
 class DataSettings(Settings):
     """The location of the videos, and the tolerance for unreadable ones."""
 
@@ -62,6 +73,7 @@ class DataSettings(Settings):
     test_labels: File | None
     """Their labels, if they are known, for results/evaluation.json: a CSV with the columns filename and label
     (1 = fake) or a metadata.json, in the root. null if they are not known."""
+    external: dict[Name, ExternalSettings]
     max_unreadable: Share
     """The share of a part's videos that may be unreadable; more are taken for a broken disk, and stop the run."""
     video_timeout: Annotated[float, Gt(0), Words("a number above 0 (seconds)")]
