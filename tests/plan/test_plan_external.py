@@ -3,10 +3,13 @@
 import csv
 import json
 import shutil
+from pathlib import Path
 
 import pytest
+import yaml
 
-from dfdc.data.parts import shard_of
+from dfdc.cli.main import main
+from dfdc.config.reading import merged
 from dfdc.data.schemas.evaluation import EVALUATED
 from dfdc.data.tables import read_table
 
@@ -25,25 +28,23 @@ def jobs(world, name, shards=("0", "1")):
 
 
 @pytest.fixture
-def others(project):
-    """A set of videos beside the test videos: two of them, with labels that have originals and methods."""
+def others(project, tmp_path):
+    """The settings of a set that was imported: a real and a fake test video, with labels."""
     with (project.demo / "data/test_labels.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     chosen = [next(row for row in rows if row["label"] == label) for label in "01"]
     for row in chosen:
-        content = (project.demo / "data/test_videos" / row["filename"]).read_bytes()
-        project.write(f"demo/data/others/{row['filename']}", content)
-    lines = ["filename,label,original,method"]
-    lines += [f"{row['filename']},{row['label']},,{row['method']}" for row in chosen]
-    project.write("demo/data/others.csv", "\n".join(lines).encode())
-    yield [row["filename"] for row in chosen]
-    shutil.rmtree(project.demo / "data/others")
+        shutil.copy(project.demo / "data/test_videos" / row["filename"], tmp_path)
+    lines = ["filename,label,method", *(f"{row['filename']},{row['label']},{row['method']}" for row in chosen)]
+    (tmp_path / "labels.csv").write_text("\n".join(lines))
+    assert main(["import", "dfdc-test", str(tmp_path), str(tmp_path / "imported"), "--name", "others"]) == 0
+    return yaml.safe_load((tmp_path / "imported/others_test.yaml").read_text())
 
 
 def test_each_set_passes_through_the_stages_of_the_test_videos(project, world, others):
     project.write("demo/data/more.csv", b"filename,label\na.mp4,1\n")
     project.write("demo/data/more/a.mp4", b"no video")
-    settings = external(others="others", more="more")
+    settings = merged(others, external(more="more"))
     assert project.plan(settings=settings) == sorted([*jobs(world, "others"), *jobs(world, "more")])
     target = "results/external/others/evaluation.json"
     assert project.plan(target, settings=settings) == jobs(world, "others")
@@ -59,13 +60,19 @@ def test_a_set_that_the_settings_do_not_name(project):
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"videos": "nowhere", "labels": "others.csv"}, "nowhere (data.external.others.videos in the config) does not"),
-        ({"videos": "others", "labels": "nowhere.csv"}, "nowhere.csv (data.external.others.labels in the config) does"),
-        ({"videos": "others", "labels": "test_labels.json"}, "test_labels.json (data.external.others.labels in"),
-        ({"videos": "others"}, "data.external.others: the key 'labels' is missing"),
+        (
+            {"videos": "nowhere", "labels": "test_labels.csv"},
+            "nowhere (data.external.others.videos in the config) does not",
+        ),
+        (
+            {"videos": "test_videos", "labels": "nowhere.csv"},
+            "nowhere.csv (data.external.others.labels in the config) does",
+        ),
+        ({"videos": "test_videos", "labels": "test_labels.json"}, "test_labels.json (data.external.others.labels in"),
+        ({"videos": "test_videos"}, "data.external.others: the key 'labels' is missing"),
     ],
 )
-def test_a_set_that_is_not_there(project, others, settings, said):
+def test_a_set_that_is_not_there(project, settings, said):
     project.write("demo/data/test_labels.json", b'{"x.mp4": {"label": "REAL"}}')
     done = project.dry_run(settings={"data": {"external": {"others": settings}}}, own_data=True)
     assert done.returncode == 1
@@ -75,7 +82,7 @@ def test_a_set_that_is_not_there(project, others, settings, said):
 
 def test_a_set_is_evaluated(project, others):
     """With one model (whose frames decide about the recompressed clips) and one shard: a fraction of the jobs."""
-    settings = external(others="others") | {"models": {"large_crop": None, "re": None}, "prediction": {"shards": 1}}
+    settings = merged(others, {"models": {"large_crop": None, "re": None}, "prediction": {"shards": 1}})
     target = "results/external/others/evaluation.json"
     planned = [f"{stage} others/0" for stage in STAGES]
     assert project.plan(target, settings=settings) == sorted(
@@ -92,10 +99,9 @@ def test_a_set_is_evaluated(project, others):
     scores = read_table(project.demo / "results/external/others/evaluation.parquet", EVALUATED).to_pylist()
     tested = read_table(project.demo / "results/evaluation.parquet", EVALUATED).to_pylist()
     expected = {row["video"]: row["score"] for row in tested if row["models"] == "seq"}
-    assert {row["video"]: row["score"] for row in scores} == {name: expected[name] for name in others}
-    # A replaced video concerns its shard alone.
+    assert len(scores) == 2 * 2  # by the model and by the ensemble, which is the same
+    assert all(row["score"] == expected[row["video"]] for row in scores)
     assert project.plan(target, settings=settings) == []
-    more = settings | {"prediction": {"shards": 2}}
-    assert f"detect_test_faces others/{shard_of(others[0], 2)}" in project.plan(target, settings=more)
-    project.write("demo/data/others.csv", (project.demo / "data/others.csv").read_bytes() + b"\nc.mp4,1,,\n")
+    labels = Path(others["data"]["external"]["others"]["labels"])
+    labels.write_text(f"{labels.read_text()}c.mp4,1,,\n")
     assert project.plan(target, settings=settings) == ["evaluate_external others"]

@@ -35,7 +35,8 @@ def config(root: Path, **changes):
     model = {"weights": None, "architecture": "efficientnet-b0"}
     detector = {"weights": None}
     whole = {
-        "data": {"root": str(root), "parts": "auto", "test_videos": "test_videos", "test_labels": "labels.csv"},
+        "data": {"root": str(root), "parts": "auto", "test_videos": "test_videos", "test_labels": "labels.csv"}
+        | {"external": {}},
         "models": {"one": model},
         "detection": {"train": detector, "test": detector},
         "pretrained": {"efficientnet-b0": None},
@@ -238,6 +239,18 @@ def test_no_test_videos(root):
     message = refused(root)
     assert "holds no video (names that end in .mp4, .mov," in message
     assert "data.test_videos" in message
+
+
+def test_external_sets(root):
+    sets = {"other": {"videos": "dfdc_train_part_0", "labels": "dfdc_train_part_0/metadata.json"}}
+    message = refused(root, data={"external": sets})
+    assert "dfdc_train_part_0 (data.external.other.videos in the config) holds no video" in message
+    (root / "dfdc_train_part_0" / "a.mp4").touch()
+    check_inputs(config(root, data={"external": sets}))
+    sets["other"]["labels"] = "absent.csv"
+    assert "absent.csv (data.external.other.labels in the config) does not exist" in refused(
+        root, data={"external": sets}
+    )
 
 
 def test_missing_files_of_weights(root):
