@@ -23,6 +23,7 @@ def nested(path, value):
         ("tracking.train.sigma_h", 0.8, "build_tracks"),
         ("tracking.test.t_min", 6, "track_test_faces"),
         ("alignment.min_iou", 0.4, "align_tracks"),
+        ("alignment.scale_fakes", True, "align_tracks"),
         ("clips.seed", 1, "extract_clips"),
         ("pairs.min_difference", 0.5, "pair_clips"),
         ("validation.parts", ["dfdc_train_part_1"], "pair_clips"),

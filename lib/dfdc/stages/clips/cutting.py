@@ -15,6 +15,7 @@ from dfdc.data.schemas.clips import Clip
 from dfdc.data.schemas.videos import TrainingVideo
 from dfdc.seeding import generator
 from dfdc.stages.clips.differences import SIGNATURE, Comparison, signature
+from dfdc.stages.clips.scaling import read_scaled_crops
 from dfdc.stages.clips.settings.cutting import ClipSettings
 from dfdc.system.errors import VideoError
 from dfdc.system.progress import progress
@@ -45,12 +46,16 @@ def choose_window(
 
 @dataclass(frozen=True)
 class Cut:
-    """All clips to cut from one video: first frame and box of each; for ``counted`` see ``read_frames``."""
+    """All clips to cut from one video: first frame and box of each; for ``counted`` see ``read_frames``.
+
+    ``size`` is the width and height to which frames are scaled before they are cut; None: they are not.
+    """
 
     path: Path
     windows: tuple[tuple[int, Box], ...]
     frames: int
     counted: int | None = None
+    size: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -81,7 +86,12 @@ def cut_clips(cut: Cut) -> list[CutClip]:
     try:
         video = open_video(cut.path)
         boxes = {index: [cut.windows[number][1] for number in numbers] for index, numbers in wanted_by.items()}
-        for index, faces in read_crops(video, boxes, cut.counted):
+        crops = (
+            read_scaled_crops(video, boxes, cut.size, cut.counted)
+            if cut.size
+            else read_crops(video, boxes, cut.counted)
+        )
+        for index, faces in crops:
             for number, face in zip(wanted_by[index], faces, strict=True):
                 hashes[number].update(repr(face.shape).encode() + face.tobytes())
                 pictures[number].append(encode_png(face))
@@ -168,6 +178,7 @@ def extract_clips(
             tuple((window.first, window.box) for window in windows),
             settings.frames,
             videos[video].counted,
+            _other_size(videos[video], videos[windows[0].track.real]),
         )
         for video, windows in windows_of.items()
     ]
@@ -189,6 +200,12 @@ def extract_clips(
     unreadable = {video: clip.reason for video, clip in last.items() if clip.status == "failed"}
     check_readable(unreadable, len(last), folder, max_unreadable)
     return clips + too_short
+
+
+def _other_size(video: TrainingVideo, real: TrainingVideo) -> tuple[int, int] | None:
+    """The size of the real video, to which a fake of another size was aligned; None if it is the same."""
+    size = (real.width, real.height)
+    return None if (video.width, video.height) == size else size
 
 
 def _windows(
