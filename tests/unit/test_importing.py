@@ -204,7 +204,7 @@ def test_the_test_set_of_dfdc(capsys, tmp_path, tree):
     said = imported(capsys, "dfdc-test", source, tmp_path / "data")
     assert "c.mp4: it has no label in labels.csv" in said
     assert "d.mp4: it is in labels.csv, but not there" in said
-    labels = read_details(tmp_path / "data/dfdc_test_test.csv")
+    labels = read_details(tmp_path / "data/dfdc_test.csv")
     assert labels == {"a.mp4": Label(1, "a.mp4"), "b.mp4": Label(0, "b.mp4")}
     assert "--parts is about training parts" in refused(capsys, "dfdc-test", source, tmp_path / "data", "--parts", 2)
 
@@ -330,6 +330,15 @@ def test_a_wrong_folder(capsys, tmp_path, faceforensics):
     for options in (("--parts", 0), ("--name", "a/b"), ("--parts", 2, "--test")):
         assert options[0] in refused(capsys, "faceforensics", faceforensics, tmp_path / "x", *options)
     assert not (tmp_path / "x").exists()
+
+
+def test_a_folder_that_cannot_be_read(capsys, tmp_path, faceforensics, monkeypatch):
+    def denied(folder):
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    monkeypatch.setattr(os, "scandir", denied)
+    said = refused(capsys, "faceforensics", faceforensics, tmp_path / "x")
+    assert "youtube/c23/videos cannot be read (Permission denied). Correct its permissions" in said
 
 
 def test_a_folder_that_cannot_be_written(capsys, tmp_path, faceforensics):

@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("kind", choices=KINDS, metavar="KIND", help=", ".join(KINDS))
     parser.add_argument("source", type=Path, metavar="SOURCE", help="the folder of the data set")
     parser.add_argument("dest", type=Path, metavar="DEST", help="the folder for the parts")
-    parser.add_argument("--name", help="the beginning of all names in DEST (the kind)")
+    parser.add_argument("--name", help="the beginning of all names in DEST (the kind; dfdc for dfdc-test)")
     parser.add_argument("--parts", type=int, metavar="N", help="the number of training parts (1)")
     parser.add_argument(
         "--disjoint",
@@ -81,7 +81,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Import the data set, and print what there is."""
     kind = kind_of(options)
-    name = options.name or options.kind.replace("-", "_")
+    name = options.name or options.kind.replace("-", "_").removesuffix("_test")
     if not word(name):
         raise UserError(f"--name {name}: must be a word of letters (A to Z), digits, _ and -.")
     test = options.test or kind.only_test
@@ -91,7 +91,10 @@ def run(options: argparse.Namespace) -> int:
     count, disjoint = 1 if options.parts is None else options.parts, options.disjoint or "people"
     if count < 1:
         raise UserError(f"--parts is {count}, but must be 1 or more.")
-    found = usable(kind.find(options.source), need_originals=not test)
+    try:
+        found = usable(kind.find(options.source), need_originals=not test)
+    except OSError as error:
+        raise UserError(f"{error.filename} cannot be read ({error.strerror}). Correct its permissions.") from error
     if not found.videos or not (test or any(video.fake for video in found.videos)):
         raise UserError("\n".join(["There is no fake with its original, nor anything else to use.", *_left_out(found)]))
     groups = groups_of(found.videos, disjoint == "people")

@@ -9,6 +9,9 @@ from typing import Any
 from dfdc.data.parts import read_entries
 from dfdc.system.errors import UserError
 
+# The rest of the remedy for wrong labels, by the key of the config that names them, if it may name none.
+OR_NONE = {"data.test_labels": ", or set it to null"}
+
 
 @dataclass(frozen=True)
 class Label:
@@ -35,7 +38,7 @@ def read_details(path: str | Path, key: str = "data.test_labels") -> dict[str, L
     path = Path(path)
     if not path.is_file():
         raise UserError(
-            f"The labels file {path} ({key} in the config) does not exist. Correct the path, or set it to null."
+            f"The labels file {path} ({key} in the config) does not exist. Correct the path{OR_NONE.get(key, '')}."
         )
     try:
         labels = _in_json(path) if path.suffix == ".json" else _in_csv(path)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dfdc.config.paths import scored_folder, scored_labels
-from dfdc.data.labels import read_labels
+from dfdc.data.labels import OR_NONE, read_labels
 from dfdc.data.parts import VIDEO_SUFFIXES, find_parts, is_video, read_metadata
 from dfdc.preflight.findings import Finding, untrained
 from dfdc.preflight.inputs import HOW_TO_GET_THE_DATA
@@ -215,5 +215,5 @@ def _about_scored_videos(config: Mapping[str, Any], external: str, sizes: Mappin
         yield Finding("stops", topic, str(error))
         return
     level = "ok" if labelled == len(sizes) else "note" if labelled else "stops"
-    remedy = "" if labelled else f"Name another file in {labels_key}, or set it to null."
+    remedy = "" if labelled else f"Name another file in {labels_key}{OR_NONE.get(labels_key, '')}."
     yield Finding(level, topic, f"{labels.resolve()} has labels of {labelled} of {len(sizes)} videos", remedy)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from dfdc.config.paths import external_and_number, part_folder, scored_folder, scored_labels
-from dfdc.data.labels import read_labels
+from dfdc.data.labels import OR_NONE, read_labels
 from dfdc.data.parts import VIDEO_SUFFIXES, find_parts, read_metadata, test_videos
 from dfdc.system.errors import UserError
 
@@ -130,7 +130,7 @@ def check_labels(path: Path | None, folder: Path, key: str = TEST_LABELS_KEY) ->
     if folder.is_dir() and not labels.keys() & {video.name for video in test_videos(folder)}:
         raise UserError(
             f"The labels {path} ({key} in the config) name none of the videos in {folder}; the first name is "
-            f"{min(labels)!r}. Name another file, or set it to null."
+            f"{min(labels)!r}. Name another file{OR_NONE.get(key, '')}."
         )
 
 
