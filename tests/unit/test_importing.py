@@ -68,7 +68,7 @@ def refused(capsys, *arguments):
 def parts(folder):
     """{part: its metadata}, as the workflow reads and checks them, with links that lead to videos."""
     found = {}
-    for part in sorted(folder.glob("*_part_*")):
+    for part in sorted(folder.glob("[!.]*_part_*")):
         found[part.name] = read_metadata(part / "metadata.json")
         about = look_at_part(part)
         assert (about.fault, about.unreadable, about.without_original, about.unnamed) == ("", 0, 0, 0)
@@ -285,6 +285,20 @@ def test_a_second_call_does_nothing_and_a_stopped_one_goes_on(capsys, tmp_path, 
         assert "Made" in imported(capsys, *arguments)
         assert {path.relative_to(tmp_path / "data") for path in (tmp_path / "data").rglob("*")} == names
         assert inodes <= {path.lstat().st_ino for path in (tmp_path / "data").rglob("*.mp4")}
+
+
+def test_nothing_is_left_of_a_stopped_call_with_other_options(capsys, tmp_path, faceforensics):
+    (tmp_path / "data/.faceforensics_part_0.import").mkdir(parents=True)
+    (tmp_path / "data/.faceforensics_part_7.import").mkdir()
+    (tmp_path / "data/.faceforensics_val_part_0.import").mkdir()  # of another import
+    for number in (0, 7):
+        (tmp_path / f"data/.faceforensics_part_{number}.import/old.mp4").symlink_to("nowhere")
+    (tmp_path / "data/.faceforensics_part_0.import/071.mp4").symlink_to("nowhere")
+    imported(capsys, "faceforensics", faceforensics, tmp_path / "data")
+    (found,) = parts(tmp_path / "data").values()
+    assert len(found) == 24
+    left = [path.name for path in (tmp_path / "data").rglob("*.import")]
+    assert left == [".faceforensics_val_part_0.import"]
 
 
 def test_links_follow_when_the_data_set_has_moved(capsys, tmp_path, faceforensics):

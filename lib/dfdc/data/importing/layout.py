@@ -70,7 +70,7 @@ def write_layout(layout: Layout, folder: Path, record: Mapping[str, Any]) -> boo
             if not _holds(folder / name, text):
                 write_text(folder / name, text)
                 done.append(True)
-        for left in folder.glob(f".{layout.name}*.import"):  # of a call with other options that was stopped
+        for left in folder.glob(f".{layout.name}_part_*.import"):  # of a call with other options that was stopped
             shutil.rmtree(left)
     except OSError as error:
         raise UserError(_message(error, folder)) from error
