@@ -61,6 +61,7 @@ include: "rules/pairs.smk"
 include: "rules/train.smk"
 include: "rules/validation.smk"
 include: "rules/predict.smk"
+include: "rules/external.smk"
 include: "rules/report.smk"
 
 

@@ -5,7 +5,7 @@ from functools import cache
 from snakemake.io import is_flagged
 
 from dfdc.config.canonical import canonical
-from dfdc.config.paths import part_folder, test_labels_file, test_videos_folder
+from dfdc.config.paths import external_and_number, part_folder, scored_folder, scored_labels
 from dfdc.data import parts
 from dfdc.data.known import known_parts
 from dfdc.networks.settings import family_module
@@ -26,11 +26,14 @@ if workflow.is_main_process:
     begin_run(logger)
 
 DATA = Path(config["data"]["root"])
-TEST_VIDEOS = test_videos_folder(config)
-TEST_LABELS = test_labels_file(config)
+TEST_VIDEOS = scored_folder(config, "")
+TEST_LABELS = scored_labels(config, "")
 
 MODELS = sorted(config["models"])
+# The shards of the test videos; and external sets, whose shards have the set's name before the number.
 SHARDS = range(config["prediction"]["shards"])
+EXTERNAL = sorted(config["data"]["external"])
+EXTERNAL_SHARDS = [f"{{external}}/{number}" for number in SHARDS]
 TRAINED = [name for name in MODELS if not config["models"][name]["weights"]]
 # The kinds of models in use, which need different crops of the test videos.
 KINDS = sorted({model["kind"] for model in config["models"].values()})
@@ -79,12 +82,13 @@ EVALUATION = ["results/evaluation.json"] if TEST_LABELS else []
 VALIDATED = TRAINED and (config["validation"]["parts"] or config["validation"]["share"] > 0)
 VALIDATION = ["results/validation/evaluation.json"] if VALIDATED else []
 CALIBRATION = "results/validation/calibration.json" if config["ensemble"]["calibration"] != "published" else []
-ALL = ["submission.csv", *EVALUATION, *VALIDATION]
+ALL = ["submission.csv", *EVALUATION, *VALIDATION, *(f"results/external/{name}/evaluation.json" for name in EXTERNAL)]
 
 
 wildcard_constraints:
     part="[^/]+",
-    shard=r"\d+",
+    shard=rf"(?:(?:{'|'.join(EXTERNAL)})/)?\d+" if EXTERNAL else r"\d+",
+    external="|".join(EXTERNAL) or "(?!)",  # which matches nothing
     model="|".join(MODELS),
     architecture=r"efficientnet-[a-z0-9]+|timm/[a-z0-9_.]+",
 
@@ -248,13 +252,14 @@ def all_parts(wildcards):
 
 
 def test_videos(wildcards):
-    """The folder of the test videos, see ``data_at``."""
-    return data_at(TEST_VIDEOS)
+    """The folder of the test videos, see ``data_at``; nothing for an external set, which no rule makes."""
+    return data_at(*([] if external_and_number(wildcards.shard)[0] else [TEST_VIDEOS]))
 
 
 def test_labels(wildcards):
-    """The labels of the test videos, see ``data_at``, if there are any."""
-    return data_at(*([TEST_LABELS] if TEST_LABELS else []))
+    """The labels of the test videos, see ``data_at``, if there are any; nothing for an external set."""
+    external, _ = external_and_number(wildcards.get("shard", "0"))
+    return data_at(*([TEST_LABELS] if TEST_LABELS and not external else []))
 
 
 def videos_of_part(wildcards):
@@ -277,19 +282,29 @@ def metadata_of_parts(wildcards):
 
 
 @cache
-def test_videos_of_shards(changed):
-    """The test videos of each shard; ``changed`` is when the folder was, which the demo makes during a run."""
-    return parts.videos_by_shard(TEST_VIDEOS, len(SHARDS))
+def videos_of_shards(folder, changed):
+    """The videos of each shard; ``changed`` is when the folder was, which the demo makes during a run."""
+    return parts.videos_by_shard(folder, len(SHARDS))
 
 
 def videos_of_shard(wildcards):
     """A hash of the names, sizes, first and last bytes of a shard's videos, as a parameter."""
+    external, number = external_and_number(wildcards.shard)
+    folder = scored_folder(config, external)
     return contents(
         "videos",
-        TEST_VIDEOS,
-        lambda: parts.fingerprint(test_videos_of_shards(TEST_VIDEOS.stat().st_mtime_ns)[int(wildcards.shard)]),
+        folder,
+        lambda: parts.fingerprint(videos_of_shards(folder, folder.stat().st_mtime_ns)[number]),
         f"results/test/videos/{wildcards.shard}.parquet",
+        made="demo" in config and not external,
     )
+
+
+def labels_of_external(wildcards):
+    """A hash of the labels of an external set, as a parameter."""
+    path = scored_labels(config, wildcards.external)
+    output = f"results/external/{wildcards.external}/evaluation.json"
+    return contents("labels", path, lambda: parts.content_hash(path), output, made=False)
 
 
 def labels_of_test_videos(output):

@@ -150,9 +150,9 @@ class Project:
         planned = self._planned("--forceall", *self._arguments())
         return {job: [f"demo/{path}" for path in about["output"].split(", ")] for job, about in planned.items()}
 
-    def resources(self, *arguments: str) -> dict[str, dict[str, str]]:
+    def resources(self, *arguments: str, **options: Any) -> dict[str, dict[str, str]]:
         """What each job of the plan asks for, resource by resource."""
-        planned = self._planned(*arguments, *self._arguments())
+        planned = self._planned(*arguments, *self._arguments(**options))
         return {
             job: dict(pair.split("=", 1) for pair in about["resources"].split(", ")) for job, about in planned.items()
         }

@@ -25,6 +25,7 @@ def nested(path, value):
         ("tracking.train.sigma_h", 0.8, "build_tracks"),
         ("tracking.test.t_min", 6, "track_test_faces"),
         ("alignment.min_iou", 0.4, "align_tracks"),
+        ("alignment.scale_fakes", True, "align_tracks"),
         ("clips.seed", 1, "extract_clips"),
         ("clips.per_track", 2, "extract_clips"),
         ("clips.per_track", "auto", "extract_clips"),

@@ -11,7 +11,9 @@ from snakemake.io import is_flagged, strip_wildcard_constraints
 
 ROOT = Path(__file__).resolve().parents[2]
 # Rules that no other needs.
-ON_DEMAND = {"export_pth": ("model", "")}
+ON_DEMAND = {"export_pth": ("model", ""), "evaluate_external": ("external", "")}
+# A set of videos for the second of them.
+OTHERS = {"data": {"external": {"others": {"videos": "test_videos", "labels": "test_labels.csv"}}}}
 # Edges whose files are ancient: their readers do not run again, but never before them.
 ANCIENT = {("make_demo_data", "extract_clips"), ("make_demo_data", "crop_test_faces")}
 
@@ -64,7 +66,7 @@ def test_each_job_asks_for_memory_and_time_and_for_more_when_it_is_tried_again(p
     first, third = (
         {
             job: (int(asked["mem_mb"]), int(asked["runtime"]))
-            for job, asked in project.resources(*targets, "--attempt", attempt).items()
+            for job, asked in project.resources(*targets, "--attempt", attempt, settings=OTHERS).items()
         }
         for attempt in ("1", "3")
     )

@@ -56,6 +56,25 @@ def test_the_common_range_with_both_boxes(tmp_path):
     write_table(tmp_path / "t", ALIGNED, rows)
 
 
+def test_a_fake_of_another_size_is_scaled_if_asked_for():
+    moved = tracks(("r", 0, 0, [BOX] * 8), ("f", 0, 0, [BOX / 2] * 8), ("g", 0, 0, [BOX / 2] * 8))
+    sizes = {"f": {"width": 320, "height": 180}, "g": {"width": 320, "height": 240}}
+    (other, squeezed) = align(moved, videos("r", "f:r", "g:r", **sizes))
+    assert (other.status, other.reason) == ("unaligned", "other size: real 640x360, fake 320x180")
+    (row, squeezed) = align(moved, videos("r", "f:r", "g:r", **sizes), scale_fakes=True)
+    assert (row.status, row.reason) == ("aligned", "the fake is scaled from 320x180 to 640x360")
+    np.testing.assert_array_equal(row.fake_boxes, [BOX] * 8)
+    assert (squeezed.status, squeezed.reason) == ("unaligned", "other size: real 640x360, fake 320x240")
+
+
+def test_a_fake_whose_original_is_elsewhere():
+    rows = align(
+        tracks(("r", 0, 0, [BOX] * 8), ("f", 0, 0, [BOX] * 8), ("g", 0, 0, [BOX] * 8)), videos("r", "f:r", "g:s")
+    )
+    assert aligned(rows) == [("r", "f", 0, 0, [0, 6, 12, 18, 24, 30, 36, 42])]
+    assert [(row.real, row.fake, row.reason) for row in rows[1:]] == [("s", "g", "the real video is not in this part")]
+
+
 @pytest.mark.parametrize(("boxes", "found"), [(4, False), (5, True)])
 def test_tracks_need_five_boxes(boxes, found):
     for real, fake in ((boxes, 9), (9, boxes)):

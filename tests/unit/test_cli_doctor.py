@@ -407,3 +407,12 @@ def test_settings_of_several_files(place):
         ["large_crop", "re"],
     )
     assert config["ensemble"]["unknown"] == 0.5
+
+
+def test_external_sets(place):
+    others = {"videos": "dfdc_train_part_0", "labels": "dfdc_train_part_0/metadata.json"}
+    told("ok", "dfdc_train_part_0/metadata.json has labels of 3 of 3 videos", data={"external": {"others": others}})
+    others["labels"] = "absent.csv"
+    told("stops", "absent.csv (data.external.others.labels in the config) does", data={"external": {"others": others}})
+    others["videos"] = "absent"
+    told("stops", "absent (data.external.others.videos in the config) does", data={"external": {"others": others}})

@@ -185,6 +185,26 @@ def test_how_much_fakes_differ(folder, tmp_path):
     assert missing.difference is None
 
 
+@pytest.mark.parametrize("factor", [0.5, 2])
+def test_a_fake_of_another_size_is_scaled_to_that_of_the_real_video(tmp_path, factor):
+    # Grey, because the colours of a smaller video are coarser.
+    real = [cv2.GaussianBlur(picture, (9, 9), 0)[:, :, [1, 1, 1]] for picture in moving(60)]
+    size = (int(128 * factor), int(96 * factor))
+    write_video(tmp_path / "r.mp4", real)
+    write_video(tmp_path / "f.mp4", [cv2.resize(picture, size, interpolation=cv2.INTER_AREA) for picture in real])
+    videos = SIZES | {"f.mp4": TrainingVideo("f.mp4", frames=60, in_order=True, width=size[0], height=size[1])}
+    rows = extract_clips(tmp_path, [track(entries=8)], videos, tmp_path / "s.arrow", SETTINGS, 6, 1.0)
+    assert [(row.status, row.frames, row.box) for row in rows] == [("ok", 50, rows[0].box)] * 2
+    store = Store(tmp_path / "s.arrow")
+    one, other = (np.array(store.read(row.clip), float) for row in rows)
+    assert one.shape == other.shape
+    apart = np.abs(one - other).mean()
+    # In place, to a fraction of a pixel: a shift by one is farther away.
+    shifted = [np.abs(one[:, :, 1:] - other[:, :, :-1]).mean(), np.abs(one[:, 1:] - other[:, :-1]).mean()]
+    assert apart < 2
+    assert apart < 0.6 * min(shifted)
+
+
 def test_twins_are_told_apart_by_their_tracks(folder, tmp_path):
     """Two tracks of a real video may go with one of the fake, and a window may be the same for both."""
     aligned = [

@@ -157,7 +157,7 @@ def test_the_published_constants():
     assert (CONFIG["detection"]["test"]["every"], CONFIG["detection"]["test"]["size"]) == (3, 512)
     tracker = {"sigma_l": 0.3, "sigma_h": 0.9, "sigma_iou": 0.3}
     assert CONFIG["tracking"] == {"train": {**tracker, "t_min": 1}, "test": {**tracker, "t_min": 7}}
-    assert CONFIG["alignment"] == {"min_boxes": 5, "min_iou": 0.5}
+    assert CONFIG["alignment"] == {"min_boxes": 5, "min_iou": 0.5, "scale_fakes": False}
     assert (CONFIG["clips"]["frames"], CONFIG["clips"]["enlarge"]) == (50, 1.5)
     assert CONFIG["pairs"] == {"min_difference": 0}
     assert CONFIG["prediction"] == {

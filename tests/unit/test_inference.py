@@ -14,7 +14,7 @@ from dfdc.data.schemas.scores import SCORES
 from dfdc.data.schemas.tracks import Track
 from dfdc.data.schemas.videos import TestVideo as Video
 from dfdc.data.tables import write_table
-from dfdc.networks.efficientnet import build_model, load_backbone
+from dfdc.networks.families import build_model, load_backbone
 from dfdc.networks.inputs import center_transform, normalise
 from dfdc.networks.settings import CropPolicy
 from dfdc.networks.weights.files import save_weights

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from dfdc.data.known import known_parts
 from dfdc.data.labels import read_labels
 from dfdc.data.parts import find_parts, fingerprint, read_metadata, shard_of, videos_by_shard
 from dfdc.data.parts import test_videos as videos_in
@@ -34,7 +35,8 @@ def config(root: Path, **changes):
     model = {"weights": None, "architecture": "efficientnet-b0"}
     detector = {"weights": None}
     whole = {
-        "data": {"root": str(root), "parts": "auto", "test_videos": "test_videos", "test_labels": "labels.csv"},
+        "data": {"root": str(root), "parts": "auto", "test_videos": "test_videos", "test_labels": "labels.csv"}
+        | {"external": {}},
         "models": {"one": model},
         "detection": {"train": detector, "test": detector},
         "pretrained": {"efficientnet-b0": None},
@@ -54,10 +56,16 @@ def test_parts_come_in_natural_order(tmp_path):
     for name in ("dfdc_train_part_10", "dfdc_train_part_2", "dfdc_train_part_0", "dfdc_train_part_00", "other"):
         (tmp_path / name).mkdir()
     (tmp_path / "dfdc_train_part_3").write_text("no folder")
-    assert find_parts(tmp_path)[-2:] == ["dfdc_train_part_2", "dfdc_train_part_10"]
-    assert sorted(find_parts(tmp_path)[:2]) == ["dfdc_train_part_0", "dfdc_train_part_00"]
-    assert len(find_parts(tmp_path)) == 4
+    wanted = [f"dfdc_train_part_{number}" for number in ("0", "00", "2", "10")]
+    assert find_parts(tmp_path) == wanted
     assert find_parts(tmp_path / "absent") == []
+    for name in ("train_sample_videos", "dfdc_train_part_9_bak", "dfdc_train_part_", "dfdc_train_part_1.zip"):
+        (tmp_path / name).mkdir()
+    assert find_parts(tmp_path) == [*wanted, "train_sample_videos"]
+    for name in (*wanted, "dfdc_train_part_9_bak", "train_sample_videos"):
+        (tmp_path / "videos").mkdir(exist_ok=True)
+        (tmp_path / "videos" / f"{name}.parquet").touch()
+    assert known_parts(tmp_path / "absent", tmp_path / "videos") == [*wanted, "train_sample_videos"]
 
 
 def test_metadata_is_given_as_it_is(root):
@@ -231,6 +239,18 @@ def test_no_test_videos(root):
     message = refused(root)
     assert "holds no video (names that end in .mp4, .mov," in message
     assert "data.test_videos" in message
+
+
+def test_external_sets(root):
+    sets = {"other": {"videos": "dfdc_train_part_0", "labels": "dfdc_train_part_0/metadata.json"}}
+    message = refused(root, data={"external": sets})
+    assert "dfdc_train_part_0 (data.external.other.videos in the config) holds no video" in message
+    (root / "dfdc_train_part_0" / "a.mp4").touch()
+    check_inputs(config(root, data={"external": sets}))
+    sets["other"]["labels"] = "absent.csv"
+    assert "absent.csv (data.external.other.labels in the config) does not exist" in refused(
+        root, data={"external": sets}
+    )
 
 
 def test_missing_files_of_weights(root):

@@ -20,6 +20,8 @@ def test_by_hand():
     assert found["balanced_log_loss"] == pytest.approx(sum(losses) / 4)
     assert found["auc"] == 0.75
     assert found["average_precision"] == pytest.approx((1 + 2 / 3) / 2)
+    assert found["equal_error_rate"] == 0.5
+    assert found["tpr_at_fpr_1"] == found["tpr_at_fpr_5"] == 0.5
     assert found["calibration_error"] == pytest.approx((0.1 + 0.7 + 0.4 + 0.2) / 4)
     assert found["brier"] == pytest.approx((0.01 + 0.49 + 0.16 + 0.04) / 4)
     assert found["accuracy"] == 0.75
@@ -38,6 +40,23 @@ def test_equal_scores_are_one_step():
     assert measure(labels, scores)["average_precision"] == pytest.approx(2 / 3 * 2 / 3 + 3 / 5 / 3)
 
 
+def test_the_equal_error_rate_by_hand():
+    # From (0, 0) straight to (1/2, 1) by way of nothing: false = 1 - true at 1/3.
+    assert measure([1, 0, 0], [0.8, 0.8, 0.3])["equal_error_rate"] == pytest.approx(1 / 3)
+    assert measure([1, 0], [0.5, 0.5])["equal_error_rate"] == pytest.approx(0.5)
+    assert measure([1, 1, 0, 0], [0.9, 0.8, 0.2, 0.1])["equal_error_rate"] == 0
+    assert measure([0, 0, 1, 1], [0.9, 0.8, 0.2, 0.1])["equal_error_rate"] == 1
+
+
+def test_true_positives_at_few_false_ones_by_hand():
+    # Of 20 real ones one may pass at 5 %, none at 1 %; two share the highest score.
+    reals, fakes = [0.95, *[0.1] * 19], [0.99, 0.96, 0.5, 0.05]
+    found = measure([0] * 20 + [1] * 4, reals + fakes)
+    assert (found["tpr_at_fpr_1"], found["tpr_at_fpr_5"]) == (0.5, 0.75)
+    found = measure([0] * 20 + [1] * 4, [0.99, 0.99, *reals[2:], *fakes])
+    assert (found["tpr_at_fpr_1"], found["tpr_at_fpr_5"]) == (0, 0)
+
+
 def test_calibration_error_by_hand():
     # One bin: mean score 0.85, three of four are fake. A score of 1 belongs to the last bin.
     assert measure([1, 1, 1, 0], [0.85] * 4)["calibration_error"] == pytest.approx(0.1)
@@ -46,7 +65,7 @@ def test_calibration_error_by_hand():
 
 
 def test_what_is_undefined_is_none():
-    undefined = {"balanced_log_loss", "auc", "average_precision"}
+    undefined = {"balanced_log_loss", "auc", "average_precision", "equal_error_rate", "tpr_at_fpr_1", "tpr_at_fpr_5"}
     for label in (0, 1):
         found = measure([label, label], [0.4, 0.6])
         assert {name for name, value in found.items() if value is None} == undefined
@@ -70,6 +89,15 @@ def test_the_same_as_counted_one_by_one(labelled):
     both = 0 < labels.sum() < len(labels)
     precisions = [(labels[scores >= threshold].mean()) for threshold in scores[labels == 1]]
     assert found["average_precision"] == (pytest.approx(np.mean(precisions)) if both else None)
+    if both:
+        false, true, _ = roc_curve(labels, scores)
+        for name, rate in (("tpr_at_fpr_1", 0.01), ("tpr_at_fpr_5", 0.05)):
+            assert found[name] == pytest.approx(true[false <= rate].max())
+        equal = found["equal_error_rate"]
+        along = np.interp(np.linspace(0, 1, 2001), np.linspace(0, 1, len(false)), false)
+        across = np.interp(np.linspace(0, 1, 2001), np.linspace(0, 1, len(true)), true)
+        nearest = np.abs(along + across - 1).argmin()
+        assert equal == pytest.approx(along[nearest], abs=len(false) / 1000)
     bins = reliability_bins(labels, scores)
     assert sum(row["count"] for row in bins) == len(labels)
     gaps = sum(row["count"] * abs(row["score"] - row["fake"]) for row in bins if row["count"])

@@ -57,6 +57,15 @@ def test_other_faults(tmp_path, content, said):
         read_metadata(write(tmp_path, content))
 
 
+def test_some_originals_may_be_absent_but_not_all(tmp_path):
+    fakes = {f"f{number}.mp4": {"label": "FAKE", "original": f"r{number}.mp4"} for number in range(3)}
+    content = {"r0.mp4": REAL, **fakes}
+    assert read_metadata(write(tmp_path, content)) == content
+    del content["r0.mp4"]
+    with pytest.raises(UserError, match=r"'f2\.mp4' has the original r2\.mp4, which is not a REAL video"):
+        read_metadata(write(tmp_path, content))
+
+
 def test_all_faults_are_told_at_once(tmp_path):
     content = {"r.mp4": REAL, "../x": REAL, "a.mp4": {}, "b.mp4": {"label": "FAKE"}}
     content |= {f"c{number}.mp4": {} for number in range(6)}

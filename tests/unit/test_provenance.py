@@ -189,6 +189,7 @@ NEEDED = {
         "stages.prediction.ensemble",
         "data.labels",
     },
+    "evaluate_external": {"stages.evaluation.report", "stages.prediction.ensemble", "data.labels"},
     "draw_data_figures": {"figures.data", "figures.style", "data.tables"},
     "draw_test_data_figures": {"figures.data", "figures.style", "data.tables"},
     "draw_sample_figures": {
@@ -249,7 +250,7 @@ CONCERNS = {
     "stages.evaluation.settings": set(),
     "stages.training.settings": {"train"},
     "networks.weights.tensorflow": {"convert_pretrained"},
-    "data.schemas.evaluation": {"evaluate", "evaluate_validation", "draw_validation_figures"},
+    "data.schemas.evaluation": {"evaluate", "evaluate_external", "evaluate_validation", "draw_validation_figures"},
     "demo": {"make_demo_data"},
     # Whoever makes pictures does not depend on how they are read.
     "data.pictures.encoding": {"extract_clips", "crop_test_faces"},

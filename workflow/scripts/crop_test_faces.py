@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from dfdc.config.paths import test_videos_folder
+from dfdc.config.paths import external_and_number, scored_folder
 from dfdc.data.schemas.crops import CROPS
 from dfdc.data.schemas.tracks import TRACKS, tracks_of
 from dfdc.data.schemas.videos import TEST_VIDEOS, TestVideo
@@ -15,8 +15,9 @@ from dfdc.system.workers.processes import worker_count
 
 def main() -> None:
     config, settings = snakemake.config, snakemake.params.settings
+    external, _ = external_and_number(snakemake.wildcards.shard)
     crops = crop_test_faces(
-        test_videos_folder(config),
+        scored_folder(config, external),
         tracks_of(read_table(snakemake.input.tracks[0], TRACKS)),
         {video.video: video for video in read_rows(snakemake.input.videos, TEST_VIDEOS, TestVideo)},
         Path(snakemake.output.store),

@@ -1,6 +1,6 @@
 """Detect the faces in a shard of the test videos: videos → tables of detections and of videos."""
 
-from dfdc.config.paths import test_videos_folder
+from dfdc.config.paths import external_and_number, scored_folder
 from dfdc.data.parts import videos_by_shard
 from dfdc.data.schemas.detections import DETECTIONS, face_columns
 from dfdc.data.schemas.videos import TEST_VIDEOS
@@ -13,10 +13,11 @@ from dfdc.system.workers.processes import worker_count
 
 def main(device: str) -> None:
     config, settings = snakemake.config, snakemake.params.settings
-    videos = videos_by_shard(test_videos_folder(config), settings["prediction"]["shards"])
+    external, number = external_and_number(snakemake.wildcards.shard)
+    videos = videos_by_shard(scored_folder(config, external), settings["prediction"]["shards"])
     speed = config["speed"]
     detections, rows = detect_test_faces(
-        videos[int(snakemake.wildcards.shard)],
+        videos[number],
         DetectionSettings(**settings["detection"]["test"]),
         settings["prediction"]["fps"],
         device=device,

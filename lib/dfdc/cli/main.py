@@ -1,4 +1,5 @@
-"""The command ``dfdc``, which works without Snakemake: it scores videos, and inspects the machine and result files.
+"""The command ``dfdc``, which works without Snakemake: it scores videos, imports
+data sets, and inspects the machine and result files.
 
 Exit status: 0 on success, 1 on partial failure (see each command), 2 for user errors.
 """
@@ -14,10 +15,13 @@ from dfdc.system.words import printable
 
 COMMANDS = {
     "score": "score videos with finished weights",
+    "import": "lay out another data set as training parts or test videos",
     "doctor": "check for problems that would stop or slow a run on this machine",
     "inspect": "show what is in a file that a stage has written",
     "verify": "read all files of a run and list those that are damaged",
 }
+# A module cannot have the name of this command.
+MODULES = {"import": "import_data"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -29,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command = commands.add_parser(name, help=summary, formatter_class=argparse.RawDescriptionHelpFormatter)
         # Only the requested command is imported, because torch takes seconds.
         if name in arguments[:1]:
-            module = import_module(f"dfdc.cli.{name}")
+            module = import_module(f"dfdc.cli.{MODULES.get(name, name)}")
             command.description = module.__doc__
             module.add_arguments(command)
             command.set_defaults(run=module.run)

@@ -50,19 +50,31 @@ Source = Annotated[str, Words("a file, package:NAME")]
 
 
 @dataclass(frozen=True)
+class ExternalSettings(Settings):
+    """A further set of labelled videos."""
+
+    videos: Folder
+    """A folder of videos with known labels, in the root (or an absolute path), that are scored like the test videos and
+    evaluated in `results/external/{name}/evaluation.json`."""
+    labels: File
+    """Their labels, as for the test videos."""
+
+
+@dataclass(frozen=True)
 class DataSettings(Settings):
     """The location of the videos, and the tolerance for unreadable ones."""
 
     root: Folder
     """The folder that holds the training parts and the test videos. Relative paths start at the working directory."""
     parts: Literal["auto"] | Annotated[Sequence[Part], Len(1), Predicate(all_different)]
-    """The training parts: `auto` for every folder dfdc_train_part_* in the root, or a list of folders in it. Each holds
-    .mp4 files and a metadata.json."""
+    """The training parts: `auto` for every folder dfdc_train_part_N in the root (N may be padded with zeros) and
+    train_sample_videos, or a list of folders in it. Each holds .mp4 files and a metadata.json."""
     test_videos: Folder
     """The folder of the videos to score, in the root (or an absolute path)."""
     test_labels: File | None
     """Their labels, if they are known, for results/evaluation.json: a CSV with the columns filename and label
     (1 = fake) or a metadata.json, in the root. null if they are not known."""
+    external: dict[Name, ExternalSettings]
     max_unreadable: Share
     """The share of a part's videos that may be unreadable; more are taken for a broken disk, and stop the run."""
     video_timeout: Annotated[float, Gt(0), Words("a number above 0 (seconds)")]

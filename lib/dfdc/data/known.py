@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from dfdc.data.parts import find_parts, in_natural_order
+from dfdc.data.parts import find_parts, in_natural_order, is_part
 
 
 def known_parts(root: str | Path, videos: str | Path) -> list[str]:
@@ -11,4 +11,5 @@ def known_parts(root: str | Path, videos: str | Path) -> list[str]:
     If there are none, those of the tables in the folder ``videos`` (results/videos): the data may have been moved away
     after the run.
     """
-    return find_parts(root) or in_natural_order(path.stem for path in Path(videos).glob("dfdc_train_part_*.parquet"))
+    made = (path.stem for path in Path(videos).glob("*.parquet"))
+    return find_parts(root) or in_natural_order(filter(is_part, made))

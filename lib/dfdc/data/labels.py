@@ -9,6 +9,9 @@ from typing import Any
 from dfdc.data.parts import read_entries
 from dfdc.system.errors import UserError
 
+# The rest of the remedy for wrong labels, by the key of the config that names them, if it may name none.
+OR_NONE = {"data.test_labels": ", or set it to null"}
+
 
 @dataclass(frozen=True)
 class Label:
@@ -20,22 +23,22 @@ class Label:
     method: str = ""
 
 
-def read_labels(path: str | Path) -> dict[str, int]:
+def read_labels(path: str | Path, key: str = "data.test_labels") -> dict[str, int]:
     """Labels of test videos, 1 for fake and 0 for real. Raises UserError like ``read_details``."""
-    return {name: label.fake for name, label in read_details(path).items()}
+    return {name: label.fake for name, label in read_details(path, key).items()}
 
 
-def read_details(path: str | Path) -> dict[str, Label]:
+def read_details(path: str | Path, key: str = "data.test_labels") -> dict[str, Label]:
     """The labels of test videos with their source and method (columns or keys ``original`` and ``method``, optional).
 
     Raises UserError if the file is missing, is neither a CSV ``filename,label`` nor a metadata.json, has no label or a
-    label other than 0 (REAL) and 1 (FAKE), or conflicting ones of a video.
+    label other than 0 (REAL) and 1 (FAKE), or conflicting ones of a video. The message says at which ``key`` of the
+    config the file is named.
     """
     path = Path(path)
     if not path.is_file():
         raise UserError(
-            f"The labels file {path} (data.test_labels in the config) does not exist. Correct the path, or set it to "
-            "null."
+            f"The labels file {path} ({key} in the config) does not exist. Correct the path{OR_NONE.get(key, '')}."
         )
     try:
         labels = _in_json(path) if path.suffix == ".json" else _in_csv(path)

@@ -14,18 +14,31 @@ from dfdc.system.errors import UserError
 # Extensions of video files, matched case-insensitively.
 VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".3gp", ".flv", ".wmv")
 
+# The folders that `data.parts: auto` takes: those of DFDC's archives, and of its sample of 400 videos.
+PART_NAME = re.compile(r"dfdc_train_part_\d+|train_sample_videos")
+
 LONGEST_NAME = 255  # bytes; the limit of most file systems
 SHOWN = 5  # faults in a message
 
 
 def find_parts(root: str | Path) -> list[str]:
-    """The names of the training parts under ``root``: its folders dfdc_train_part_*, in natural order."""
-    return in_natural_order(path.name for path in Path(root).glob("dfdc_train_part_*") if path.is_dir())
+    """The names of the training parts under ``root``, in natural order: its folders dfdc_train_part_N, where N may be
+    padded with zeros, and train_sample_videos."""
+    return in_natural_order(path.name for path in Path(root).glob("*") if is_part(path.name) and path.is_dir())
+
+
+def is_part(name: str) -> bool:
+    """Whether a folder with that name is one of DFDC's training parts, see ``PART_NAME``."""
+    return PART_NAME.fullmatch(name) is not None
 
 
 def in_natural_order(names: Iterable[str]) -> list[str]:
     """Names sorted by the numbers in them, as numbers."""
-    return sorted(names, key=lambda name: [int(word) if word.isdigit() else word for word in re.split(r"(\d+)", name)])
+
+    def key(name: str) -> tuple[list[int | str], str]:
+        return [int(word) if word.isdigit() else word for word in re.split(r"(\d+)", name)], name
+
+    return sorted(names, key=key)
 
 
 def read_metadata(path: str | Path) -> dict[str, dict[str, str]]:
@@ -33,6 +46,7 @@ def read_metadata(path: str | Path) -> dict[str, dict[str, str]]:
 
     Raises UserError with all faults if it is missing, is not JSON, or has invalid entries: each needs the name of a
     file in the part, once, and a label of REAL or FAKE; a FAKE video needs an original, a REAL video of the same part.
+    The original may have no entry (in DFDC's sample most have none), but not those of all fakes.
     """
     path = Path(path)
     try:
@@ -50,6 +64,10 @@ def read_metadata(path: str | Path) -> dict[str, dict[str, str]]:
         f"the entry of {name!r} {fault}" for name, entry in metadata.items() if (fault := _fault(entry, metadata))
     ]
     faults += [f"the name {name!r} {fault}" for name in metadata if (fault := _fault_of_name(name))]
+    if not faults:
+        fakes = [(name, entry["original"]) for name, entry in metadata.items() if entry["label"] == "FAKE"]
+        lone = [f"the entry of {name!r} {_not_real(original)}" for name, original in fakes if original not in metadata]
+        faults = lone if len(lone) == len(fakes) else []
     if faults:
         rest = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
         raise UserError(f"{path}: {'; '.join(faults[:SHOWN])}{rest}. Correct the entries or extract the file again.")
@@ -83,13 +101,15 @@ def _fault(entry: object, metadata: Mapping) -> str:
         return f"has the original {original!r}, which is not a name" if not isinstance(original, str | None) else ""
     if not original:
         return "is FAKE but has no original (the real video that it was made from)"
-    if (
-        not isinstance(original, str)
-        or not isinstance(metadata.get(original), dict)
-        or metadata[original].get("label") != "REAL"
-    ):
-        return f"has the original {original}, which is not a REAL video of this part"
+    if not isinstance(original, str):
+        return _not_real(original)
+    if original in metadata and (not isinstance(metadata[original], dict) or metadata[original].get("label") != "REAL"):
+        return _not_real(original)
     return ""
+
+
+def _not_real(original: object) -> str:
+    return f"has the original {original}, which is not a REAL video of this part"
 
 
 def _fault_of_name(name: str) -> str:

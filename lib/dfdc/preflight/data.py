@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dfdc.data.labels import read_labels
+from dfdc.config.paths import scored_folder, scored_labels
+from dfdc.data.labels import OR_NONE, read_labels
 from dfdc.data.parts import VIDEO_SUFFIXES, find_parts, is_video, read_metadata
 from dfdc.preflight.findings import Finding, untrained
 from dfdc.preflight.inputs import HOW_TO_GET_THE_DATA
@@ -16,6 +17,7 @@ from dfdc.system.errors import UserError
 from dfdc.system.words import in_units, some
 
 DFDC_PARTS, DFDC_VIDEOS = 50, 119_154
+KEYS = ("videos", "labels")  # of scored videos
 # Network disks handle many requests at a time.
 READERS = 8
 
@@ -53,7 +55,7 @@ class Part:
 def look_at_data(config: Mapping[str, Any]) -> tuple[list[Finding], Amounts]:
     """Findings about the folders that the config names, and the size of the data set."""
     data, root = config["data"], Path(config["data"]["root"])
-    folder = root / data["test_videos"]
+    folder = scored_folder(config, "")
     if "demo" in config and not folder.is_dir():
         return [Finding("ok", "data", "will be made by the workflow (the demo's)")], Amounts()
     findings: list[Finding] = []
@@ -64,7 +66,9 @@ def look_at_data(config: Mapping[str, Any]) -> tuple[list[Finding], Amounts]:
             parts = list(readers.map(lambda name: look_at_part(root / name), names))
         findings += _about_parts(parts, config)
     sizes = _sizes(folder)
-    findings += _about_test_videos(sizes, folder, config)
+    findings += _about_scored_videos(config, "", sizes)
+    for name in data["external"]:
+        findings += _about_scored_videos(config, name, _sizes(scored_folder(config, name)))
     videos, pairs = (sum(getattr(part, key) for part in parts) for key in ("videos", "fakes"))
     pairs -= sum(part.without_original for part in parts)
     return findings, Amounts(len(parts), videos, pairs, len(sizes))
@@ -112,7 +116,11 @@ def _size(entry: os.DirEntry) -> int:
 def _about_parts(parts: Sequence[Part], config: Mapping[str, Any]) -> Iterator[Finding]:
     root = Path(config["data"]["root"]).resolve()
     if not parts:
-        fault = "holds no training parts (folders dfdc_train_part_*)" if root.is_dir() else "is not a folder"
+        fault = (
+            "holds no training parts (folders dfdc_train_part_N or train_sample_videos)"
+            if root.is_dir()
+            else "is not a folder"
+        )
         yield Finding("stops", "parts", f"{root} (data.root in the config) {fault}.", HOW_TO_GET_THE_DATA)
         return
     for part in [part for part in parts if part.fault][:3]:
@@ -179,30 +187,33 @@ def _ranges(numbers: Sequence[int]) -> str:
     return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in runs)
 
 
-def _about_test_videos(sizes: Mapping[str, int], folder: Path, config: Mapping[str, Any]) -> Iterator[Finding]:
+def _about_scored_videos(config: Mapping[str, Any], external: str, sizes: Mapping[str, int]) -> Iterator[Finding]:
+    """Findings about the videos of an external set with these sizes, or about the test videos for ""."""
+    folder, topic = scored_folder(config, external), "external set" if external else "test videos"
+    key, labels_key = (f"data.external.{external}.{name}" if external else f"data.test_{name}" for name in KEYS)
     if not sizes:
         fault = (
             f"holds no video (names that end in {', '.join(VIDEO_SUFFIXES)})" if folder.is_dir() else "does not exist"
         )
         yield Finding(
             "stops",
-            "test videos",
-            f"The folder {folder.resolve()} (data.test_videos in the config) {fault}.",
+            topic,
+            f"The folder {folder.resolve()} ({key} in the config) {fault}.",
             "Put the videos to score there, or name another folder.",
         )
         return
     whole = [size for size in sizes.values() if size > 0]
-    yield Finding("ok", "test videos", f"{len(sizes):,} in {folder.resolve()}; {in_units(sum(whole))}")
+    yield Finding("ok", topic, f"{len(sizes):,} in {folder.resolve()}; {in_units(sum(whole))}")
     if len(whole) < len(sizes):
-        yield Finding("note", "test videos", f"{len(sizes) - len(whole)} are empty or not files, and will score 0.5.")
-    if not config["data"]["test_labels"]:
+        yield Finding("note", topic, f"{len(sizes) - len(whole)} are empty or not files, and will score 0.5.")
+    labels, topic = scored_labels(config, external), "external set" if external else "test labels"
+    if labels is None:
         return
-    labels = Path(config["data"]["root"]) / config["data"]["test_labels"]
     try:
-        labelled = len(read_labels(labels).keys() & sizes.keys())
+        labelled = len(read_labels(labels, labels_key).keys() & sizes.keys())
     except UserError as error:
-        yield Finding("stops", "test labels", str(error))
+        yield Finding("stops", topic, str(error))
         return
     level = "ok" if labelled == len(sizes) else "note" if labelled else "stops"
-    remedy = "" if labelled else "Name another file in data.test_labels, or set it to null."
-    yield Finding(level, "test labels", f"{labels.resolve()} has labels of {labelled} of {len(sizes)} videos", remedy)
+    remedy = "" if labelled else f"Name another file in {labels_key}{OR_NONE.get(labels_key, '')}."
+    yield Finding(level, topic, f"{labels.resolve()} has labels of {labelled} of {len(sizes)} videos", remedy)

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dfdc.config.paths import part_folder, test_labels_file, test_videos_folder
-from dfdc.data.labels import read_labels
+from dfdc.config.paths import external_and_number, part_folder, scored_folder, scored_labels
+from dfdc.data.labels import OR_NONE, read_labels
 from dfdc.data.parts import VIDEO_SUFFIXES, find_parts, read_metadata, test_videos
 from dfdc.system.errors import UserError
 
@@ -22,6 +22,8 @@ READ_PARTS = {"detect_faces", "extract_clips"}
 NEED_ANY_PART = {"pair_clips", "evaluate_validation"}
 READ_TEST_VIDEOS = {"detect_test_faces", "crop_test_faces"}
 READ_LABELS = {"evaluate", "draw_score_figures"}
+
+TEST_VIDEOS_KEY, TEST_LABELS_KEY = "data.test_videos", "data.test_labels"
 
 # A job: the name of its rule, and its wildcards.
 Job = tuple[str, Mapping[str, str]]
@@ -46,6 +48,8 @@ def whole_run(config: Mapping[str, Any]) -> list[Job]:
     """The jobs of a run from the beginning that read data or weights."""
     trained = [name for name, model in config["models"].items() if not model["weights"]]
     jobs: list[Job] = [("detect_test_faces", {}), ("evaluate", {})]
+    for external in config["data"]["external"]:
+        jobs += [("detect_test_faces", {"shard": f"{external}/0"}), ("evaluate_external", {"external": external})]
     jobs += [("export_weights", {"model": name}) for name in config["models"]]
     if trained:
         jobs += [("detect_faces", {"part": part}) for part in parts_of(config)]
@@ -64,33 +68,36 @@ def parts_of(config: Mapping[str, Any]) -> list[str]:
 
 def check_data(config: Mapping[str, Any], jobs: Sequence[Job]) -> None:
     """Check the data that jobs read. Raises UserError for the first fault."""
-    root, folder = Path(config["data"]["root"]), test_videos_folder(config)
+    root = Path(config["data"]["root"])
     rules = {rule for rule, _ in jobs}
     parts = {wildcards["part"] for rule, wildcards in jobs if rule in READ_PARTS}
     no_parts = bool(rules & NEED_ANY_PART) and not parts and not parts_of(config)
     if "evaluate_validation" in rules:
         parts.update(parts_of(config))
-    videos = bool(rules & READ_TEST_VIDEOS)
-    if not root.is_dir() and (parts or no_parts or (videos and not folder.is_dir())):
+    scored = {
+        external_and_number(wildcards.get("shard", "0"))[0] for rule, wildcards in jobs if rule in READ_TEST_VIDEOS
+    }
+    lacking = [name for name in scored if not scored_folder(config, name).is_dir()]
+    if not root.is_dir() and (parts or no_parts or "" in lacking):
         raise UserError(
             f"The data set is missing: {root.resolve()} (data.root in the config) is not a folder.\n"
             f"{HOW_TO_GET_THE_DATA}"
         )
     if no_parts:
         raise UserError(
-            f"There are no training parts (folders dfdc_train_part_*) in {root.resolve()}.\n{HOW_TO_GET_THE_DATA}"
+            f"There are no training parts (folders dfdc_train_part_N or train_sample_videos) in {root.resolve()}.\n"
+            f"{HOW_TO_GET_THE_DATA}"
         )
     check_parts(config, sorted(parts))
-    if videos and (not folder.is_dir() or not test_videos(folder)):
-        fault = (
-            f"holds no video (names that end in {', '.join(VIDEO_SUFFIXES)})" if folder.is_dir() else "does not exist"
+    for name in sorted(scored):
+        check_test_videos(scored_folder(config, name), f"data.external.{name}.videos" if name else TEST_VIDEOS_KEY)
+    labelled = {wildcards["external"] for rule, wildcards in jobs if rule == "evaluate_external"}
+    for name in sorted(labelled | ({""} if rules & READ_LABELS else set())):
+        check_labels(
+            scored_labels(config, name),
+            scored_folder(config, name),
+            f"data.external.{name}.labels" if name else TEST_LABELS_KEY,
         )
-        raise UserError(
-            f"There are no test videos: the folder {folder.resolve()} (data.test_videos in the config) {fault}. "
-            "Put the videos to score there, or name another folder."
-        )
-    if rules & READ_LABELS:
-        check_labels(test_labels_file(config), folder)
 
 
 def check_parts(config: Mapping[str, Any], parts: Iterable[str]) -> None:
@@ -102,15 +109,28 @@ def check_parts(config: Mapping[str, Any], parts: Iterable[str]) -> None:
         read_metadata(folder / "metadata.json")
 
 
-def check_labels(path: Path | None, folder: Path) -> None:
-    """Raise UserError if the labels of the test videos cannot be read, or name none of the videos in their folder."""
+def check_test_videos(folder: Path, key: str = TEST_VIDEOS_KEY) -> None:
+    """Raise UserError if a folder of videos to score, named at ``key`` in the config, is missing or has no video."""
+    if not folder.is_dir() or not test_videos(folder):
+        fault = (
+            f"holds no video (names that end in {', '.join(VIDEO_SUFFIXES)})" if folder.is_dir() else "does not exist"
+        )
+        raise UserError(
+            f"There are no test videos: the folder {folder.resolve()} ({key} in the config) {fault}. "
+            "Put the videos to score there, or name another folder."
+        )
+
+
+def check_labels(path: Path | None, folder: Path, key: str = TEST_LABELS_KEY) -> None:
+    """Raise UserError if the labels of videos, named at ``key`` in the config, cannot be read, or name none of the
+    videos in their folder."""
     if not path:
         return
-    labels = read_labels(path)
+    labels = read_labels(path, key)
     if folder.is_dir() and not labels.keys() & {video.name for video in test_videos(folder)}:
         raise UserError(
-            f"The labels {path} (data.test_labels in the config) name none of the videos in {folder}; the first name "
-            f"is {min(labels)!r}. Name another file, or set it to null."
+            f"The labels {path} ({key} in the config) name none of the videos in {folder}; the first name is "
+            f"{min(labels)!r}. Name another file{OR_NONE.get(key, '')}."
         )
 
 

@@ -13,12 +13,14 @@ ALIGNED = table(
         column("real", pa.string(), "file name of the real video"),
         column("fake", pa.string(), "file name of the fake"),
         column("status", pa.string(), "aligned, or unaligned if this fake (or track) has no counterpart"),
-        column("reason", pa.string(), "why it is unaligned; empty if it is aligned"),
+        column("reason", pa.string(), "why it is unaligned; if aligned, from what size the fake is scaled, or empty"),
         column("real_track", pa.int32(), "track of the real video"),
         column("fake_track", pa.int32(), "track of the fake"),
         column("frames", pa.list_(pa.int32()), "the sampled frames that both tracks have"),
         column("real_boxes", pa.list_(BOX), "box of the real face in each of these frames"),
-        column("fake_boxes", pa.list_(BOX), "box of the fake face in each of these frames"),
+        column(
+            "fake_boxes", pa.list_(BOX), "box of the fake face in each of these frames, in pixels of the real video"
+        ),
     ],
 )
 

@@ -14,6 +14,7 @@ from dfdc.data.schemas.alignment import AlignedTrack
 from dfdc.data.schemas.clips import Clip
 from dfdc.data.schemas.videos import TrainingVideo
 from dfdc.stages.clips.differences import SIGNATURE, Comparison, signature
+from dfdc.stages.clips.scaling import read_scaled_crops
 from dfdc.stages.clips.settings.cutting import ClipSettings
 from dfdc.stages.clips.windows import choose_windows, windows_needed
 from dfdc.system.errors import VideoError
@@ -26,12 +27,16 @@ from dfdc.video.unreadable import check_readable
 
 @dataclass(frozen=True)
 class Cut:
-    """All clips to cut from one video: first frame and box of each; for ``counted`` see ``read_frames``."""
+    """All clips to cut from one video: first frame and box of each; for ``counted`` see ``read_frames``.
+
+    ``size`` is the width and height to which frames are scaled before they are cut; None: they are not.
+    """
 
     path: Path
     windows: tuple[tuple[int, Box], ...]
     frames: int
     counted: int | None = None
+    size: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,12 @@ def cut_clips(cut: Cut) -> list[CutClip]:
     try:
         video = open_video(cut.path)
         boxes = {index: [cut.windows[number][1] for number in numbers] for index, numbers in wanted_by.items()}
-        for index, faces in read_crops(video, boxes, cut.counted):
+        crops = (
+            read_scaled_crops(video, boxes, cut.size, cut.counted)
+            if cut.size
+            else read_crops(video, boxes, cut.counted)
+        )
+        for index, faces in crops:
             for number, face in zip(wanted_by[index], faces, strict=True):
                 hashes[number].update(repr(face.shape).encode() + face.tobytes())
                 pictures[number].append(encode_png(face))
@@ -151,6 +161,7 @@ def extract_clips(
             tuple((window.first, window.box) for window in windows),
             settings.frames,
             videos[video].counted,
+            _other_size(videos[video], videos[windows[0].track.real]),
         )
         for video, windows in windows_of.items()
     ]
@@ -172,6 +183,12 @@ def extract_clips(
     unreadable = {clip.video: clip.reason for clip in clips if clip.video not in readable}
     check_readable(unreadable, len(windows_of), folder, max_unreadable)
     return clips + too_short
+
+
+def _other_size(video: TrainingVideo, real: TrainingVideo) -> tuple[int, int] | None:
+    """The size of the real video, to which a fake of another size was aligned; None if it is the same."""
+    size = (real.width, real.height)
+    return None if (video.width, video.height) == size else size
 
 
 def _windows(

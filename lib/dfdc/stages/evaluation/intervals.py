@@ -12,10 +12,16 @@ import numpy as np
 from dfdc.seeding import generator
 from dfdc.stages.evaluation.metrics import LOG_LOSS_CLIP
 
-MEASURES = ("log_loss", "balanced_log_loss", "auc", "average_precision", "calibration_error", "brier", "accuracy")
+# The false positive rates at which the true positive rate is given, by the name of the measure.
+FALSE_POSITIVE_RATES = {"tpr_at_fpr_1": 0.01, "tpr_at_fpr_5": 0.05}
+MEASURES = (
+    *("log_loss", "balanced_log_loss", "auc", "average_precision", "equal_error_rate", *FALSE_POSITIVE_RATES),
+    *("calibration_error", "brier", "accuracy"),
+)
 BINS = 10  # of equal width, from 0 to 1
 REPLICATES = 1000
 LEVEL = 0.95
+ROUNDING = 1e-12  # of rates, which are quotients of counts
 BLOCK = 1_000_000  # weights in memory at a time
 
 
@@ -27,6 +33,10 @@ def measure(labels: np.ndarray, scores: np.ndarray) -> dict[str, float | None]:
     - ``auc``: the probability that a fake scores higher than a real one; ties count half.
     - ``average_precision``: the sum of precision times the increase in recall over all thresholds, from the highest;
       tied scores are one step.
+    - ``equal_error_rate``: where the ROC curve, straight between its points, has as many false positives among the real
+      samples as false negatives among the fakes.
+    - ``tpr_at_fpr_1``, ``tpr_at_fpr_5``: the fraction of fakes found with a threshold that takes at most 1 % (5 %) of
+      the real samples for fakes. With fewer than 100 (20) real samples none may be taken for a fake.
     - ``calibration_error``: the expected calibration error, the mean over 10 bins of equal width of
       |mean score - fraction of fakes|, weighted by the number of scores in the bin (Guo et al., "On Calibration of
       Modern Neural Networks", ICML 2017, section 2, for the probability of being fake). It is biased upwards for few
@@ -34,7 +44,7 @@ def measure(labels: np.ndarray, scores: np.ndarray) -> dict[str, float | None]:
     - ``brier``: the mean of (score - label)².
     - ``accuracy``: the fraction of correct classifications at a threshold of 0.5; a score of 0.5 counts as real.
 
-    Without scores none is defined; balanced log loss, AUC and average precision need both labels.
+    Without scores none is defined; balanced log loss and those from AUC to ``tpr_at_fpr_5`` need both labels.
     """
     _, (labels, scores) = _sorted(labels, scores)
     values = _weighted(labels, scores, np.ones((1, len(scores))))
@@ -129,22 +139,21 @@ def _weighted(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> di
     steps = np.flatnonzero(np.diff(scores, prepend=np.inf))
     bins = np.flatnonzero(np.diff(_bins(scores, BINS), prepend=BINS))
     with np.errstate(divide="ignore", invalid="ignore"):
-        auc, average_precision = _ranked(*(_totals(values, steps) for values in (weights, weights * fake)))
+        ranked = _ranked(*(_totals(values, steps) for values in (weights, weights * fake)))
         return {
             "log_loss": loss / total,
             "balanced_log_loss": (loss_of_fakes / fakes + (loss - loss_of_fakes) / (total - fakes)) / 2,
-            "auc": auc,
-            "average_precision": average_precision,
+            **ranked,
             "calibration_error": np.abs(_totals(weights * (scores - fake), bins)).sum(1) / total,
             "brier": _sums(weights, (scores - fake) ** 2) / total,
             "accuracy": _sums(weights, (scores > 0.5) == fake) / total,
         }
 
 
-def _ranked(both: np.ndarray, fakes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """AUC and average precision of each row, from the numbers of all items and of fakes at each distinct score.
+def _ranked(both: np.ndarray, fakes: np.ndarray) -> dict[str, np.ndarray]:
+    """The metrics of each row that follow from the order alone: AUC, average precision and those of the ROC curve.
 
-    The scores are in descending order.
+    ``both`` and ``fakes`` are the numbers of all items and of fakes at each distinct score, in descending order.
     """
     reals = both - fakes
     above, fakes_above = both.cumsum(1), fakes.cumsum(1)
@@ -152,7 +161,33 @@ def _ranked(both: np.ndarray, fakes: np.ndarray) -> tuple[np.ndarray, np.ndarray
     wins = (fakes * (all_reals[:, None] - (above - fakes_above) + reals / 2)).sum(1)
     precision = np.divide(fakes_above, above, out=np.zeros_like(above), where=above > 0)
     gained = np.where(all_reals > 0, (fakes * precision).sum(1), np.nan)
-    return wins / (all_fakes * all_reals), gained / all_fakes
+    false = (above - fakes_above) / all_reals[:, None]
+    true = fakes_above / all_fakes[:, None]
+    return {
+        "auc": wins / (all_fakes * all_reals),
+        "average_precision": gained / all_fakes,
+        "equal_error_rate": _equal_error_rate(false, true),
+        **{name: _true_positive_rate(false, true, rate) for name, rate in FALSE_POSITIVE_RATES.items()},
+    }
+
+
+def _true_positive_rate(false: np.ndarray, true: np.ndarray, rate: float) -> np.ndarray:
+    """The highest true positive rate of each row at a false positive rate of at most ``rate``."""
+    highest = np.where(false <= rate + ROUNDING, true, 0).max(1)
+    return np.where(np.isnan(false[:, -1] + true[:, -1]), np.nan, highest)
+
+
+def _equal_error_rate(false: np.ndarray, true: np.ndarray) -> np.ndarray:
+    """The false positive rate of each row where it equals the false negative rate, between points by a straight line.
+
+    The curves lead from (0, 0), which is not among the points, to (1, 1).
+    """
+    rows = np.arange(len(false))
+    after = np.argmax(false + true >= 1 - ROUNDING, axis=1)  # the first point on or beyond the line false = 1 - true
+    start = [np.where(after > 0, values[rows, after - 1], 0) for values in (false, true)]
+    end = [values[rows, after] for values in (false, true)]
+    missing, gained = 1 - start[0] - start[1], end[0] + end[1] - start[0] - start[1]
+    return start[0] + (end[0] - start[0]) * missing / gained
 
 
 def _totals(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
