@@ -91,6 +91,6 @@ rule draw_training_figures:
     params:
         **shared("draw_training_figures"),
         models={"models": TRAINED},
-        settings=settings("training.mixup_alpha"),
+        settings=settings("training.mixup_alpha", "training.warmup_iterations"),
     script:
         "../workflow/scripts/draw_training_figures.py"

@@ -5,6 +5,7 @@ make trainings run again.
 """
 
 from collections.abc import Sequence
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -82,28 +83,34 @@ def roc_curve(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.nd
     return rates[0], rates[1], np.concatenate([[np.inf], thresholds])
 
 
-def reliability_bins(labels: np.ndarray, scores: np.ndarray, bins: int = BINS) -> list[dict[str, Any]]:
-    """The data of a reliability diagram, for bins of equal width.
+def reliability_bins(labels: np.ndarray, scores: np.ndarray, bins: int) -> list[dict[str, Any]]:
+    """The data of a reliability diagram, for up to ``bins`` bins of equally many scores, give or take one.
 
-    Each has ``low``, ``high``, ``count``, ``score`` (the mean) and ``fake`` (the fraction of fakes); the last two are
-    None in an empty bin.
+    Each has ``count``, ``score`` (the mean), ``fake`` (the fraction of fakes), and ``interval``, the 95 % interval of
+    that fraction (Wilson, "Probable inference, the law of succession, and statistical inference", 1927).
     """
-    labels, scores = np.asarray(labels), np.asarray(scores, np.float64)
-    bin_of = _bins(scores, bins)
+    order = np.argsort(scores, kind="stable")
     rows = []
-    for number in range(bins):
-        inside = bin_of == number
-        count = int(inside.sum())
-        rows.append(
-            {
-                "low": number / bins,
-                "high": (number + 1) / bins,
-                "count": count,
-                "score": float(scores[inside].mean()) if count else None,
-                "fake": float((labels[inside] == 1).mean()) if count else None,
-            }
-        )
+    for inside in np.array_split(order, min(bins, len(order)) or 1):
+        if count := len(inside):
+            fake = float((np.asarray(labels)[inside] == 1).mean())
+            rows.append(
+                {
+                    "count": count,
+                    "score": float(np.asarray(scores, np.float64)[inside].mean()),
+                    "fake": fake,
+                    "interval": wilson(fake, count),
+                }
+            )
     return rows
+
+
+def wilson(share: float, count: int) -> list[float]:
+    """The 95 % score interval of a share of ``count`` independent items (Wilson 1927)."""
+    z = NormalDist().inv_cdf((1 + LEVEL) / 2)
+    centre = (share + z**2 / (2 * count)) / (1 + z**2 / count)
+    half = z * np.sqrt(share * (1 - share) / count + z**2 / (4 * count**2)) / (1 + z**2 / count)
+    return [max(float(centre - half), 0.0), min(float(centre + half), 1.0)]
 
 
 def _sorted(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
