@@ -6,7 +6,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dfdc.stages.evaluation import intervals as measures
-from dfdc.stages.evaluation.intervals import MEASURES, intervals, measure, reliability_bins, roc_curve, wilson
+from dfdc.stages.evaluation.intervals import (
+    MEASURES,
+    intervals,
+    mean_interval,
+    measure,
+    reliability_bins,
+    roc_curve,
+    wilson,
+)
 from dfdc.stages.evaluation.metrics import accuracy, auc, log_loss
 
 LABELLED = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 10)), min_size=1, max_size=30)
@@ -156,6 +164,16 @@ def test_bins_by_hand():
     assert lower["interval"] == wilson(2 / 3, 3)
     assert len(reliability_bins([1, 0], [0.5, 0.5], 10)) == 2
     assert reliability_bins([], [], 3) == []
+
+
+def test_the_interval_of_a_mean_is_that_of_the_measure():
+    """The Brier score is a mean over scores, whose interval is known."""
+    rng = np.random.default_rng(0)
+    labels, scores = rng.integers(0, 2, 60), rng.random(60)
+    sources = [f"source {number % 7}" for number in range(60)]
+    found = mean_interval((scores - labels) ** 2, sources)
+    assert found == pytest.approx(intervals(labels, scores, sources)["brier"])
+    assert mean_interval(scores, ["one"] * 60) is None
 
 
 @pytest.mark.parametrize("count", [1, 12, 1000])
