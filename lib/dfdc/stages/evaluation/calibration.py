@@ -55,8 +55,8 @@ def calibrate(
     with the published exponent. ``as_given`` only clips the probabilities. All values are None without clips;
     ``log_loss_left_out`` and ``gain`` are also None if there is only one source.
 
-    ``better`` is the fitted parameter with the lowest log loss on left-out sources, of those whose whole ``gain`` is above
-    0; None if there is none.
+    ``better`` is the fitted parameter with the lowest log loss on left-out sources, of those whose whole ``gain`` is
+    above 0; None if there is none.
     """
     has_clips = len(labels) > 0
 
