@@ -6,8 +6,9 @@ import cv2
 import imageio_ffmpeg
 import numpy as np
 import pytest
+import torch
 from matplotlib.figure import Figure
-from samples import moving, write_video
+from samples import moving, write_video, write_weights
 
 from dfdc.data.pictures.encoding import encode_png
 from dfdc.data.pictures.store import Store
@@ -16,13 +17,16 @@ from dfdc.data.schemas.crops import Crop
 from dfdc.data.schemas.tracks import Track
 from dfdc.data.schemas.videos import TestVideo as Video
 from dfdc.figures.annotation import FAKE, GREY, REAL, SMALL, _label, annotate_video
+from dfdc.figures.heatmap import heat_mapper
 from dfdc.figures.timeline import FACE, MODELS, MOST_TRACKS, _plot_scores, most_suspicious, plot_timeline, thumbnail
+from dfdc.networks.weights.find import Member
 from dfdc.stages.prediction.ensemble import combine
 from dfdc.stages.prediction.settings.ensemble import EnsembleSettings
 from dfdc.stages.prediction.videos import TrackScores, VideoScore
 from published import published
 
 SETTINGS = published(EnsembleSettings)
+CROP = Crop("a.mp4", 0, "frame", 0, (0,), 0, "")
 
 
 def track(number, first, count, probability, box=(20, 10, 60, 50)):
@@ -96,6 +100,20 @@ def test_the_most_suspicious_frames_are_of_different_seconds_and_shown_by_their_
     # Odd frames are judged by one model only, the one with higher scores. Frames 35 to 38 are in no crop of the track.
     assert [(one.frame, one.crop.batch, one.picture) for one in chosen] == [(39, 0, 0), (29, 14, 1), (19, 12, 5)]
     assert [one.score for one in chosen] == sorted((one.score for one in chosen), reverse=True)
+
+
+def test_heat_maps_are_below_the_large_faces(tmp_path):
+    write_store(tmp_path / "store.arrow", [[encode_png(np.full((40, 40, 3), 200, np.uint8))]])
+    video = scored(tmp_path / "a.mp4", [two_models()], Store(tmp_path / "store.arrow"), [CROP])
+    crop = {"smaller_side": 64, "height": 64, "width": 64, "pad": True}
+    model = {"architecture": "efficientnet-lite0", "kind": "frame", "crop": crop}
+    heat = heat_mapper([Member("re", write_weights(tmp_path / "a.safetensors"), model)], torch.device("cpu"))
+    right = {}
+    for name, mapper in (("without.png", None), ("with.png", heat)):
+        plot_timeline(tmp_path / name, video, SETTINGS, "a.mp4", mapper)
+        right[name] = cv2.imread(str(tmp_path / name))[:, 1150:1380].astype(int)  # the column of the first large face
+    coloured = {name: int((np.ptp(picture, axis=2) > 30).sum()) for name, picture in right.items()}
+    assert coloured["without.png"] < 100 < 5000 < coloured["with.png"]
 
 
 def test_a_thumbnail_is_the_centre():

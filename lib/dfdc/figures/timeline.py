@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 
 from dfdc.data.schemas.crops import Crop
+from dfdc.figures.heatmap import MEANING, HeatMapper
 from dfdc.figures.style import BLACK, BLUE, GREEN, ORANGE, PURPLE, SKY_BLUE, VERMILLION, percent
 from dfdc.stages.prediction.ensemble import combine, confident
 from dfdc.stages.prediction.settings.ensemble import EnsembleSettings
@@ -39,16 +40,20 @@ class Suspicious:
     picture: int
 
 
-def plot_timeline(path: Path, video: VideoScore, settings: EnsembleSettings, name: str) -> None:
+def plot_timeline(
+    path: Path, video: VideoScore, settings: EnsembleSettings, name: str, heat: HeatMapper | None = None
+) -> None:
     """Plot the scores of a video with at least one track to a PNG file.
 
     Each track has a row: thumbnails of its face, the scores of each model for each frame, and the combined score of
-    each second, all after the prediction transform; beside them are the frames with the highest scores, large. If there
-    are more than eight tracks, the longest are drawn. Needs ``video.store``.
+    each second, all after the prediction transform; beside them are the frames with the highest scores, large, with
+    their heat maps below if ``heat`` draws some. If there are more than eight tracks, the longest are drawn. Needs
+    ``video.store``.
     """
     longest = sorted(video.tracks, key=lambda scored: len(scored.track.frames), reverse=True)[:MOST_TRACKS]
     shown = sorted(longest, key=lambda scored: scored.track.number)
-    figure = Figure(figsize=(16, 1.3 + 3.2 * len(shown)), dpi=DPI, layout="constrained")
+    height = 3.2 if heat is None else 4.8
+    figure = Figure(figsize=(16, 1.3 + height * len(shown)), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     left_out = f" (the longest {len(shown)} of {len(video.tracks)} faces)" if len(shown) < len(video.tracks) else ""
     title = f"{name}: probability of fake {percent(video.probability)} (whole video){left_out}"
@@ -67,10 +72,19 @@ def plot_timeline(path: Path, video: VideoScore, settings: EnsembleSettings, nam
         _plot_scores(scores, scored, models, fps, settings)
         for axes in (faces, scores):
             axes.set_xlim(-0.01 * seconds, 1.01 * seconds)
-        columns = [figure.add_subplot(grid[row, column]) for column in range(1, 1 + MOST_SUSPICIOUS)]
-        _plot_suspicious(columns, video, most_suspicious(scored, video.crops, fps, settings))
+        suspicious = most_suspicious(scored, video.crops, fps, settings)
+        pictures = [video.store.read(one.crop.batch, [one.picture])[0] for one in suspicious]
+        lines = grid[row, 1:].subgridspec(1 if heat is None else 2, MOST_SUSPICIOUS)
+        _plot_suspicious([figure.add_subplot(lines[0, n]) for n in range(MOST_SUSPICIOUS)], suspicious, pictures, fps)
+        if heat is not None and pictures:
+            for column, picture in enumerate(heat(pictures)):
+                axes = figure.add_subplot(lines[1, column])
+                axes.set_axis_off()
+                axes.imshow(picture)
     scores.set_xlabel("time (s)")
-    figure.legend(*scores.get_legend_handles_labels(), loc="outside lower center", ncols=len(models) + 1, frameon=False)
+    if heat is not None:
+        figure.supxlabel(MEANING.format(model=heat.name), fontsize=9)
+    scores.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=len(models) + 1, frameon=False)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format="png")
 
@@ -98,14 +112,15 @@ def most_suspicious(
     return list(of_second.values())[:count]
 
 
-def _plot_suspicious(columns: Sequence[Axes], video: VideoScore, chosen: Sequence[Suspicious]) -> None:
+def _plot_suspicious(
+    columns: Sequence[Axes], chosen: Sequence[Suspicious], pictures: Sequence[np.ndarray], fps: float
+) -> None:
     """Draw the frames with the highest scores, with their times and scores below."""
     for axes in columns:
         axes.set_axis_off()
-    for axes, one in zip(columns, chosen, strict=False):
-        face = thumbnail(video.store.read(one.crop.batch, [one.picture])[0], LARGE_FACE)
-        axes.imshow(face)
-        axes.set_title(f"{one.frame / video.row.fps:.1f} s: {percent(one.score)}", fontsize=11, y=-0.14, va="bottom")
+    for axes, one, picture in zip(columns, chosen, pictures, strict=False):
+        axes.imshow(thumbnail(picture, LARGE_FACE))
+        axes.set_title(f"{one.frame / fps:.1f} s: {percent(one.score)}", fontsize=11, y=-0.14, va="bottom")
     if chosen:
         words = "highest scores" if len(chosen) > 1 else "highest score"
         columns[0].text(0, 1.03, words, transform=columns[0].transAxes, fontsize=11)
