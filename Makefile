@@ -38,9 +38,13 @@ demo: .venv/installed
 		--prioritize results/models/seq/weights.safetensors
 	@$(BIN)/python -m dfdc.demo.summary demo
 
-# Neither generating nor viewing the page needs a network.
+# Neither generating nor viewing the page needs a network. What Snakemake says of every figure is shown only if it fails.
 report: .venv/installed
-	$(ACTIVE) snakemake --report report.html --profile profiles/demo
+	@test -d demo/results || { echo "There is no demo to report on. Run make demo first."; exit 1; }
+	@$(ACTIVE) snakemake --report report.html --profile profiles/demo >demo/logs/report.log 2>&1 || \
+		{ cat demo/logs/report.log; exit 1; }
+	@echo "The report: demo/report.html"
+	@echo "It shows the faces of people: pass it on as you would their videos."
 
 smoke: .venv/installed
 	$(ACTIVE) snakemake --cores $(CORES) submission.csv --profile profiles/demo --directory demo-smallest \

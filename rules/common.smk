@@ -314,7 +314,19 @@ def labels_of_test_videos(output):
     )
 
 
-def figure(path, category, title):
+# The categories of the report, by the folders of their figures; the report sorts them by name.
+CATEGORIES = {
+    "data": "1 Training videos",
+    "samples": "2 Samples",
+    "training": "3 Trainings",
+    "validation": "4 Validation clips",
+    "test_data": "5 Test videos",
+    "scores": "6 Scores",
+}
+
+
+def figure(path, title):
     """A figure of the report; the file of its caption has the same name."""
     caption = f"../workflow/report/{path.rpartition('.')[0]}.rst"
+    category = CATEGORIES[path.split("/")[0]]
     return report(f"results/figures/{path}", caption=caption, category=category, labels={"figure": title})

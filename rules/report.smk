@@ -4,6 +4,13 @@
 report: "../workflow/report/workflow.rst"
 
 
+def front_page():
+    """What the report's first page says, for its template."""
+    from dfdc.figures import front_page  # imported here because it is only needed for a report
+
+    return front_page.front_page(config, MODELS, TRAINED, bool(VALIDATED), HERE)
+
+
 if TEST_LABELS:
 
     include: "evaluate.smk"
@@ -21,10 +28,10 @@ rule draw_test_data_figures:
         detections=expand(rules.detect_test_faces.output.detections, shard=SHARDS),
         tracks=expand(rules.track_test_faces.output, shard=SHARDS),
     output:
-        videos=figure("test_data/videos.svg", "Test videos", "Videos by state"),
-        faces=figure("test_data/faces.svg", "Test videos", "Faces per frame"),
-        heights=figure("test_data/heights.svg", "Test videos", "Sizes of faces"),
-        tracks=figure("test_data/tracks.svg", "Test videos", "Lengths of tracks"),
+        videos=figure("test_data/videos.svg", "Videos by state"),
+        faces=figure("test_data/faces.svg", "Faces per frame"),
+        heights=figure("test_data/heights.svg", "Sizes of faces"),
+        tracks=figure("test_data/tracks.svg", "Lengths of tracks"),
     log:
         "logs/draw_test_data_figures.log",
     benchmark:
@@ -52,14 +59,14 @@ rule draw_score_figures:
     output:
         **(
             {
-                "roc": figure("scores/roc.svg", "Scores", "ROC"),
-                "mistakes": figure("scores/mistakes.jpg", "Scores", "Worst mistakes"),
+                "roc": figure("scores/roc.svg", "ROC"),
+                "mistakes": figure("scores/mistakes.jpg", "Worst mistakes"),
             }
             if TEST_LABELS
             else {}
         ),
-        transform=figure("scores/transform.svg", "Scores", "Prediction transform"),
-        scores=figure("scores/scores.svg", "Scores", "Scores of videos"),
+        transform=figure("scores/transform.svg", "Prediction transform"),
+        scores=figure("scores/scores.svg", "Scores of videos"),
     log:
         "logs/draw_score_figures.log",
     benchmark:

@@ -9,12 +9,12 @@ rule draw_data_figures:
         aligned=expand(rules.align_tracks.output, part=PARTS),
         clips=expand(rules.extract_clips.output.clips, part=PARTS),
     output:
-        videos=figure("data/videos.svg", "Training videos", "Videos by state"),
-        faces=figure("data/faces.svg", "Training videos", "Faces per frame"),
-        heights=figure("data/heights.svg", "Training videos", "Sizes of faces"),
-        tracks=figure("data/tracks.svg", "Training videos", "Lengths of tracks"),
-        alignment=figure("data/alignment.svg", "Training videos", "Aligned tracks"),
-        clips=figure("data/clips.svg", "Training videos", "Lengths and differences of clips"),
+        videos=figure("data/videos.svg", "Videos by state"),
+        faces=figure("data/faces.svg", "Faces per frame"),
+        heights=figure("data/heights.svg", "Sizes of faces"),
+        tracks=figure("data/tracks.svg", "Lengths of tracks"),
+        alignment=figure("data/alignment.svg", "Aligned tracks"),
+        clips=figure("data/clips.svg", "Lengths and differences of clips"),
     log:
         "logs/draw_data_figures.log",
     benchmark:
@@ -37,21 +37,21 @@ rule draw_sample_figures:
         stores=ancient(expand(rules.extract_clips.output.store, part=PARTS)),
         variants=expand(rules.recompress_clips.output.variants, part=PARTS) if RECOMPRESSED else [],
     output:
-        **({"variants": figure("samples/variants.jpg", "Samples", "Recompressed variants")} if RECOMPRESSED else {}),
+        **({"variants": figure("samples/variants.jpg", "Recompressed variants")} if RECOMPRESSED else {}),
         **(
-            {"frame": figure("samples/frame_inputs.jpg", "Samples", "Inputs of the frame models")}
+            {"frame": figure("samples/frame_inputs.jpg", "Inputs of the frame models")}
             if "frame" in TRAINED_KINDS
             else {}
         ),
         **(
-            {"sequence": figure("samples/sequence_input.jpg", "Samples", "Input of the sequence model")}
+            {"sequence": figure("samples/sequence_input.jpg", "Input of the sequence model")}
             if "sequence" in TRAINED_KINDS
             else {}
         ),
-        clips=figure("samples/clips.jpg", "Samples", "Clips"),
-        clip=figure("samples/clip.jpg", "Samples", "A clip's frames"),
-        mixup=figure("samples/mixup.jpg", "Samples", "Mixup"),
-        augmented=figure("samples/augmented_mixup.jpg", "Samples", "Augmented mixup"),
+        clips=figure("samples/clips.jpg", "Clips"),
+        clip=figure("samples/clip.jpg", "A clip's frames"),
+        mixup=figure("samples/mixup.jpg", "Mixup"),
+        augmented=figure("samples/augmented_mixup.jpg", "Augmented mixup"),
     log:
         "logs/draw_sample_figures.log",
     benchmark:
@@ -78,8 +78,8 @@ rule draw_training_figures:
         metrics=expand(rules.train.output.metrics, model=TRAINED),
         validation=expand(rules.train.output.validation, model=TRAINED),
     output:
-        training=figure("training/training.svg", "Trainings", "Loss, gradients, learning rate"),
-        validation=figure("training/validation.svg", "Trainings", "Validation"),
+        training=figure("training/training.svg", "Loss, gradients, learning rate"),
+        validation=figure("training/validation.svg", "Validation"),
     log:
         "logs/draw_training_figures.log",
     benchmark:
@@ -91,6 +91,6 @@ rule draw_training_figures:
     params:
         **shared("draw_training_figures"),
         models={"models": TRAINED},
-        settings=settings("training.mixup_alpha"),
+        settings=settings("training.mixup_alpha", "training.warmup_iterations"),
     script:
         "../workflow/scripts/draw_training_figures.py"

@@ -1,4 +1,11 @@
-"""Figures of validation clips, included only if there are some."""
+"""Figures of validation clips, included only if there are some; and what the run says at its end of the calibration."""
+
+
+onsuccess:
+    from dfdc.figures.front_page import calibration_advice
+
+    if words := calibration_advice(config):
+        logger.warning(words)
 
 
 rule draw_validation_figures:
@@ -7,8 +14,8 @@ rule draw_validation_figures:
         calibration=rules.evaluate_validation.output.calibration,
         scores=rules.evaluate_validation.output.scores,
     output:
-        calibration=figure("validation/calibration.svg", "Validation clips", "Calibration before and after"),
-        conditions=figure("validation/conditions.svg", "Validation clips", "Measures by compression"),
+        calibration=figure("validation/calibration.svg", "Calibration before and after"),
+        conditions=figure("validation/conditions.svg", "Measures by compression"),
     log:
         "logs/draw_validation_figures.log",
     benchmark:

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dfdc.system.checksums import read_json
+
 FIGURES = {
     "data": ["alignment.svg", "clips.svg", "faces.svg", "heights.svg", "tracks.svg", "videos.svg"],
     "test_data": ["faces.svg", "heights.svg", "tracks.svg", "videos.svg"],
@@ -87,8 +89,14 @@ def test_the_report_needs_no_network(project, monkeypatch):
     for path in PATHS:
         content = base64.b64encode((project.demo / "results/figures" / path).read_bytes()).decode()
         assert content in text, path
-    for words in ("Mixup of aligned faces", "vega", "draw_score_figures", "Worst mistakes"):
+    for words in ("Mixup of aligned faces", "vega", "draw_score_figures", "Worst mistakes", "1 Training videos"):
         assert words in text
+    # The first page has the result, says that there are faces, and makes pictures visible in every browser.
+    measured = read_json(project.demo / "results/evaluation.json")["ensemble"]
+    assert f"{measured['log_loss']:.3f} (" in text
+    for words in ("Deepfake detection: results", "shows the faces of people", "commit", "result.data_uri.replace"):
+        assert words in text
+    assert "One in 3 of the frames" in re.sub(r"\\n|\s+", " ", text)  # a caption's value
     page = Page(text)
     assert all(source.startswith("data:") for source in page.loaded), page.loaded
     assert page.styles

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from dfdc.stages.evaluation.advice import advice
 from dfdc.stages.evaluation.calibration import LIMITS, calibrate, fit, with_value
 from dfdc.stages.evaluation.metrics import log_loss
 from dfdc.stages.prediction.ensemble import combine_each, confident, ensemble_settings
@@ -62,10 +63,29 @@ def test_without_clips_and_with_one_source():
         "temperature": None,
         "log_loss": None,
         "log_loss_left_out": None,
+        "gain": None,
         "at_limit": False,
     }
+    assert nothing["better"] is None
+    assert advice(nothing) is None
     one = calibrate(np.array([0.4, 0.6]), np.arange(2), np.array([0, 1]), ["a", "a"], published(EnsembleSettings))
     assert one["exponent"]["log_loss_left_out"] is None
+    assert one["better"] is None
+
+
+@pytest.mark.parametrize(("value", "clips", "is_better"), [(1.5, 4000, True), (0.65, 4000, False), (1.0, 40, False)])
+def test_the_published_exponent_is_advised_against_if_it_costs_log_loss_for_certain(value, clips, is_better):
+    found = calibrate(*made_up("exponent", value, clips), WIDE)
+    low, high = found["exponent"]["gain"]
+    assert low <= found["published"]["log_loss"] - found["exponent"]["log_loss_left_out"] <= high
+    if is_better:
+        assert found["better"] == "exponent"
+        assert "ensemble.calibration: exponent in the settings" in advice(found)
+        assert f"fitted exponent of {found['exponent']['exponent']:.2f}" in advice(found)
+    else:
+        assert found["better"] is None
+        assert low < 0
+        assert advice(found) is None
 
 
 def test_the_number_that_the_config_asks_for(tmp_path):

@@ -100,6 +100,12 @@ def test_reasons_in_general(reason, general):
     assert data.in_general(reason) == general
 
 
+def test_a_status_that_the_reason_repeats_is_said_once():
+    videos = [video("a", status="no face", reason="no face was detected"), video("b", status="damaged", reason="x")]
+    found = data.found_in(table("videos", videos), table("detections", []), table("tracks", []), 3)
+    assert found.videos["REAL"] == {"no face was detected": 1, "damaged: x": 1}
+
+
 def test_rare_reasons_are_others():
     counts = {"REAL": Counter(a=5, b=1), "FAKE": Counter(a=1, c=3, d=1)}
     shown = data.most_frequent(counts, 2)
@@ -167,8 +173,14 @@ def test_least_loss():
 
 def test_figures_of_a_training(tmp_path):
     metrics = {"iteration": 1, "loss": 0.7, "learning_rate": 0.1, "gradient_norm": 2.0}
-    training.plot_training(tmp_path / "a.svg", {"m": table("metrics", [metrics] * 3)}, 0.5)
-    assert "minimum expected loss (0.386)" in words_in(tmp_path / "a.svg")
+    training.plot_training(tmp_path / "a.svg", {"m": table("metrics", [metrics] * 3)}, 0.5, 1)
+    said = words_in(tmp_path / "a.svg")
+    assert "minimum expected loss (0.386)" in said
+    assert "warm-up, until iteration 1" in said
+    assert "Learning rate of all models" in said
+    both = {name: table("metrics", [metrics | {"learning_rate": rate}] * 3) for name, rate in (("m", 0.1), ("n", 0.2))}
+    training.plot_training(tmp_path / "a.svg", both, 0.5, 1)
+    assert "of all models" not in words_in(tmp_path / "a.svg")
     measured = {"iteration": 2, "clips": "plain", "count": 6, "log_loss": 0.6, "auc": 0.7}
     training.plot_validation(tmp_path / "b.svg", {"m": table("validation", [measured])})
     assert "Validation on 6 clips" in words_in(tmp_path / "b.svg")

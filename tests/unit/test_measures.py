@@ -6,7 +6,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dfdc.stages.evaluation import intervals as measures
-from dfdc.stages.evaluation.intervals import MEASURES, intervals, measure, reliability_bins, roc_curve
+from dfdc.stages.evaluation.intervals import (
+    MEASURES,
+    intervals,
+    mean_interval,
+    measure,
+    reliability_bins,
+    roc_curve,
+    wilson,
+)
 from dfdc.stages.evaluation.metrics import accuracy, auc, log_loss
 
 LABELLED = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 10)), min_size=1, max_size=30)
@@ -98,9 +106,8 @@ def test_the_same_as_counted_one_by_one(labelled):
         across = np.interp(np.linspace(0, 1, 2001), np.linspace(0, 1, len(true)), true)
         nearest = np.abs(along + across - 1).argmin()
         assert equal == pytest.approx(along[nearest], abs=len(false) / 1000)
-    bins = reliability_bins(labels, scores)
-    assert sum(row["count"] for row in bins) == len(labels)
-    gaps = sum(row["count"] * abs(row["score"] - row["fake"]) for row in bins if row["count"])
+    of_bin = [np.minimum((10 * scores).astype(int), 9) == number for number in range(10)]
+    gaps = sum(abs((scores - labels)[inside].sum()) for inside in of_bin)
     assert found["calibration_error"] == pytest.approx(gaps / len(labels))
 
 
@@ -179,9 +186,32 @@ def test_the_area_under_the_curve_is_the_auc(labelled):
 
 
 def test_bins_by_hand():
-    bins = reliability_bins([1, 0, 1], [0.95, 1.0, 0.3], 2)
-    assert bins == [
-        {"low": 0.0, "high": 0.5, "count": 1, "score": 0.3, "fake": 1.0},
-        {"low": 0.5, "high": 1.0, "count": 2, "score": pytest.approx(0.975), "fake": 0.5},
-    ]
-    assert reliability_bins([], [], 1) == [{"low": 0.0, "high": 1.0, "count": 0, "score": None, "fake": None}]
+    lower, upper = reliability_bins([1, 0, 1, 1, 0], [0.95, 1.0, 0.3, 0.4, 0.2], 2)
+    assert (lower["count"], lower["score"], lower["fake"]) == (3, pytest.approx(0.3), pytest.approx(2 / 3))
+    assert (upper["count"], upper["score"], upper["fake"]) == (2, pytest.approx(0.975), 0.5)
+    assert lower["interval"] == wilson(2 / 3, 3)
+    assert len(reliability_bins([1, 0], [0.5, 0.5], 10)) == 2
+    assert reliability_bins([], [], 3) == []
+
+
+def test_the_interval_of_a_mean_is_that_of_the_measure():
+    """The Brier score is a mean over scores, whose interval is known."""
+    rng = np.random.default_rng(0)
+    labels, scores = rng.integers(0, 2, 60), rng.random(60)
+    sources = [f"source {number % 7}" for number in range(60)]
+    found = mean_interval((scores - labels) ** 2, sources)
+    assert found == pytest.approx(intervals(labels, scores, sources)["brier"])
+    assert mean_interval(scores, ["one"] * 60) is None
+
+
+@pytest.mark.parametrize("count", [1, 12, 1000])
+@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+def test_the_interval_of_a_share(share, count):
+    """Its ends are the shares from which the one that was found is just not too far, in their standard errors."""
+    for end in wilson(share, count):
+        assert 0 <= end <= 1
+        if end != share:  # the far end of an interval at 0 or 1
+            assert abs(share - end) == pytest.approx(1.959964 * np.sqrt(end * (1 - end) / count), rel=1e-5, abs=1e-9)
+    low, high = wilson(share, count)
+    assert low <= share <= high
+    assert low < high

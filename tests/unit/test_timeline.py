@@ -6,7 +6,9 @@ import cv2
 import imageio_ffmpeg
 import numpy as np
 import pytest
-from samples import moving, write_video
+import torch
+from matplotlib.figure import Figure
+from samples import moving, write_video, write_weights
 
 from dfdc.data.pictures.encoding import encode_png
 from dfdc.data.pictures.store import Store
@@ -14,14 +16,17 @@ from dfdc.data.pictures.writing import write_store
 from dfdc.data.schemas.crops import Crop
 from dfdc.data.schemas.tracks import Track
 from dfdc.data.schemas.videos import TestVideo as Video
-from dfdc.figures.annotation import FAKE, REAL, annotate_video
-from dfdc.figures.timeline import FACE, MOST_TRACKS, plot_timeline, thumbnail
+from dfdc.figures.annotation import FAKE, GREY, REAL, SMALL, _label, annotate_video
+from dfdc.figures.heatmap import heat_mapper
+from dfdc.figures.timeline import FACE, MODELS, MOST_TRACKS, _plot_scores, most_suspicious, plot_timeline, thumbnail
+from dfdc.networks.weights.find import Member
 from dfdc.stages.prediction.ensemble import combine
 from dfdc.stages.prediction.settings.ensemble import EnsembleSettings
 from dfdc.stages.prediction.videos import TrackScores, VideoScore
 from published import published
 
 SETTINGS = published(EnsembleSettings)
+CROP = Crop("a.mp4", 0, "frame", 0, (0,), 0, "")
 
 
 def track(number, first, count, probability, box=(20, 10, 60, 50)):
@@ -52,7 +57,7 @@ def test_the_score_of_each_second():
 
 @pytest.mark.parametrize("count", [1, 2, MOST_TRACKS + 3])
 def test_a_timeline_has_a_row_for_each_track_with_its_faces(tmp_path, count):
-    """Each track's face has a colour of its own, which is looked for in the picture."""
+    """Each track's face has a colour of its own, which is looked for in the picture: once small, and once large."""
     colours = [np.uint8([20 * number, 200, 255 - 20 * number]) for number in range(count)]
     store = tmp_path / "store.arrow"
     write_store(store, ([encode_png(np.full((30, 40, 3), colour, np.uint8))] for colour in colours))
@@ -63,7 +68,52 @@ def test_a_timeline_has_a_row_for_each_track_with_its_faces(tmp_path, count):
     shown = [int((picture == colour).all(axis=2).sum()) for colour in colours]
     left_out = max(count - MOST_TRACKS, 0)  # the shortest
     assert shown[:left_out] == [0] * left_out
-    assert all(abs(pixels - FACE**2) < 3 * FACE for pixels in shown[left_out:]), shown
+    assert all(abs(pixels - shown[-1]) < 0.03 * shown[-1] for pixels in shown[left_out:]), shown
+    assert shown[-1] > 4 * FACE**2
+
+
+def two_models():
+    frames, values = np.arange(40), np.linspace(0.1, 0.75, 40)
+    followed = Track("a.mp4", 0, frames.tolist(), np.zeros((40, 4), np.float32), [None] * 40)
+    return TrackScores(followed, {"re": (frames, values), "seq": (frames[::2], values[::2] / 2)})
+
+
+def test_the_line_lies_among_the_dots_of_its_second():
+    axes = Figure().subplots()
+    _plot_scores(axes, two_models(), {"re": MODELS[0], "seq": MODELS[1]}, 10.0, SETTINGS)
+    *models, combined = (line.get_xydata() for line in axes.get_lines())
+    dots = np.concatenate(models)
+    for time, score in combined[::2]:
+        of_second = dots[np.floor(dots[:, 0]) == np.floor(time), 1]
+        assert len(of_second) == 0 or of_second.min() <= score <= of_second.max()
+    assert {text.get_text() for text in axes.texts} == {"looks real", "uncertain", "looks fake"}
+
+
+def test_the_most_suspicious_frames_are_of_different_seconds_and_shown_by_their_crop():
+    windows = [
+        Crop("a.mp4", 0, "sequence", number, tuple(range(first, first + 7)), 10 + number, "")
+        for number, first in enumerate(range(0, 34, 7))
+    ]
+    single = Crop("a.mp4", 0, "frame", 0, (39,), 0, "")
+    other = Crop("a.mp4", 1, "frame", 0, (38,), 1, "")
+    chosen = most_suspicious(two_models(), [*windows, other, single], 10.0, SETTINGS, 3)
+    # Odd frames are judged by one model only, the one with higher scores. Frames 35 to 38 are in no crop of the track.
+    assert [(one.frame, one.crop.batch, one.picture) for one in chosen] == [(39, 0, 0), (29, 14, 1), (19, 12, 5)]
+    assert [one.score for one in chosen] == sorted((one.score for one in chosen), reverse=True)
+
+
+def test_heat_maps_are_below_the_large_faces(tmp_path):
+    write_store(tmp_path / "store.arrow", [[encode_png(np.full((40, 40, 3), 200, np.uint8))]])
+    video = scored(tmp_path / "a.mp4", [two_models()], Store(tmp_path / "store.arrow"), [CROP])
+    crop = {"smaller_side": 64, "height": 64, "width": 64, "pad": True}
+    model = {"architecture": "efficientnet-lite0", "kind": "frame", "crop": crop}
+    heat = heat_mapper([Member("re", write_weights(tmp_path / "a.safetensors"), model)], torch.device("cpu"))
+    right = {}
+    for name, mapper in (("without.png", None), ("with.png", heat)):
+        plot_timeline(tmp_path / name, video, SETTINGS, "a.mp4", mapper)
+        right[name] = cv2.imread(str(tmp_path / name))[:, 1150:1380].astype(int)  # the column of the first large face
+    coloured = {name: int((np.ptp(picture, axis=2) > 30).sum()) for name, picture in right.items()}
+    assert coloured["without.png"] < 100 < 5000 < coloured["with.png"]
 
 
 def test_a_thumbnail_is_the_centre():
@@ -91,10 +141,29 @@ def test_boxes_and_labels_are_where_they_belong(tmp_path):
     assert len(frames) == 30
     for index, frame in enumerate(frames):
         assert nearly(REAL)(frame[180, 230])
-        assert nearly(REAL)(frame[97, 202])  # the ground of the label, above the box
+        for column in (201, 259):  # the ground of the label, below the box and as wide
+            assert nearly(REAL)(frame[185, column])
         assert nearly(FAKE if 5 <= index <= 15 else 255)(frame[180, 65]), index
         assert nearly(FAKE)(frame[2, 2])  # the score of the video
         assert nearly(255)(frame[220, 150])
+
+
+def test_small_faces_are_grey_and_labels_stay_in_the_picture(tmp_path):
+    source = write_video(tmp_path / "a.mp4", [np.full((240, 320, 3), 255, np.uint8)] * 10, fps=10)
+    small, low = track(0, 0, 10, 0.9, (100, 60, 140, 60 + SMALL - 1)), track(1, 0, 10, 0.9, (200, 150, 300, 236))
+    assert annotate_video(tmp_path / "b.mp4", scored(source, [small, low], frames=10), SETTINGS, None) == ""
+    for frame in decoded(tmp_path / "b.mp4"):
+        assert nearly(GREY)(frame[60, 120])
+        assert nearly(FAKE)(frame[150, 250])
+        assert nearly(FAKE)(frame[238, 202])
+
+
+@pytest.mark.parametrize(("width", "lines"), [(300, 1), (140, 2), (60, 4)])
+def test_a_label_is_as_wide_as_its_box(width, lines):
+    label = _label("face\N{NO-BREAK SPACE}1, this second: 91\N{NO-BREAK SPACE}%", width, 16, FAKE)
+    assert label.shape[1] == width
+    assert label.shape[0] < (lines + 1) * 20
+    assert _label("face 1", 20, 16, FAKE).shape[1] > 20  # legible all the same
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +15,9 @@ import torch
 from safetensors.torch import load_file
 from samples import lively_model, pair_rows, sample_settings, write_clips
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
 from torch import nn
+from torch.utils.tensorboard import SummaryWriter
 
 from dfdc.data.schemas.training import METRICS, VALIDATION
 from dfdc.data.tables import write_table
@@ -31,6 +34,7 @@ from dfdc.stages.training.distributed import Group, run_on_all
 from dfdc.stages.training.loading import batches
 from dfdc.stages.training.samples import PairDataset, Schedule
 from dfdc.stages.training.settings import TrainSettings
+from dfdc.stages.training.tensorboard import list_run
 from dfdc.stages.training.trainer import RunSettings, TrainData, Trained, Trainer, learning_rate, train
 from dfdc.system.errors import UserError
 from dfdc.system.jobs.provenance import LIBRARY
@@ -472,9 +476,28 @@ def test_what_is_recorded(tmp_path, stores, backbone):
         assert 100 < line["memory_mb"] < 20_000
     events = EventAccumulator(str(tmp_path / "tensorboard"))
     events.Reload()
-    assert [point.value for point in events.Scalars("course/loss")] == pytest.approx(trained.metrics["loss"])
+    assert [point.value for point in events.Scalars("train/loss")] == pytest.approx(trained.metrics["loss"])
     assert len(events.Scalars("speed/data_wait")) == 6
-    assert [point.step for point in events.Scalars("validation log_loss/plain")] == [3, 6]
+    assert [point.step for point in events.Scalars("validation/log_loss_plain")] == [3, 6]
     assert [image.step for image in events.Images("samples")] == [1, 3, 6]
+    (settings,) = events.Tensors("settings/text_summary")
+    assert "| training.iterations | 6 |" in settings.tensor_proto.string_val[0].decode()
     sheet = cv2.imread(str(tmp_path / "samples" / "00000001.png"))
     assert sheet.shape == (3 * 32 + 20, 2 * 32, 3)
+
+
+def test_the_board_lists_each_training_once_by_a_name_for_people(tmp_path):
+    board = tmp_path / "work/tensorboard"
+    first, second = (tmp_path / "work" / model / "0a1b-2c3d/tensorboard" for model in ("re", "seq"))
+    for records in (first, second):
+        for _ in range(2):  # begun, and gone on
+            with SummaryWriter(records) as writer:
+                writer.add_scalar("train/loss", 0.5, 1)
+            list_run(records, board, records.parents[1].name)
+    assert sorted(path.name.split()[0] for path in board.iterdir()) == ["re", "seq"]
+    # TensorBoard follows the links.
+    shown = EventMultiplexer().AddRunsFromDirectory(str(board)).Runs()
+    assert sorted(name.split()[0] for name in shown) == ["re", "seq"]
+    shutil.rmtree(first)
+    list_run(second, board, "seq")
+    assert [path.name.split()[0] for path in board.iterdir()] == ["seq"]

@@ -7,10 +7,11 @@ from dfdc.system.jobs.log import rule_log
 
 
 def main() -> None:
-    models, alpha = snakemake.params.models["models"], snakemake.params.settings["training"]["mixup_alpha"]
+    models, settings = snakemake.params.models["models"], snakemake.params.settings["training"]
     metrics = [read_table(path, METRICS) for path in snakemake.input.metrics]
     validation = [read_table(path, VALIDATION) for path in snakemake.input.validation]
-    plot_training(snakemake.output.training, dict(zip(models, metrics, strict=True)), alpha)
+    of_model = dict(zip(models, metrics, strict=True))
+    plot_training(snakemake.output.training, of_model, settings["mixup_alpha"], settings["warmup_iterations"])
     plot_validation(snakemake.output.validation, dict(zip(models, validation, strict=True)))
 
 

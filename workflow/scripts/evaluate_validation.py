@@ -7,6 +7,7 @@ from dfdc.data.parts import read_metadata
 from dfdc.data.schemas.evaluation import EVALUATED
 from dfdc.data.schemas.validation_scores import VALIDATION_SCORES
 from dfdc.data.tables import read_table, write_table
+from dfdc.stages.evaluation.advice import advice, setting_of
 from dfdc.stages.evaluation.validation_report import PLAIN, evaluate_validation
 from dfdc.stages.prediction.settings.ensemble import EnsembleSettings
 from dfdc.system.checksums import write_json
@@ -27,12 +28,15 @@ def main() -> None:
         settings["clips"]["enlarge"],
         EnsembleSettings(**settings["ensemble"]),
     )
-    write_json(snakemake.output.evaluation, result)
+    better = {"calibration": {"better": calibration["better"], "setting": setting_of(calibration)}}
+    write_json(snakemake.output.evaluation, result | better)
     write_json(snakemake.output.calibration, calibration)
     write_table(snakemake.output.scores, EVALUATED, rows)
     plain = result["conditions"][PLAIN]["ensemble"]
     counts = f"{plain['clips']} clips of {plain['sources']} real videos and their fakes"
     logger.info(f"{counts}: log loss {plain['log_loss']}, AUC {plain['auc']}")
+    if words := advice(calibration):
+        logger.warning(words)
 
 
 if __name__ == "__main__":

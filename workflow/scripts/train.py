@@ -63,6 +63,7 @@ def main(devices: list[torch.device]) -> None:
         speed["checkpoint_every"],
         speed["checkpoints_kept"],
         speed["compile"],
+        Path("work/tensorboard"),
     )
     logger.info(f"on {', '.join(map(str, devices))}; {len(data.pairs)} pairs; checkpoints and records in {folder}")
     tables, streams = data.variants or ({}, {})

@@ -32,6 +32,7 @@ from dfdc.cli.outputs import Output, Summary, csv_format, json_format
 from dfdc.config.reading import find_checkout, read_config, read_yaml
 from dfdc.data.parts import VIDEO_SUFFIXES, test_videos
 from dfdc.figures.annotation import annotate_video
+from dfdc.figures.heatmap import heat_mapper
 from dfdc.figures.timeline import plot_timeline
 from dfdc.networks.precision import set_threads
 from dfdc.networks.weights.find import Member, find_members
@@ -114,6 +115,7 @@ def run(options: argparse.Namespace) -> int:
             table,
         ):
             set_threads(device, config["torch_threads"])
+            heat = heat_mapper(members, device) if timelines else None
             for video in results:
                 scored[video.path] = _summary(videos[video.path], video, settings)
                 table.add(video)
@@ -121,7 +123,7 @@ def run(options: argparse.Namespace) -> int:
                     failed = True
                     table.say(fault)
                 if timelines and video.tracks:
-                    plot_timeline(timelines[video.path], video, settings.ensemble, videos[video.path])
+                    plot_timeline(timelines[video.path], video, settings.ensemble, videos[video.path], heat)
                 if annotated and video.row.status != "unreadable":
                     reason = annotate_video(
                         annotated[video.path], video, settings.ensemble, config["data"]["video_timeout"]

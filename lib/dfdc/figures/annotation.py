@@ -1,16 +1,21 @@
 """Copies of scored videos with face boxes and scores drawn on every frame."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
+from math import ceil
 from pathlib import Path
 
 import av
 import cv2
 import numpy as np
+from PIL import Image, ImageDraw
 
 from dfdc.data.schemas.tracks import Track
+from dfdc.figures.pictures import font_of
+from dfdc.figures.style import percent
 from dfdc.stages.prediction.settings.ensemble import EnsembleSettings
 from dfdc.stages.prediction.videos import BIN, VideoScore
 from dfdc.system.errors import VideoError
@@ -19,7 +24,10 @@ from dfdc.system.workers.pool import map_in_order
 from dfdc.video.reading import file_url, open_container, open_video, read_frames
 
 # From the colour-blind-safe palette of Okabe and Ito. The labels give the scores as numbers as well.
-REAL, FAKE = (0, 114, 178), (213, 94, 0)
+REAL, FAKE, GREY = (0, 114, 178), (213, 94, 0), (110, 110, 110)
+SMALL = 64  # pixels; a box of less height is grey, because so small a face says little
+NO_BREAK = "\N{NO-BREAK SPACE}"
+LEAST = 9  # pixels, the smallest font
 # Audio codecs that can be copied into an MP4 file; other audio is dropped.
 SOUND = ("aac", "mp3", "ac3", "eac3", "alac", "flac", "opus")
 
@@ -44,9 +52,10 @@ class _Annotation:
 def annotate_video(target: Path, video: VideoScore, settings: EnsembleSettings, limit: float | None) -> str:
     """Write a copy of a scored (readable) video to an MP4 file, with its boxes and scores drawn in.
 
-    Frames are upright and keep their timestamps; the audio is copied. Each box is labelled with its track's score in
-    the current second. Returns "", or the reason why the file could not be written. The work runs in a separate
-    process, because a video can crash the decoder; it is stopped after ``limit`` seconds.
+    Frames are upright and keep their timestamps; the audio is copied. The label below each box has the number of the
+    face, from 1, and its score in the current second; the score of the video is in the corner. Returns "", or the
+    reason why the file could not be written. The work runs in a separate process, because a video can crash the
+    decoder; it is stopped after ``limit`` seconds.
     """
     fps = video.row.fps
     tracks = tuple(
@@ -139,30 +148,66 @@ def _draw(picture: np.ndarray, index: int, annotation: _Annotation) -> np.ndarra
     height, width = (side - side % 2 for side in picture.shape[:2])
     drawn = np.ascontiguousarray(picture[:height, :width])
     thickness = max(1, round(min(height, width) / 240))
+    size = max(LEAST, round(min(height, width) / 30))
     second = int(index / annotation.fps / BIN)
     for shown in annotation.tracks:
         track = shown.track
         if track.frames[0] <= index <= track.frames[-1]:
-            box = [round(float(np.interp(index, track.frames, side))) for side in track.boxes.T]
-            score = shown.scores.get(second)
-            colour = (128, 128, 128) if score is None else FAKE if score >= 0.5 else REAL
-            cv2.rectangle(drawn, box[:2], box[2:], colour, thickness, cv2.LINE_AA)
-            text = f"track {track.number}" + ("" if score is None else f": {score:.2f}")
-            _label(drawn, text, (box[0], box[1]), colour, thickness, above=True)
-    colour = FAKE if annotation.probability >= 0.5 else REAL
-    _label(drawn, f"fake: {annotation.probability:.2f}", (0, 0), colour, thickness, above=False)
+            left, top, right, bottom = (round(float(np.interp(index, track.frames, side))) for side in track.boxes.T)
+            score, is_small = shown.scores.get(second), bottom - top < SMALL
+            colour = GREY if score is None or is_small else FAKE if score >= 0.5 else REAL
+            cv2.rectangle(drawn, (left, top), (right, bottom), colour, thickness, cv2.LINE_AA)
+            edge = thickness // 2
+            label = _label_of(track.number, score, right - left + 1 + 2 * edge, height - bottom, size, colour)
+            _paste(drawn, label, left - edge, bottom)
+    text = f"probability of fake: {_percent(annotation.probability)} (whole video)"
+    _paste(drawn, _label(text, 0, min(size, width // 20), FAKE if annotation.probability >= 0.5 else REAL), 0, 0)
     return drawn
 
 
-def _label(
-    picture: np.ndarray, text: str, corner: Sequence[int], colour: tuple[int, int, int], thickness: int, above: bool
-) -> None:
-    """White text on a coloured background, kept inside the picture; ``corner`` is its lower or upper left corner."""
-    font, scale, margin = cv2.FONT_HERSHEY_SIMPLEX, 0.45 * max(thickness, 1), 3 * thickness
-    (width, height), below = cv2.getTextSize(text, font, scale, thickness)
-    full = (width + 2 * margin, height + below + 2 * margin)
-    left = min(max(corner[0], 0), max(picture.shape[1] - full[0], 0))
-    top = max(corner[1] - full[1], 0) if above else corner[1]
-    cv2.rectangle(picture, (left, top), (left + full[0], top + full[1]), colour, cv2.FILLED)
-    place = (left + margin, top + margin + height)
-    cv2.putText(picture, text, place, font, scale, (255, 255, 255), thickness, cv2.LINE_AA)
+def _label_of(
+    number: int, score: float | None, width: int, room: int, size: int, colour: tuple[int, int, int]
+) -> np.ndarray:
+    """The label of a face, as wide as its box; shorter if there is too little room below the box."""
+    name = f"face{NO_BREAK}{number + 1}"
+    if score is None:
+        return _label(name, width, size, colour)
+    label = _label(f"{name}, this second: {_percent(score)}", width, size, colour)
+    return label if len(label) <= room else _label(f"{name}: {_percent(score)}", width, size, colour)
+
+
+def _percent(score: float) -> str:
+    return percent(score).replace(" ", NO_BREAK)
+
+
+@lru_cache(128)
+def _label(text: str, width: int, size: int, colour: tuple[int, int, int]) -> np.ndarray:
+    """White words on a coloured ground of a width, on as many lines as they need; on one line for a width of 0.
+
+    The font is smaller if a word is too wide, down to ``LEAST``, from where the ground is wider.
+    """
+    margin = max(2, size // 4)
+    words = text.split(" ") if width else [text]
+    while size > LEAST and width and max(map(font_of(size).getlength, words)) > width - 2 * margin:
+        size -= 1
+    font, lines = font_of(size), [words[0]]
+    for word in words[1:]:
+        longer = f"{lines[-1]} {word}"
+        if font.getlength(longer) <= width - 2 * margin:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    step = round(1.25 * size)
+    full = max(width, ceil(max(map(font.getlength, lines))) + 2 * margin)
+    ground = Image.new("RGB", (full, step * len(lines) + margin), colour)
+    drawing = ImageDraw.Draw(ground)
+    for number, line in enumerate(lines):
+        drawing.text((full / 2, margin / 2 + step * number), line, "white", font, anchor="ma")
+    return np.asarray(ground)
+
+
+def _paste(picture: np.ndarray, label: np.ndarray, left: int, top: int) -> None:
+    """Put a label into the picture at a place, or as near as it lies inside."""
+    height, width = (min(sides) for sides in zip(label.shape[:2], picture.shape[:2], strict=True))
+    top, left = max(min(top, picture.shape[0] - height), 0), max(min(left, picture.shape[1] - width), 0)
+    picture[top : top + height, left : left + width] = label[:height, :width]

@@ -83,7 +83,12 @@ def together(parts: Sequence[Found]) -> Found:
 
 def _states(videos: pd.DataFrame) -> Counter:
     rows = zip(videos["status"], videos["reason"], strict=True)
-    return Counter(status if not reason else f"{status}: {in_general(reason)}" for status, reason in rows)
+    return Counter(_state(status, in_general(reason or "")) for status, reason in rows)
+
+
+def _state(status: str, reason: str) -> str:
+    """Status and reason; the reason alone if it begins with the status (no face: no face was detected …)."""
+    return reason if reason.startswith(status) else f"{status}: {reason}" if reason else status
 
 
 def in_general(reason: str) -> str:
@@ -109,7 +114,7 @@ def plot_videos(path: str | Path, stats: Found) -> None:
         bars(axes, counts)
         total = sum(sum(of_label.values()) for of_label in counts.values())
         axes.set_title(f"{thousands(total)} videos by state")
-        axes.set_xlabel("videos (log scale)")
+        axes.set_xlabel("videos")
 
 
 def plot_faces(path: str | Path, stats: Found) -> None:
@@ -188,7 +193,7 @@ def plot_alignment(path: str | Path, aligned: Iterable[pa.Table]) -> None:
             f"{share:.1%} of {thousands(total)} track pairs are aligned;\n"
             f"{of_share:.1%} of {thousands(of_fakes)} fakes have an aligned track"
         )
-        axes.set_xlabel("track pairs (log scale)")
+        axes.set_xlabel("track pairs")
 
 
 def plot_clip_lengths(path: str | Path, clips: Iterable[pa.Table]) -> None:
@@ -213,7 +218,7 @@ def plot_clip_lengths(path: str | Path, clips: Iterable[pa.Table]) -> None:
         left.set_ylabel("clips (%)")
         left.set_title("Clip length")
         outlines(right, {"FAKE": difference}, np.linspace(0, max(float(difference.max(initial=1)), 1) * 1.001, 41))
-        right.set_xlabel("mean difference from the real clip (0 to 255)")
+        right.set_xlabel("mean absolute difference (0 to 255)")
         right.set_ylabel("fake clips (%)")
         equal = int((difference == 0).sum())
-        right.set_title(f"Difference between fake and real clip ({thousands(equal)} identical pairs)")
+        right.set_title(f"Difference from the real clip ({thousands(equal)} identical)")

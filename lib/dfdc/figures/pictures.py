@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from dfdc.system.files import atomic_path
 
-GAP = 6  # pixels between pictures
+GAP, WIDE_GAP = 6, 30  # pixels between pictures, and between groups of them
 WORDS, HEAD = 14, 18  # font sizes in pixels
 LEADING = 1.45  # line height as a multiple of the font size
 
@@ -24,6 +24,8 @@ class Row:
     pictures: Sequence[np.ndarray]
     title: str = ""
     captions: Sequence[str] = ()
+    second: int | None = None
+    """The first picture of a second group, set apart by a wide gap."""
 
 
 def write_sheet(path: str | Path, title: str, rows: Sequence[Row], height: int) -> None:
@@ -53,7 +55,8 @@ def _row(row: Row, height: int) -> Image.Image:
         _words(caption, picture.width + GAP // 2, WORDS)
         for caption, picture in zip(row.captions, pictures, strict=False)
     ]
-    width = sum(picture.width + GAP for picture in pictures)
+    gaps = [WIDE_GAP if number + 1 == row.second else GAP for number in range(len(pictures))]
+    width = sum(picture.width + gap for picture, gap in zip(pictures, gaps, strict=True))
     title = [_words(row.title, max(width, 640), WORDS)] if row.title else []
     above = sum(line.height for line in title)
     below = max((caption.height for caption in captions), default=0)
@@ -65,7 +68,7 @@ def _row(row: Row, height: int) -> Image.Image:
         block.paste(picture, (left, above))
         if number < len(captions):
             block.paste(captions[number], (left, above + height))
-        left += picture.width + GAP
+        left += picture.width + gaps[number]
     return block
 
 
@@ -78,7 +81,7 @@ def _fitted(picture: np.ndarray, height: int) -> Image.Image:
 
 def _words(text: str, width: int, size: int) -> Image.Image:
     """A line of text no wider than ``width``."""
-    font = _font(size)
+    font = font_of(size)
     if font.getlength(text) > width:
         while text and font.getlength(text + "…") > width:
             text = text[:-1]
@@ -89,5 +92,6 @@ def _words(text: str, width: int, size: int) -> Image.Image:
 
 
 @cache
-def _font(size: int) -> ImageFont.FreeTypeFont:
+def font_of(size: int) -> ImageFont.FreeTypeFont:
+    """The font of all words in pictures; the size is in pixels."""
     return ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts/ttf/DejaVuSans.ttf"), size)

@@ -67,7 +67,7 @@ class Samples:
 def plot_clips(path: str | Path, samples: Samples, settings: SampleSettings) -> None:
     """Real clips and their fakes side by side, three frames each."""
     rows = [
-        Row([*real, *fake], _caption(pair), ["real", "", "", "fake", "", ""])
+        Row([*real, *fake], _caption(pair), ["real", "", "", "fake", "", ""], second=len(real))
         for pair, real, fake in samples.faces(CLIPS, _spread(3, samples.pairs), settings)
     ]
     write_sheet(path, f"Clips: {samples.words(CLIPS)}", rows, HEIGHT)

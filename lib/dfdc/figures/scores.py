@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from matplotlib.ticker import MaxNLocator
 
 from dfdc.data.pictures.store import Store
 from dfdc.data.schemas.crops import Crop
 from dfdc.data.tables import rows_of
 from dfdc.figures.pictures import Row, write_sheet
-from dfdc.figures.style import BLACK, GREEN, LABELS, NAMES, drawing, say_nothing, series, thousands
+from dfdc.figures.style import BLACK, GREEN, LABELS, NAMES, drawing, percent, say_nothing, series, thousands
 from dfdc.stages.evaluation.intervals import roc_curve
 from dfdc.stages.evaluation.metrics import auc
 from dfdc.stages.prediction.ensemble import confident, video_scores
@@ -71,19 +72,20 @@ def plot_transform(path: str | Path, scores: Scores, settings: EnsembleSettings)
         curve.plot(raw, confident(raw, settings), color=GREEN, label=name)
         curve.plot(raw, raw, color=BLACK, linestyle=":", label="unchanged")
         curve.set_aspect("equal")
-        curve.set_xlabel("network output")
-        curve.set_ylabel("transformed probability")
+        curve.set_xlabel("probability before the transform")
+        curve.set_ylabel("probability after the transform")
         curve.set_title(f"Prediction transform, clipped to {settings.clip[0]:g} … {settings.clip[1]:g}")
         curve.legend()
         if not sum(map(len, scores.faces.values())):
             return say_nothing(histogram, "no faces scored")
         edges = np.linspace(0, 1, 41)
         faces = np.concatenate(list(scores.faces.values()))
-        for values, name, line in ((faces, "network output", ":"), (confident(faces, settings), "transformed", "-")):
+        sharpened = confident(faces, settings)
+        for values, name, line in ((faces, "before the transform", ":"), (sharpened, "after the transform", "-")):
             counts, _ = np.histogram(values, edges)
             colour = BLACK if line == ":" else GREEN
             histogram.stairs(100 * counts / len(faces), edges, color=colour, linestyle=line, linewidth=1.6, label=name)
-        histogram.set_xlabel("probability of being fake")
+        histogram.set_xlabel("probability of fake")
         histogram.set_ylabel("faces (%)")
         histogram.set_title(f"{thousands(len(faces))} scored faces of all models")
         histogram.legend(loc="upper center")
@@ -93,30 +95,36 @@ def plot_scores(path: str | Path, scores: Scores) -> None:
     """Histograms of the scores of the ensemble and of each model, by label if labels are known."""
     edges = np.linspace(0, 1, BINS + 1)
     rows = -(-len(scores.of) // 2)
-    with drawing(path, 9, 2.9 * rows, rows=rows, columns=2) as panels:
+    with drawing(path, 9, 2.7 * rows + 0.4, rows=rows, columns=2) as panels:
         for axes, name in zip(panels, scores.of, strict=False):
             of_label = scores.by_label(name)
             look = {"color": [LABELS[label] for label in of_label], "label": [NAMES[label] for label in of_label]}
             axes.hist(list(of_label.values()), edges, **look)
+            axes.axvline(0.5, color=BLACK, linestyle=":", linewidth=1, label="threshold of 0.5")
             axes.set_title(f"{name}: {thousands(sum(map(len, of_label.values())))} videos")
             axes.set_xlabel("score")
             axes.set_ylabel("videos")
             axes.set_xlim(0, 1)
-            axes.legend(loc="upper center")
+            axes.yaxis.set_major_locator(MaxNLocator("auto", integer=True))
+        most = max(axes.get_ylim()[1] for axes in panels[: len(scores.of)])
+        for axes in panels[: len(scores.of)]:
+            axes.set_ylim(0, most)
         for axes in panels[len(scores.of) :]:
             axes.set_axis_off()
+        panels[0].figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
 
 
 def plot_roc(path: str | Path, scores: Scores) -> None:
     """ROC curves of the ensemble and of each model."""
     colours = {ENSEMBLE: BLACK, **series(list(scores.faces))}
     with drawing(path, 6, 5.4) as (axes,):
-        for name, colour in colours.items():
+        # The ensemble is the widest, and each model is narrower than the one before: all show where they coincide.
+        widths = np.linspace(8, 1.6, len(colours))
+        for (name, colour), width in zip(colours.items(), widths, strict=True):
             real, fake = scores.by_label(name).values()
             if not len(real) or not len(fake):
                 return say_nothing(axes, "no ROC curve: the labelled videos are all real or all fake")
             truth, predicted = np.repeat([0, 1], [len(real), len(fake)]), np.concatenate([real, fake])
-            width = 2.4 if name == ENSEMBLE else 1.4
             area = auc(truth, predicted)
             alarms, hits, _ = roc_curve(truth, predicted)
             axes.plot(alarms, hits, color=colour, linewidth=width, label=f"{name} ({area:.3f})")
@@ -135,7 +143,7 @@ def worst(scores: Mapping[str, float], labels: Mapping[str, int], count: int = M
 
 
 def plot_mistakes(path: str | Path, scores: Scores, crops: Sequence[pa.Table], stores: Sequence[Path]) -> None:
-    """Faces of the videos with the largest errors of the ensemble.
+    """Faces of the videos with the largest errors of the ensemble, of which the title gives the numbers.
 
     ``crops`` are the tables of the shards, in the same order as ``stores``.
     """
@@ -143,15 +151,16 @@ def plot_mistakes(path: str | Path, scores: Scores, crops: Sequence[pa.Table], s
     faces = _faces_of(chosen, crops, stores)
     rows = []
     for video in chosen:
-        label = "fake" if scores.labels[video] else "real"
-        words = f"{video}: {label}, score {scores.of[ENSEMBLE][video]:.2f}"
-        pictures = [picture for _, picture in faces.get(video, [])]
-        rows.append(Row(pictures, words, [f"frame {frame}" for frame, _ in faces.get(video, [])]))
+        score, pictures = scores.of[ENSEMBLE][video], faces.get(video, [])
+        words = f"{video} is {NAMES['FAKE' if scores.labels[video] else 'REAL']}; probability of fake: {percent(score)}"
+        frames = [f"frame {frame}" for frame, _ in pictures]
+        rows.append(Row([picture for _, picture in pictures], words + ("" if pictures else " (no face)"), frames))
     wrong = len(worst(scores.of[ENSEMBLE], scores.labels, len(scores.labels)))
     labelled = len(set(scores.labels) & set(scores.of[ENSEMBLE]))
     write_sheet(
         path,
-        f"Largest errors: {len(chosen)} of {thousands(wrong)} misclassified, of {thousands(labelled)} labelled videos",
+        f"{thousands(wrong)} of {thousands(labelled)} videos are on the wrong side of 50 %"
+        + (f"; the worst {len(chosen)}" if len(chosen) < wrong else ""),
         rows,
         150,
     )

@@ -9,6 +9,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from dfdc.system.files import atomic_path
 
@@ -62,6 +63,11 @@ def say_nothing(axes: Axes, why: str) -> None:
     axes.text(0.5, 0.5, why, ha="center", va="center", transform=axes.transAxes)
 
 
+def percent(share: float) -> str:
+    """A share in percent, without decimals."""
+    return f"{100 * share:.0f} %"
+
+
 def thousands(number: float) -> str:
     """A number rounded to an integer, with thousands separators."""
     return f"{number:,.0f}"
@@ -70,8 +76,8 @@ def thousands(number: float) -> str:
 def bars(axes: Axes, counts: dict[str, dict[str, int]]) -> None:
     """Horizontal bars of counts by name, one series per label, most frequent first.
 
-    ``counts`` maps label to name to count. The axis is logarithmic, so that five unreadable videos among a hundred
-    thousand remain visible.
+    ``counts`` maps label to name to count. The counts stand beside the bars, so that five unreadable videos among a
+    hundred thousand are noticed although their bar is too short to be seen.
     """
     total = {name: sum(of_label.get(name, 0) for of_label in counts.values()) for name in _keys(counts)}
     names = sorted(total, key=lambda name: (-total[name], name))
@@ -79,13 +85,14 @@ def bars(axes: Axes, counts: dict[str, dict[str, int]]) -> None:
     for number, (label, of_label) in enumerate(counts.items()):
         places = np.arange(len(names)) + (number - (len(counts) - 1) / 2) * thickness
         values = [of_label.get(name, 0) for name in names]
-        axes.barh(places, values, thickness * 0.92, color=LABELS[label], label=NAMES[label], left=0)
+        axes.barh(places, values, thickness * 0.92, color=LABELS[label], label=NAMES[label])
         for place, value in zip(places, values, strict=True):
-            axes.text(max(value, 0.5) * 1.08, place, thousands(value), va="center", fontsize=9)
+            axes.annotate(thousands(value), (value, place), (4, 0), textcoords="offset points", va="center", fontsize=9)
     axes.set_yticks(range(len(names)), [textwrap.fill(name, 44) for name in names])
-    axes.set_xscale("log")
-    axes.set_xlim(0.5, max([*total.values(), 1]) * 4)
-    axes.xaxis.set_major_formatter(lambda value, _: thousands(value) if value >= 1 else "")
+    longest = max((value for of_label in counts.values() for value in of_label.values()), default=0)
+    axes.set_xlim(0, max(longest, 1) * 1.12)  # room for the number beside the longest bar
+    axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
+    axes.xaxis.set_major_formatter(lambda value, _: thousands(value))
     axes.invert_yaxis()
     axes.grid(axis="y", visible=False)
     if len(counts) > 1:

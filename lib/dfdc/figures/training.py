@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from dfdc.figures.style import drawing, say_nothing, series
+from dfdc.figures.style import drawing, say_nothing, series, thousands
 
-POINTS = 200  # per curve
+POINTS, SMOOTH = 200, 25  # stretches of a training: of the pale curves, and of the smooth ones over them
 
 
 def averaged(values: np.ndarray, points: int = POINTS) -> tuple[np.ndarray, np.ndarray]:
@@ -29,24 +29,38 @@ def least_loss(alpha: float) -> float:
     return float(high - low)
 
 
-def plot_training(path: str | Path, metrics: Mapping[str, pa.Table], alpha: float) -> None:
-    """Loss, gradient norm and learning rate of each model by iteration; ``alpha`` is the mixup parameter."""
+def plot_training(path: str | Path, metrics: Mapping[str, pa.Table], alpha: float, warm_up: int) -> None:
+    """Loss, gradient norm and learning rate of each model by iteration.
+
+    ``alpha`` is the mixup parameter, ``warm_up`` the number of iterations that only train the last layer.
+    """
     colours = series(list(metrics))
-    with drawing(path, 8, 8, rows=3) as (loss, norm, rate):
+    with drawing(path, 8, 8.4, rows=3) as (loss, norm, rate):
         for name, table in metrics.items():
-            for axes, column in ((loss, "loss"), (norm, "gradient_norm"), (rate, "learning_rate")):
-                axes.plot(*averaged(table[column].to_numpy()), color=colours[name], label=name)
+            for axes, column in ((loss, "loss"), (norm, "gradient_norm")):
+                values = table[column].to_numpy()
+                axes.plot(*averaged(values), color=colours[name], linewidth=0.8, alpha=0.35)
+                axes.plot(*averaged(values, SMOOTH), color=colours[name], linewidth=2.2, label=name)
+        rates = {tuple(table["learning_rate"].to_pylist()): name for name, table in metrics.items()}
+        for values, name in rates.items():
+            colour, label = ("black", "all models") if len(rates) == 1 else (colours[name], name)
+            rate.plot(*averaged(np.array(values)), color=colour, label=label)
+        for axes in (loss, norm, rate):
+            axes.axvspan(0, warm_up, color="#EEEEEE", zorder=0, label=f"warm-up, until iteration {thousands(warm_up)}")
+            axes.set_xlim(left=0)
         least = least_loss(alpha)
         loss.axhline(least, color="black", linestyle=":", label=f"minimum expected loss ({least:.3f})")
+        later = [table["loss"].to_numpy()[warm_up:] for table in metrics.values()]
+        loss.set_ylim(0, 1.1 * max((averaged(values)[1].max() for values in later if len(values)), default=1))
         loss.set_ylabel("cross-entropy (nats)")
         loss.set_title("Training loss (mixup targets)")
-        loss.legend()
+        loss.figure.legend(*loss.get_legend_handles_labels(), loc="outside lower center", ncols=3)
         norm.set_yscale("log")
         norm.set_ylabel("L2 norm (log scale)")
         norm.set_title("Gradient norm")
         rate.set_ylim(bottom=0)
         rate.set_ylabel("learning rate")
-        rate.set_title("Learning rate")
+        rate.set_title("Learning rate" + (" of all models" if len(rates) == 1 else ""))
         rate.set_xlabel("iteration")
 
 

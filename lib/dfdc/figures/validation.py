@@ -13,12 +13,15 @@ from dfdc.stages.evaluation.intervals import reliability_bins
 ENSEMBLE, PLAIN = "ensemble", "plain"
 CALIBRATIONS = {"published": PURPLE, "exponent": GREEN, "temperature": ORANGE}
 NOTHING = "no validation clips"
+# Bins of a reliability diagram: with so few clips or fewer in each, its points say nothing.
+MOST_BINS, CLIPS_PER_BIN = 10, 12
 
 
 def plot_calibration(path: str | Path, evaluated: pa.Table, calibration: Mapping[str, Any]) -> None:
     """Reliability diagram and score histogram, with the published exponent and with the fitted calibrations.
 
-    ``evaluated`` has the scores of validation clips, ``calibration`` the fitted parameters and their log losses.
+    ``evaluated`` has the scores of validation clips, ``calibration`` the fitted parameters and their log losses. The
+    bins of the diagram have equally many clips, and each has the 95 % interval of its fraction of fakes.
     """
     rows = evaluated.to_pandas()
     rows = rows[(rows["condition"] == PLAIN) & (rows["models"] == ENSEMBLE)]
@@ -29,20 +32,22 @@ def plot_calibration(path: str | Path, evaluated: pa.Table, calibration: Mapping
         diagram.plot([0, 1], [0, 1], color=BLACK, linestyle=":", linewidth=1, label="perfect")
         for kind, colour in CALIBRATIONS.items():
             scores = rows[rows["calibration"] == kind]
-            bins = [row for row in reliability_bins(scores["label"], scores["score"]) if row["count"]]
-            mean, fake = [row["score"] for row in bins], [row["fake"] for row in bins]
-            diagram.plot(mean, fake, color=colour, marker="o", markersize=4, label=words(kind, calibration))
+            number = min(max(len(scores) // CLIPS_PER_BIN, 1), MOST_BINS)
+            bins = reliability_bins(scores["label"].to_numpy(), scores["score"].to_numpy(), number)
+            mean, fake = np.array([row["score"] for row in bins]), np.array([row["fake"] for row in bins])
+            reach = np.abs(np.array([row["interval"] for row in bins]).T - fake)
+            look = {"color": colour, "marker": "o", "markersize": 4, "elinewidth": 1, "capsize": 2, "linewidth": 1}
+            diagram.errorbar(mean, fake, reach, label=words(kind, calibration), **look)
             counts, edges = np.histogram(scores["score"], np.linspace(0, 1, 11))
-            histogram.stairs(counts, edges, color=colour, linewidth=1.6, label=kind)
+            histogram.stairs(counts, edges, color=colour, linewidth=1.6)
         diagram.set_aspect("equal")
-        diagram.set_xlabel("mean score in the bin")
-        diagram.set_ylabel("fraction of fakes")
+        diagram.set_xlabel(f"mean score of about {thousands(len(scores) / len(bins))} clips")
+        diagram.set_ylabel("fraction of fakes (95 % interval)")
         diagram.set_title(f"Calibration on {thousands(calibration['clips'])} clips of {calibration['sources']} sources")
-        diagram.figure.legend(*diagram.get_legend_handles_labels(), loc="outside lower left", ncols=2, fontsize=9)
+        diagram.figure.legend(*diagram.get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=9)
         histogram.set_xlabel("score")
         histogram.set_ylabel("clips")
         histogram.set_title("Scores")
-        histogram.legend()
 
 
 def words(kind: str, calibration: Mapping[str, Any]) -> str:

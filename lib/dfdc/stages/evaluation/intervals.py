@@ -4,7 +4,8 @@ These are for final scores. The metrics used during training are in ``metrics``,
 make trainings run again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -65,14 +66,27 @@ def intervals(
         return dict.fromkeys(MEASURES)
     order, (labels, scores) = _sorted(labels, scores)
     source = source[order]
-    rng = generator(0, "bootstrap")
-    size = max(BLOCK // len(scores), 1)
-    blocks = []
-    for first in range(0, replicates, size):
-        draws = rng.integers(len(names), size=(min(size, replicates - first), len(names)))
-        counts = np.stack([np.bincount(drawn, minlength=len(names)) for drawn in draws])
-        blocks.append(_weighted(labels, scores, counts[:, source].astype(np.float64)))
+    blocks = [_weighted(labels, scores, weights) for weights in _resampled(source, len(names), replicates)]
     return {name: _interval(np.concatenate([block[name] for block in blocks])) for name in MEASURES}
+
+
+def mean_interval(values: np.ndarray, sources: Sequence[str], replicates: int = REPLICATES) -> list[float] | None:
+    """The 95 % confidence interval of the mean of some values, by the bootstrap of ``intervals``."""
+    names, source = np.unique(np.asarray(sources, dtype=str), return_inverse=True)
+    if len(names) < 2:
+        return None
+    blocks = [_sums(weights, values) / weights.sum(1) for weights in _resampled(source, len(names), replicates)]
+    return _interval(np.concatenate(blocks))
+
+
+def _resampled(source: np.ndarray, sources: int, replicates: int) -> Iterator[np.ndarray]:
+    """How often each item is in each replicate, R x N, in blocks of replicates; ``source``: each item's, by number."""
+    rng = generator(0, "bootstrap")
+    size = max(BLOCK // len(source), 1)
+    for first in range(0, replicates, size):
+        draws = rng.integers(sources, size=(min(size, replicates - first), sources))
+        counts = np.stack([np.bincount(drawn, minlength=sources) for drawn in draws])
+        yield counts[:, source].astype(np.float64)
 
 
 def roc_curve(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -92,28 +106,35 @@ def roc_curve(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.nd
     return rates[0], rates[1], np.concatenate([[np.inf], thresholds])
 
 
-def reliability_bins(labels: np.ndarray, scores: np.ndarray, bins: int = BINS) -> list[dict[str, Any]]:
-    """The data of a reliability diagram, for bins of equal width.
+def reliability_bins(labels: np.ndarray, scores: np.ndarray, bins: int) -> list[dict[str, Any]]:
+    """The data of a reliability diagram, for up to ``bins`` bins of equally many scores, give or take one.
 
-    Each has ``low``, ``high``, ``count``, ``score`` (the mean) and ``fake`` (the fraction of fakes); the last two are
-    None in an empty bin.
+    Each has ``count``, ``score`` (the mean), ``fake`` (the fraction of fakes), and ``interval``, the 95 % interval of
+    that fraction (Wilson, "Probable inference, the law of succession, and statistical inference", 1927).
     """
-    labels, scores = np.asarray(labels), np.asarray(scores, np.float64)
-    bin_of = _bins(scores, bins)
+    order = np.argsort(scores, kind="stable")
     rows = []
-    for number in range(bins):
-        inside = bin_of == number
-        count = int(inside.sum())
-        rows.append(
-            {
-                "low": number / bins,
-                "high": (number + 1) / bins,
-                "count": count,
-                "score": float(scores[inside].mean()) if count else None,
-                "fake": float((labels[inside] == 1).mean()) if count else None,
-            }
-        )
+    for inside in np.array_split(order, min(bins, len(order)) or 1):
+        if count := len(inside):
+            fake = float((np.asarray(labels)[inside] == 1).mean())
+            rows.append(
+                {
+                    "count": count,
+                    "score": float(np.asarray(scores, np.float64)[inside].mean()),
+                    "fake": fake,
+                    "interval": wilson(fake, count),
+                }
+            )
     return rows
+
+
+def wilson(share: float, count: int) -> list[float]:
+    """The 95 % score interval of a share of ``count`` independent items (Wilson 1927)."""
+    z = NormalDist().inv_cdf((1 + LEVEL) / 2)
+    centre = (share + z**2 / (2 * count)) / (1 + z**2 / count)
+    half = z * np.sqrt(share * (1 - share) / count + z**2 / (4 * count**2)) / (1 + z**2 / count)
+    # Rounding can put the end of an interval that begins at 0, or ends at 1, on the wrong side of the share.
+    return [min(max(float(centre - half), 0.0), share), max(min(float(centre + half), 1.0), share)]
 
 
 def _sorted(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:

@@ -3,12 +3,17 @@
 Nothing here affects results, so it is not part of the code hash that makes trainings run again.
 """
 
+import contextlib
+import dataclasses
 import json
 import logging
+import os
 import resource
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -27,19 +32,34 @@ PICTURES = 8  # maximum number of pairs on a contact sheet
 
 
 class Records:
-    """Logs curves, speed and pictures of samples.
+    """Logs curves, speed, settings and pictures of samples.
 
     If there is a folder, they are written to ``tensorboard/``, ``speed.jsonl`` and ``samples/`` in it, and a progress
     line is logged every ten seconds.
     """
 
     def __init__(
-        self, curves: Curves, batch: tuple[int, int], done: int, folder: Path | None, device: torch.device
+        self,
+        curves: Curves,
+        batch: tuple[int, int],
+        done: int,
+        folder: Path | None,
+        device: torch.device,
+        settings: Mapping[str, Any],
+        board: Path | None = None,
     ) -> None:
-        """Resume after iteration ``done``. ``batch``: pairs per batch, and frames per pair."""
+        """Resume after iteration ``done``.
+
+        ``batch``: pairs per batch, and frames per pair; ``settings``: dataclasses of settings, by name; ``board``: a
+        folder in which TensorBoard shows the trainings of all models, see ``list_run``.
+        """
         self.curves, self.batch, self.folder, self.device = curves, batch, folder, device
         self.iterations = curves.iterations
         self._writer = SummaryWriter(folder / "tensorboard", purge_step=done + 1) if folder else None
+        if self._writer is not None:
+            self._writer.add_text("settings", _as_markdown(settings), done)
+            if board is not None:
+                list_run(folder / "tensorboard", board, folder.parent.name)
         self._window = max(1, self.iterations // POINTS)
         self._start = _Clock(done)
         self._line, self._point = _Clock(done), _Clock(done)
@@ -77,8 +97,8 @@ class Records:
         results = [f"{row.clips} clips: log loss {row.log_loss:.4f}, AUC {row.auc:.4f}" for row in rows]
         logger.info(f"validation after iteration {iteration}: {'; '.join(results)}")
         for row in rows:
-            self._writer.add_scalar(f"validation log_loss/{row.clips}", row.log_loss, iteration)
-            self._writer.add_scalar(f"validation auc/{row.clips}", row.auc, iteration)
+            self._writer.add_scalar(f"validation/log_loss_{row.clips}", row.log_loss, iteration)
+            self._writer.add_scalar(f"validation/auc_{row.clips}", row.auc, iteration)
 
     def samples(self, iteration: int, batch: Batch, mixed: torch.Tensor) -> None:
         """Save a contact sheet of some pairs of a batch: real, fake, and network input."""
@@ -107,7 +127,7 @@ class Records:
 
     def _write_point(self, iteration: int, learning_rate: float) -> None:
         window = slice(self._point.iteration, iteration)
-        course = {
+        train = {
             "loss": float(self.curves.loss[window].mean()),
             "gradient_norm": float(self.curves.gradient_norm[window].mean()),
             "learning_rate": learning_rate,
@@ -117,7 +137,7 @@ class Records:
         }
         if self.device.type == "cuda":
             speed["gpu_memory_mb"] = torch.cuda.max_memory_allocated(self.device) / 2**20
-        for group, values in (("course", course), ("speed", speed)):
+        for group, values in (("train", train), ("speed", speed)):
             for name, value in values.items():
                 self._writer.add_scalar(f"{group}/{name}", value, iteration)
         rounded = {name: round(value, 4) for name, value in speed.items()}
@@ -132,6 +152,33 @@ class Records:
             f"iteration {iteration}/{self.iterations}, loss {loss:.4f}, {speed['images_per_second']:.1f} images/s, "
             f"{speed['data_wait']:.0%} of the time waiting for data, {duration(left)} left"
         )
+
+
+def list_run(records: Path, board: Path, model: str) -> None:
+    """List a training's records in the folder ``board``: a link whose name, which TensorBoard shows, a person can read.
+
+    It says the model and when the training first began. A training that goes on keeps its name, and links to records
+    that have been deleted are removed. Where links cannot be made the records can only be found by their own path.
+    """
+    with contextlib.suppress(OSError):
+        board.mkdir(parents=True, exist_ok=True)
+        links = [link for link in board.iterdir() if link.is_symlink()]
+        for link in links:
+            if not link.exists():
+                link.unlink(missing_ok=True)
+        if not any(link.resolve() == records.resolve() for link in links):
+            name = f"{model} {datetime.now():%Y-%m-%d %H.%M.%S}"
+            (board / name).symlink_to(os.path.relpath(records, board))
+
+
+def _as_markdown(settings: Mapping[str, Any]) -> str:
+    """Dataclasses of settings as a table."""
+    rows = [
+        f"| {section}.{name} | {value} |"
+        for section, values in settings.items()
+        for name, value in dataclasses.asdict(values).items()
+    ]
+    return "\n".join(["| setting | value |", "|---|---|", *rows])
 
 
 def contact_sheet(batch: Batch, mixed: torch.Tensor) -> np.ndarray:

@@ -64,7 +64,7 @@ class RunSettings:
 
     ``folder``: of checkpoints and records; ``devices``: one for each process; ``workers``: loader processes in total
     (0: none); ``checkpoint_every``: iterations between checkpoints; ``checkpoints_kept``: how many to keep;
-    ``compile``: use torch.compile on GPUs.
+    ``compile``: use torch.compile on GPUs; ``board``: the folder that lists the TensorBoard records of all trainings.
     """
 
     folder: Path
@@ -73,6 +73,7 @@ class RunSettings:
     checkpoint_every: int = 1000
     checkpoints_kept: int = 2
     compile: bool = False
+    board: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,8 @@ def _train(
         logger.info(f"resuming after iteration {done}")
     size = (settings.batch_pairs, len(samples.frames))
     curves = Curves(settings.iterations, kept)
-    records = Records(curves, size, done, run.folder if group.first else None, group.device)
+    about = {"training": settings, "samples": samples}
+    records = Records(curves, size, done, run.folder if group.first else None, group.device, about, run.board)
     schedule = Schedule(
         len(data.pairs), settings.batch_pairs, samples.seed, done + 1, settings.iterations, group.rank, group.size
     )
