@@ -83,12 +83,12 @@ class Steps:
 
     def __init__(self, variant: Variant, settings: TrainSettings, device: torch.device) -> None:
         self.variant, self.device = variant, device
-        settings = replace(settings, precision=variant.precision)
+        settings = replace(settings, precision=variant.precision, compile=variant.compiled)
         torch.manual_seed(0)
         model = build_model(settings.architecture, settings.kind, SIZE, len(FRAMES[settings.kind])).to(device)
         optimizer = torch.optim.SGD(model.parameters(), lr=0.005, momentum=0.9, weight_decay=1e-4, nesterov=True)
         group = Group(0, 1, device, threading.Event())
-        self.trainer = Trainer(TrainingState(model, optimizer), settings, 0, group, variant.compiled)
+        self.trainer = Trainer(TrainingState(model, optimizer), settings, 0, group)
         self.batch = random_batch(settings.kind, settings.batch_pairs)
 
     def seconds(self, steps: int) -> float:
