@@ -12,6 +12,8 @@
 # make why     explain which jobs would run and why; make why ARGS="--profile profiles/demo" for the demo
 # make accept  take over results after a harmless change of code, which then do not run again; ARGS as for make why
 # make bench   benchmarks of each component against an alternative
+# make bench-gpu      what a GPU does: proofs, then a training step, the loader, detection, scoring, in nine minutes
+# make bench-gpu-tiny the same at tiny size, which shows that it runs, with or without a GPU
 # make ablation   ablation study: trainings of the demo without one component each, three seeds
 # make scale   scaling test of the data stages: 119,154 tiny videos, in the folder scale
 # make lint    ruff, snakefmt, import-linter, Snakemake's linter, and the generated parts of docs
@@ -27,7 +29,7 @@ SEED ?= 0
 BIN := .venv/bin
 ACTIVE := . $(BIN)/activate &&
 
-.PHONY: install demo report smoke test test-convert test-timm test-kills test-slurm test-cores fuzz why accept bench ablation scale lint clean
+.PHONY: install demo report smoke test test-convert test-timm test-kills test-slurm test-cores fuzz why accept bench bench-gpu bench-gpu-tiny ablation scale lint clean
 .DELETE_ON_ERROR:
 
 install: .venv/installed
@@ -95,13 +97,20 @@ accept: .venv/installed
 
 bench: .venv/installed
 	$(BIN)/python benchmarks/networks.py
-	$(BIN)/python benchmarks/training.py --loader
+	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/loader.py
 	$(BIN)/python benchmarks/recompression.py
 	$(BIN)/python benchmarks/detection.py
 	$(BIN)/python benchmarks/tracks.py
 	$(BIN)/python benchmarks/stores.py
 	$(BIN)/python benchmarks/extraction.py
+
+# BENCH_ARGS, for example --out FOLDER or --dsfd-weights FILE.
+bench-gpu: .venv/installed
+	$(BIN)/python benchmarks/gpu $(BENCH_ARGS)
+
+bench-gpu-tiny: .venv/installed
+	$(BIN)/python benchmarks/gpu --tiny $(BENCH_ARGS)
 
 ablation: .venv/installed
 	$(BIN)/python benchmarks/ablation.py

@@ -5,6 +5,7 @@ with H.264 once, like the videos that clips are cut from.
 """
 
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -38,14 +39,22 @@ Clip = list[np.ndarray]
 
 def make_pairs(count: int, seed: int = 0) -> Iterator[tuple[Clip, Clip]]:
     """Yield pairs of clips of 50 RGB uint8 frames: a real face and its fake, of the same size."""
-    files = fetch_sources()
-    for number in range(count):
-        rng = generator(seed, "benchmark face", number)
-        footage = load_footage(TAKES[number % len(TAKES)], files)
-        size = SIZES[number % len(SIZES)]
-        shot = _film(footage, size, rng)
-        fake = fake_frames(shot, [None], [draw_recipe("self-blend", rng)], rng)
-        yield _from_video(shot.frames, size), _from_video(fake, size)
+    return (make_pair(number, seed) for number in range(count))
+
+
+def make_pair(number: int, seed: int = 0) -> tuple[Clip, Clip]:
+    """One of these pairs."""
+    rng = generator(seed, "benchmark face", number)
+    footage = load_footage(TAKES[number % len(TAKES)], _sources())
+    size = SIZES[number % len(SIZES)]
+    shot = _film(footage, size, rng)
+    fake = fake_frames(shot, [None], [draw_recipe("self-blend", rng)], rng)
+    return _from_video(shot.frames, size), _from_video(fake, size)
+
+
+@cache
+def _sources() -> dict[str, Path]:
+    return fetch_sources()
 
 
 def _film(footage: Footage, size: tuple[int, int], rng: np.random.Generator) -> Shot:

@@ -35,20 +35,15 @@ import ffmpeg
 import imageio_ffmpeg
 import numpy as np
 import torch
+from clips import PART, Clips, encoded
 from faces import FPS, FRAMES, Clip, make_pairs
 from PIL import Image
 from settings import published
 
-from dfdc.data.pictures.encoding import encode_png
 from dfdc.data.pictures.store import Store
-from dfdc.data.pictures.writing import write_store
-from dfdc.data.schemas.pairs import VARIANTS, Pair
-from dfdc.data.tables import write_table
 from dfdc.networks.inputs import IMAGENET, normalise
 from dfdc.networks.settings import CropPolicy
 from dfdc.seeding import generator
-from dfdc.stages.clips.recompressing import recompress_clips
-from dfdc.stages.clips.variants import VariantReader
 from dfdc.stages.training.augment.autoaugment import OPERATIONS
 from dfdc.stages.training.augment.pair import transform_pair
 from dfdc.stages.training.augment.settings import AugmentSettings
@@ -150,15 +145,9 @@ def write_folders(root: Path, pairs: list[tuple[Clip, Clip]]) -> list[tuple[Path
     return folders
 
 
-def write_clips(path: Path, pairs: list[tuple[Clip, Clip]]) -> list[Pair]:
-    write_store(path, ([encode_png(frame) for frame in clip] for pair in pairs for clip in pair))
-    numbers = range(len(pairs))
-    return [Pair("part", "", str(n), 2 * n, 2 * n + 1, FRAMES, "", "", 1.0, "train") for n in numbers]
-
-
-def our_loader(rows: list[Pair], store: Path, recompression: RecompressionSettings, whole_clip: bool) -> PairDataset:
+def our_loader(clips: Clips, recompression: RecompressionSettings, whole_clip: bool) -> PairDataset:
     settings = SampleSettings("frame", TAKEN, whole_clip, POLICY, AUGMENT, recompression, mixup_alpha=0.5, seed=SEED)
-    return PairDataset(rows, {"part": store}, settings)
+    return PairDataset(clips.rows, clips.stores, settings)
 
 
 def with_normalising(dataset: PairDataset) -> Callable[[Place], list[torch.Tensor]]:
@@ -215,15 +204,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary)
         pairs = list(make_pairs(options.pairs))
-        folders, rows = write_folders(root, pairs), write_clips(root / "part.arrow", pairs)
+        folders, clips = write_folders(root, pairs), Clips(root, options.pairs)
+        clips.write(map(encoded, pairs))
         del pairs
-        variants = recompress_clips(
-            rows, root / "part.arrow", root / "variants.arrow", recompression, 4, SEED, workers=2
-        )
-        write_table(root / "variants.parquet", VARIANTS, variants)
-        whole, cut = (our_loader(rows, root / "part.arrow", recompression, whole) for whole in (True, False))
-        reader = VariantReader(rows, {"part": root / "variants.parquet"}, {"part": root / "variants.arrow"})
-        prepared = PairDataset(rows, {"part": root / "part.arrow"}, whole.settings, reader, options.pairs)
+        clips.recompress(recompression, 4, SEED, workers=2)
+        whole, cut = (our_loader(clips, recompression, whole) for whole in (True, False))
+        prepared = PairDataset(clips.rows, clips.stores, whole.settings, clips.reader(), options.pairs)
         ways: dict[str, Callable[[Place], object]] = {
             "published: Pillow reads, raw frames through pipes": Published(folders, recompression, False),
             "published: ffmpeg reads the folder": Published(folders, recompression, True),
@@ -247,7 +233,7 @@ def main() -> None:
                 rounds.append(spent)
         wall = time.perf_counter() - begin
         places = [Place(1, slot, slot) for slot in range(options.pairs)]
-        store = Store(root / "part.arrow")
+        store = Store(clips.stores[PART])
         parts = [stages(store, recompression, places, whole) for whole in (True, False)]
 
     first, second = list(ways)[:2]

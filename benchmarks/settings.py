@@ -5,6 +5,6 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
 
-from published import YUNET, published
+from published import CONFIG, DEMO, MODEL, YUNET, published
 
-__all__ = ["YUNET", "published"]
+__all__ = ["CONFIG", "DEMO", "MODEL", "YUNET", "published"]

@@ -64,7 +64,7 @@ def test_another_profile(project, profile):
 def test_a_workstation_has_fewer_shards_and_compiles():
     config = read_config(ROOT, [ROOT / "profiles/workstation/settings.yaml"])
     assert config["prediction"]["shards"] == 8
-    assert config["speed"]["compile"]
+    assert config["training"]["compile"]
 
 
 @pytest.mark.parametrize("profile", ["demo", "published"])

@@ -43,6 +43,7 @@ def nested(path, value):
         ("training.recompression.variants", 3, "recompress_clips"),
         ("training.recompression.probability", 0.4, "train draw_sample_figures"),
         ("training.iterations", 5, "train"),
+        ("training.compile", True, "train"),
         ("prediction.fps", 10, "detect_test_faces"),
         ("prediction.frame_every", 3, "crop_test_faces"),
         ("prediction.precision", "fp32", "score score_validation_clips"),

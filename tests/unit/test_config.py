@@ -183,6 +183,7 @@ def test_the_published_constants():
         "clip_gradient": None,
         "accumulate": 1,
         "precision": "bf16",
+        "compile": False,
         "mixup_alpha": 0.5,
         "flip": 0.5,
         "autoaugment": 0.5,
@@ -230,6 +231,7 @@ def test_the_published_constants():
         (changed(clips__frame=3), "clips: unknown key 'frame'; did you mean 'frames'?"),
         (changed(modles={}), "the top level: unknown key 'modles'; did you mean 'models'?"),
         (changed(models__re__sed=3), "models.re: unknown key 'sed'; did you mean 'seed'?"),
+        (changed(speed__compile=True), "speed: unknown key 'compile'; it is training.compile now, because"),
         (
             changed(clips__frames="fifty"),
             "clips.frames: must be a whole number of at least 1, not 'fifty'",

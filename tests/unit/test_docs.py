@@ -4,6 +4,8 @@ import contextlib
 import io
 import re
 import shlex
+import subprocess
+import sys
 import tomllib
 from functools import cache
 from importlib import import_module
@@ -221,6 +223,14 @@ def test_commands_are_looked_at(tmp_path):
 @pytest.mark.parametrize("path", ["CITATION.cff", ".github/workflows/ci.yml", ".snakemake-workflow-catalog.yml"])
 def test_files_for_other_sites_are_yaml(path):
     assert isinstance(yaml.safe_load((ROOT / path).read_text(encoding="utf-8")), dict)
+
+
+def test_the_projected_budget_is_what_its_script_prints():
+    command = [sys.executable, str(ROOT / "benchmarks/budget.py")]
+    table = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert table in (ROOT / "docs/performance.md").read_text(encoding="utf-8")
+    faster = subprocess.run([*command, "step_frame=0.025"], capture_output=True, text=True, check=True).stdout
+    assert faster != table
 
 
 def test_the_citation_has_the_version_of_the_project():

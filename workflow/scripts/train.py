@@ -62,7 +62,6 @@ def main(devices: list[torch.device]) -> None:
         worker_count(speed["workers"], snakemake.threads),
         speed["checkpoint_every"],
         speed["checkpoints_kept"],
-        speed["compile"],
         Path("work/tensorboard"),
     )
     logger.info(f"on {', '.join(map(str, devices))}; {len(data.pairs)} pairs; checkpoints and records in {folder}")

@@ -14,6 +14,12 @@ from dfdc.config.words import in_words, inner_type, type_of_names, types_of
 from dfdc.system.errors import UserError
 from dfdc.system.settings import Settings
 
+# What is said of keys that have moved, by section and key.
+_MOVED = {
+    ("speed", "compile"): "it is training.compile now, because it changes the numbers of a training, which therefore "
+    "runs again if it changes"
+}
+
 
 def drop_removed_models(config: dict[str, Any]) -> None:
     """Remove the models that a user's settings file sets to null."""
@@ -61,8 +67,8 @@ def _faults(error: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[str
     if error["type"] == "missing":
         yield f"{_place(path)}: the key {last!r} is missing"
     elif error["type"] == "unexpected_keyword_argument":
-        near = difflib.get_close_matches(last, types_of(_type(path[:-1])), 1, 0)
-        yield f"{_place(path[:-1])}: unknown key {last!r}; did you mean {near[0]!r}?"
+        place, near = _place(path[:-1]), difflib.get_close_matches(last, types_of(_type(path[:-1])), 1, 0)
+        yield f"{place}: unknown key {last!r}; {_MOVED.get((place, last)) or f'did you mean {near[0]!r}?'}"
     elif last == "[key]" and len(path) == len(error["loc"]) - 1 and isinstance(path[-1], str):
         expected = in_words(type_of_names(_type(path[:-1])))
         yield f"{_place(path[:-1])}: a name must be {expected}, not {path[-1]!r}"

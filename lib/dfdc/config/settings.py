@@ -150,9 +150,6 @@ class SpeedSettings(Settings):
     """Iterations between two checkpoints, from which a training resumes."""
     checkpoints_kept: Count
     """The number of checkpoints to keep: if the newest is damaged, the one before it is used."""
-    compile: bool
-    """Whether to compile the network for training on a GPU (torch.compile). Compiling takes minutes, and changes the
-    last digits of a training, which does not run again for that. Not with several GPUs per training."""
     scratch: Folder | None
     """A folder on a disk of the machine (`$TMPDIR` on many clusters; variables are expanded on the machine) to which a
     training copies the clips before it starts, if there is room; null to read them where they are."""

@@ -40,6 +40,10 @@ class StepSettings(Settings):
     norm sees one piece at a time."""
     precision: Literal["bf16", "fp32"]
     """bf16 or fp32: the precision on a GPU. A CPU always computes in fp32."""
+    compile: bool
+    """Whether to compile the network on a GPU (torch.compile), which takes minutes and makes steps faster. A compiled
+    network rounds differently and draws other dropout masks: a training like the other, but not the same. Not with
+    several GPUs per training."""
 
     def contradictions(self) -> Iterator[tuple[str, str]]:
         """A training that ends during the warm-up."""

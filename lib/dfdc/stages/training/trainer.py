@@ -63,8 +63,8 @@ class RunSettings:
     """How a training is run; none of this is a hyperparameter.
 
     ``folder``: of checkpoints and records; ``devices``: one for each process; ``workers``: loader processes in total
-    (0: none); ``checkpoint_every``: iterations between checkpoints; ``checkpoints_kept``: how many to keep;
-    ``compile``: use torch.compile on GPUs; ``board``: the folder that lists the TensorBoard records of all trainings.
+    (0: none); ``checkpoint_every``: iterations between checkpoints; ``checkpoints_kept``: how many to keep; ``board``:
+    the folder that lists the TensorBoard records of all trainings.
     """
 
     folder: Path
@@ -72,7 +72,6 @@ class RunSettings:
     workers: int = 0
     checkpoint_every: int = 1000
     checkpoints_kept: int = 2
-    compile: bool = False
     board: Path | None = None
 
 
@@ -138,7 +137,7 @@ def _train(
     variants = VariantReader(data.pairs, *data.variants) if data.variants else None
     dataset = PairDataset(data.pairs, data.stores, samples, variants, settings.batch_pairs)
     loaded = batches(dataset, schedule, -(-run.workers // group.size), pin_memory=group.device.type == "cuda")
-    trainer = Trainer(state, settings, samples.seed, group, run.compile)
+    trainer = Trainer(state, settings, samples.seed, group)
     validator = Validator(data, settings, samples, run, lock, group) if data.validation and group.first else None
 
     # Reading the loss synchronizes with the GPU, so it is read after the next step has been queued.
@@ -174,11 +173,9 @@ def _train(
 class Trainer:
     """The steps of a training."""
 
-    def __init__(
-        self, state: TrainingState, settings: TrainSettings, seed: int, group: Group, compiled: bool = False
-    ) -> None:
+    def __init__(self, state: TrainingState, settings: TrainSettings, seed: int, group: Group) -> None:
         """Train the model of a state, with its optimizer."""
-        self.state, self.settings, self.seed, self.group, self.compiled = state, settings, seed, group, compiled
+        self.state, self.settings, self.seed, self.group = state, settings, seed, group
         self._warm_up: bool | None = None
 
     def step(self, batch: Batch) -> torch.Tensor:
@@ -252,7 +249,7 @@ class Trainer:
             # It must be created after requires_grad has been set.
             self.network = DistributedDataParallel(model, device_ids=[device] if device.type == "cuda" else None)
         # The warm-up is over before a second graph for it would have been worth compiling.
-        if self.compiled and device.type == "cuda" and not warm_up:
+        if self.settings.compile and device.type == "cuda" and not warm_up:
             self.network = torch.compile(self.network)
 
 
@@ -320,10 +317,10 @@ def _check(data: TrainData, settings: TrainSettings, run: RunSettings) -> None:
             f"{len(run.devices)} GPUs in {settings.accumulate} pieces each (training.accumulate). Use fewer."
         )
 
-    if run.compile and len([device for device in run.devices if device.type == "cuda"]) > 1:
+    if settings.compile and len([device for device in run.devices if device.type == "cuda"]) > 1:
         raise UserError(
-            "speed.compile does not work for a training on several GPUs: batch norm over all of them breaks the "
-            "compiled graph. Set speed.compile to false, or give each training one GPU."
+            "training.compile does not work for a training on several GPUs: batch norm over all of them breaks the "
+            "compiled graph. Set training.compile to false, or give each training one GPU."
         )
 
 

@@ -1,0 +1,1 @@
+"""What a GPU does with this project: proofs first, then measurements, in one run of a few minutes."""
