@@ -40,7 +40,7 @@ from dfdc.system.errors import UserError
 from dfdc.system.jobs.devices import job_device
 from dfdc.system.scratch import temporary_folder
 from dfdc.system.words import duration, printable
-from dfdc.system.workers.processes import ended_by_signals, worker_count
+from dfdc.system.workers.processes import available_cores, ended_by_signals, worker_count
 
 # The settings for YuNet, as an alternative if the weights of DSFD are not available: the demo's.
 YUNET = "profiles/demo/settings.yaml"
@@ -89,7 +89,7 @@ def run(options: argparse.Namespace) -> int:
     config = _settings(options)
     members = find_members(options.weights, config["models"])
     settings = ScoringSettings.of(config, members)
-    workers = options.workers or worker_count(config["speed"]["workers"], len(os.sched_getaffinity(0)))
+    workers = options.workers or worker_count(config["speed"]["workers"], available_cores())
     scored: dict[Path, Summary] = {}
     failed = False
     outputs = _outputs(options, members, config)
