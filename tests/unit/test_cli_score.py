@@ -202,7 +202,7 @@ def test_nothing_is_left_of_a_run_that_is_ended(given, number):
     write_video(given / "videos/long.mp4", moving(3000))
     words = "videos --weights re.safetensors --detector yunet --device cpu --workers 1 --csv scores.csv"
     environment = os.environ | {"TMPDIR": str(given / "tmp")}
-    command = [sys.executable, "-m", "dfdc.cli", "score", *words.split()]
+    command = [sys.executable, "-m", "dfdc", "score", *words.split()]
     with subprocess.Popen(command, cwd=given, env=environment, stdout=subprocess.PIPE, text=True) as run:
         while not list((given / "tmp").glob("dfdc-score-*/in-use")):
             time.sleep(0.05)
