@@ -61,6 +61,16 @@ def test_another_profile(project, profile):
     assert project.bare_plan("submission.csv", "--profile", f"profiles/{profile}", *TINY) == []
 
 
+@pytest.mark.parametrize("profile", ["demo", "workstation"])
+def test_own_settings_go_on_top_of_those_of_a_profile(project, profile):
+    """Snakemake alone would take them instead."""
+    own = ("--configfile", "tests/tiny.yaml") if profile == "demo" else TINY
+    assert project.bare_plan("submission.csv", "--profile", f"profiles/{profile}", *own) == []
+    more = project.yaml("more.yaml", {"ensemble": {"exponent": 0.5}})
+    jobs = project.bare_plan("submission.csv", "--profile", f"profiles/{profile}", *own, more)
+    assert jobs == ["evaluate", "submission"]
+
+
 def test_a_workstation_has_fewer_shards_and_compiles():
     config = read_config(ROOT, [ROOT / "profiles/workstation/settings.yaml"])
     assert config["prediction"]["shards"] == 8

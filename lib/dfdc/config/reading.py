@@ -97,6 +97,21 @@ def read_config(checkout: str | Path, files: Sequence[str | Path] = ()) -> dict[
     return config
 
 
+def on_base(folder: Path, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """``changes`` to the settings, on top of those in the file that their key ``base`` names, if it is there.
+
+    Profiles have that key, because Snakemake replaces a profile's settings by those of --configfile. Raises UserError
+    or OSError if the file, whose path is relative to ``folder``, cannot be read.
+    """
+    own = dict(changes)
+    if not isinstance(own.get("base"), str):
+        return own
+    base = read_yaml(folder / own.pop("base"))
+    if not isinstance(base, Mapping):
+        raise UserError(f"The settings file {folder / changes['base']} must be a mapping of keys to values.")
+    return merged(base, own)
+
+
 def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """``base`` updated recursively with ``changes``, as Snakemake does with --configfile."""
     result = dict(base)
