@@ -14,15 +14,18 @@ from dfdc.system.jobs.attempts import unfinished_attempts
 from dfdc.system.jobs.places import image_of
 from dfdc.system.jobs.plan import Plan
 from dfdc.system.jobs.provenance import code_of
-from dfdc.system.jobs.records import recorded_param
+from dfdc.system.jobs.records.snakemake import recorded_param
 from dfdc.system.jobs.retries import factors
 from dfdc.system.jobs.runs import RUN, begin_run
+from dfdc.system.jobs.terminal import be_brief, is_brief
 from dfdc.system.locks.owners import Owner
 
 # Jobs end soon after the Snakemake that started them.
 os.environ[RUN] = Owner.current().text()
 if workflow.is_main_process:
     begin_run(logger)
+    if is_brief() and not workflow.dryrun:
+        be_brief(logger)
 
 DATA = Path(config["data"]["root"])
 TEST_VIDEOS = test_videos_folder(config)

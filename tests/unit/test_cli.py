@@ -44,11 +44,10 @@ def test_the_version_is_that_of_the_project(capsys):
     ],
 )
 def test_a_shell_completes_commands_options_and_files(completion, words, completed):
-    code = (
-        'source "$0"; COMP_WORDS=(dfdc "$@"); COMP_CWORD=$#; _shtab_dfdc; printf "%s\\n" "${COMPREPLY[@]}"'  # as bash does
-    )
-    asked = words.split(" ")
-    done = subprocess.run(["bash", "-c", code, completion, *asked], cwd=ROOT, capture_output=True, text=True, check=True)
+    # As bash does when the tab key is pressed.
+    code = 'source "$0"; COMP_WORDS=(dfdc "$@"); COMP_CWORD=$#; _shtab_dfdc; printf "%s\\n" "${COMPREPLY[@]}"'
+    command = ["bash", "-c", code, completion, *words.split(" ")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert (set(done.stdout.split()), done.stderr) == (completed, "")
 
 

@@ -4,6 +4,7 @@ import contextlib
 import io
 import re
 import shlex
+import subprocess
 import tomllib
 from functools import cache
 from importlib import import_module
@@ -134,6 +135,13 @@ def test_make_has_the_target(words):
     assert {word for word in words[1:] if "=" not in word} <= targets
     assigned = [word.partition("=")[0] for word in words if "=" in word]
     assert all(f"$({variable})" in (ROOT / "Makefile").read_text() for variable in assigned)
+
+
+def test_make_lists_its_targets():
+    targets = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[1].split()
+    for command in (["make"], ["make", "help"]):
+        said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        assert set(re.findall(r"^make (\S+) ", said, re.MULTILINE)) == set(targets)
 
 
 @pytest.mark.parametrize("words", all_commands("python"))

@@ -1,4 +1,4 @@
-"""TensorBoard, as docs/training.md calls it: it starts with the packages of the environment, and shows what was logged."""
+"""TensorBoard, as docs/training.md calls it: it starts in the environment, and shows what was logged."""
 
 import json
 import re

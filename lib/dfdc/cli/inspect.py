@@ -32,7 +32,7 @@ from dfdc.data.tables import read_any_table
 from dfdc.system.checksums import read_json
 from dfdc.system.errors import UserError
 from dfdc.system.files import atomic_path
-from dfdc.system.jobs.accepted import accepted
+from dfdc.system.jobs.records.accepted import accepted
 from dfdc.system.words import some
 
 WIDEST = 100  # columns of the terminal that are used
