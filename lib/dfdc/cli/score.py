@@ -29,7 +29,7 @@ from typing import Any
 from tqdm import tqdm
 
 from dfdc.cli.outputs import Output, Summary, csv_format, json_format
-from dfdc.config.reading import find_checkout, read_config, read_yaml
+from dfdc.config.reading import find_defaults, read_config, read_yaml
 from dfdc.data.parts import VIDEO_SUFFIXES, test_videos
 from dfdc.figures.annotation import annotate_video
 from dfdc.figures.timeline import plot_timeline
@@ -183,10 +183,10 @@ def _targets(place: Path | None, option: str, suffix: str, videos: Mapping[Path,
 
 def _settings(options: argparse.Namespace) -> dict[str, Any]:
     """The settings of the files, overridden by the command line."""
-    checkout = find_checkout(Path.cwd())
-    config = read_config(checkout, options.config)
+    defaults = find_defaults(Path.cwd())
+    config = read_config(defaults, options.config)
     if options.detector:
-        yunet = read_yaml(checkout / YUNET)
+        yunet = read_yaml(defaults / YUNET)
         for section in ("detection", "tracking"):
             config[section]["test"] |= yunet[section]["test"]
     config["speed"]["device"] = options.device or config["speed"]["device"]

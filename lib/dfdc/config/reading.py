@@ -15,6 +15,8 @@ from dfdc.system.jobs.provenance import LIBRARY
 LARGEST, MOST_VALUES, DEEPEST = 2**20, 20_000, 50
 # Files by which the folder of the workflow is recognised.
 CHECKOUT_HAS = ("Snakefile", "config.yaml", "pyproject.toml", "workflow/scripts/train.py")
+# Some of its files, under the same names, which an installed package has too (links in the checkout).
+DEFAULTS = Path(__file__).with_name("defaults")
 
 
 def read_yaml(path: str | Path) -> Any:
@@ -75,6 +77,14 @@ def find_checkout(start: Path) -> Path:
         f"The workflow was not found: neither {start} nor a folder above it has the Snakefile and config.yaml. "
         "Run this command in a clone of the project, where you would run snakemake."
     )
+
+
+def find_defaults(start: Path) -> Path:
+    """The folder with config.yaml and profiles/demo/settings.yaml: the checkout's, or the installed package's own."""
+    try:
+        return find_checkout(start)
+    except UserError:
+        return DEFAULTS
 
 
 def read_config(checkout: str | Path, files: Sequence[str | Path] = ()) -> dict[str, Any]:
