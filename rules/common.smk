@@ -178,8 +178,10 @@ def contents(name, path, read, output, made="demo" in config):
     except OSError:
         if made:  # but not yet: Snakemake waits for them
             raise
-        warn_of_missing(path)
-        return {name: recorded_param(workflow, output, name)}
+        before = recorded_param(workflow, output, name)
+        if before is not None:
+            warn_of_missing(path)
+        return {name: before}
 
 
 @cache

@@ -94,7 +94,9 @@ def test_a_profile_from_another_folder(program, tmp_path, profile):
         assert "rule make_demo_data:" in done.stdout
         assert f"Working directory: {tmp_path / 'demo'}" in done.stdout
     else:
-        assert f"The data set is missing: {tmp_path / 'data'}" in done.stdout
+        assert f"There are no test videos: the folder {tmp_path / 'data/test_videos'} (data.test_videos" in done.stdout
+        assert "terabyte" not in done.stdout
+        assert "counts as up to date" not in done.stdout  # there is nothing
 
 
 def test_other_resources_and_threads(project):

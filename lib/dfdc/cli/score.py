@@ -87,7 +87,7 @@ def run(options: argparse.Namespace) -> int:
     timelines = _targets(options.timeline, "--timeline", ".png", videos)
     annotated = _targets(options.annotate, "--annotate", ".mp4", videos)
     config = _settings(options)
-    members = find_members(options.weights, config["models"])
+    members = _weights(options, config)
     settings = ScoringSettings.of(config, members)
     workers = options.workers or worker_count(config["speed"]["workers"], available_cores())
     scored: dict[Path, Summary] = {}
@@ -191,17 +191,33 @@ def _settings(options: argparse.Namespace) -> dict[str, Any]:
             config[section]["test"] |= yunet[section]["test"]
     config["speed"]["device"] = options.device or config["speed"]["device"]
     config["data"]["video_timeout"] = options.timeout or config["data"]["video_timeout"]
+    return config
+
+
+def _weights(options: argparse.Namespace, config: dict[str, Any]) -> list[Member]:
+    """The weights of the models. Those of DSFD, if they are not where the settings say, are looked for beside them.
+
+    Raises UserError that names all weights that are missing.
+    """
+    faults, members = [], []
+    try:
+        members = find_members(options.weights, config["models"])
+    except UserError as error:
+        faults.append(str(error))
     detection = config["detection"]["test"]
     if detection["detector"] == "dsfd" and not Path(detection["weights"]).is_file():
-        beside = [path for place in options.weights for path in place.glob(DSFD_FILES)]
-        if not beside:
-            raise UserError(
+        if beside := [path for place in options.weights for path in place.glob(DSFD_FILES)]:
+            detection["weights"] = str(min(beside))
+        else:
+            places = ", ".join(map(str, options.weights))
+            faults.append(
                 f"The weights of the face detector DSFD are missing: there is no {detection['weights']} "
-                f"(detection.test.weights in the settings) and no {DSFD_FILES} in the folder of the weights. "
+                f"(detection.test.weights in the settings) and no {DSFD_FILES} in {places}. "
                 "--detector yunet uses a bundled detector instead; the scores then differ slightly."
             )
-        detection["weights"] = str(min(beside))
-    return config
+    if faults:
+        raise UserError("\n".join(faults))
+    return members
 
 
 class _Table:
