@@ -19,6 +19,7 @@ COMMANDS = {
     "doctor": "check for problems that would stop or slow a run on this machine",
     "inspect": "show what is in a file that a stage has written",
     "verify": "read all files of a run and list those that are damaged",
+    "compare": "show how two runs differ: settings, measures, trainings",
     "completion": "print a script with which a shell completes commands and options",
 }
 

@@ -63,13 +63,24 @@ class Progress(logging.Handler):
         self._totals: dict[str, int] = {}
         self._done: Counter[str] = Counter()
         self._jobs: dict[int, tuple[str, str]] = {}
-        self._running: dict[int, str] = {}
+        self._running: dict[int, None] = {}  # in the order of their beginning
         self._begin = self._last = self._end = time.monotonic()
         self._is_known = False  # whether so much is done that the end can be estimated
         self._closed = threading.Event()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take notice of an event of Snakemake."""
+        try:
+            self._notice(record)
+        except Exception:  # another version of Snakemake: the progress is not shown, and the run goes on
+            self.handleError(record)
+
+    def close(self) -> None:
+        """Say no more."""
+        self._closed.set()
+        super().close()
+
+    def _notice(self, record: logging.LogRecord) -> None:
         match getattr(record, "event", None):
             case LogEvent.RUN_INFO if not self._totals:
                 self._start(record.stats)
@@ -77,17 +88,11 @@ class Progress(logging.Handler):
                 values = " ".join(map(str, (record.wildcards or {}).values()))
                 self._jobs[record.jobid] = record.rule_name, f"{record.rule_name} {values}".strip()
             case LogEvent.JOB_STARTED:
-                numbers = [record.jobs] if isinstance(record.jobs, int) else record.jobs
-                self._running |= dict.fromkeys(numbers, "")
+                self._running |= dict.fromkeys([record.jobs] if isinstance(record.jobs, int) else record.jobs)
             case LogEvent.JOB_FINISHED:
                 self._finished(record.job_id)
             case LogEvent.JOB_ERROR:
                 self._running.pop(record.jobid, None)
-
-    def close(self) -> None:
-        """Say no more."""
-        self._closed.set()
-        super().close()
 
     def _start(self, stats: Mapping[str, Any]) -> None:
         self._totals = {rule: count for rule, count in stats.items() if rule not in ("all", "total")}
@@ -125,7 +130,9 @@ class Progress(logging.Handler):
         while not self._closed.wait(min(self._pause, 1.0)):
             with self.lock:
                 if time.monotonic() - self._last >= self._pause and self._running:
-                    self._say("running: " + some(self._jobs[number][1] for number in self._running))
+                    self._say(
+                        "running: " + some(self._jobs[number][1] for number in self._running if number in self._jobs)
+                    )
 
     def _say(self, text: str) -> None:
         now = time.monotonic()
