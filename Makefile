@@ -1,5 +1,7 @@
+# make help    this list
 # make install install the packages into .venv
-# make demo    the whole workflow on a small generated data set, up to demo/submission.csv
+# make demo    the whole workflow on a small generated data set, up to demo/submission.csv; with CONFIG=my.yaml with your
+#              settings on top of the demo's, with VERBOSE=1 with all that Snakemake and the jobs say
 # make report  the demo's report, demo/report.html: one page with all figures
 # make test    all tests
 # make smoke   the smallest possible demo, in demo-smallest
@@ -19,6 +21,7 @@
 # make lint    ruff, snakefmt, import-linter, Snakemake's linter, and the generated parts of docs
 # make clean   remove the demo, the environment and caches
 #
+# CORES=4 takes so many cores instead of all, PYTHON=python3.12 another Python for .venv.
 # On a machine without a GPU, PyTorch's CPU wheels are much smaller: set PIP_EXTRA_INDEX_URL to their index
 # (see https://pytorch.org/get-started/locally).
 
@@ -28,17 +31,25 @@ SECONDS ?= 600
 SEED ?= 0
 BIN := .venv/bin
 ACTIVE := . $(BIN)/activate &&
+# What Snakemake and the jobs say goes to their logs, unless VERBOSE is set.
+BRIEF := $(if $(VERBOSE),,DFDC_BRIEF=1)
 
-.PHONY: install demo report smoke test test-convert test-timm test-kills test-slurm test-cores fuzz why accept bench bench-gpu bench-gpu-tiny ablation scale lint clean
+.DEFAULT_GOAL := help
+.PHONY: help install demo report smoke test test-convert test-timm test-kills test-slurm test-cores fuzz why accept bench bench-gpu bench-gpu-tiny ablation scale lint clean
 .DELETE_ON_ERROR:
+
+# The first lines of this file.
+help:
+	@sed -n '/^#/!q; s/^# \{0,1\}//p' $(firstword $(MAKEFILE_LIST))
 
 install: .venv/installed
 
 # The longest training starts first, so that the others fill the remaining cores.
 demo: .venv/installed
-	$(ACTIVE) snakemake --cores $(CORES) all --profile profiles/demo \
+	@for file in $(CONFIG); do test -f $$file || { echo "There is no file $$file, which CONFIG names."; exit 1; }; done
+	$(ACTIVE) $(BRIEF) snakemake --cores $(CORES) all --profile profiles/demo $(if $(CONFIG),--configfile $(CONFIG)) \
 		--prioritize results/models/seq/weights.safetensors
-	@$(BIN)/python -m dfdc.demo.summary demo
+	@$(BIN)/python -m dfdc.demo.summary demo profiles/demo/settings.yaml $(CONFIG)
 
 # Neither generating nor viewing the page needs a network. What Snakemake says of every figure is shown only if it fails.
 report: .venv/installed
@@ -49,9 +60,9 @@ report: .venv/installed
 	@echo "It shows the faces of people: pass it on as you would their videos."
 
 smoke: .venv/installed
-	$(ACTIVE) snakemake --cores $(CORES) submission.csv --profile profiles/demo --directory demo-smallest \
+	$(ACTIVE) $(BRIEF) snakemake --cores $(CORES) submission.csv --profile profiles/demo --directory demo-smallest \
 		--configfile profiles/demo/settings.yaml tests/tiny.yaml
-	@$(BIN)/python -m dfdc.demo.summary demo-smallest
+	@$(BIN)/python -m dfdc.demo.summary demo-smallest profiles/demo/settings.yaml tests/tiny.yaml
 
 test: .venv/installed
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder

@@ -28,7 +28,7 @@ os.environ.update(PYTHONPATH=os.pathsep.join([str(HERE / "lib"), *filter(None, [
 os.environ.setdefault("PATH", os.defpath)
 
 from dfdc.config.check import check_config, drop_removed_models
-from dfdc.config.reading import check_size, merged, read_yaml
+from dfdc.config.reading import check_size, merged, on_base, read_yaml
 from dfdc.system.errors import UserError
 from dfdc.system.jobs.places import check_places
 from dfdc.system.jobs.runs import end_with_message
@@ -37,6 +37,7 @@ try:
     # Before Snakemake reads it, which has no messages for some mistakes.
     SETTINGS = read_yaml(HERE / "config.yaml")
     check_size(config, "--configfile or --config")
+    CHANGES = on_base(HERE, config)
 except (UserError, OSError) as error:
     end_with_message(logger, error)
 
@@ -44,9 +45,9 @@ except (UserError, OSError) as error:
 configfile: str(HERE / "config.yaml")
 
 
-if workflow.modifier.skip_configfile:
-    # A module with `config:`: Snakemake does not read the file above.
-    config = merged(SETTINGS, config)
+if workflow.modifier.skip_configfile or "base" in config:
+    # A module with `config:`, for which Snakemake does not read the file above; a profile with settings below the user's.
+    config = merged(SETTINGS, CHANGES)
 try:
     drop_removed_models(config)
     check_config(config)

@@ -65,7 +65,7 @@ def held(process: int, key: str) -> float:
 
 def measure(video: Path, demo: Path) -> tuple[float, float, float]:
     """Peaks of private and of all pages in MB, and seconds."""
-    command = [sys.executable, "-m", "dfdc.cli", "score", str(video), "--weights", str(demo), "--config"]
+    command = [sys.executable, "-m", "dfdc", "score", str(video), "--weights", str(demo), "--config"]
     begun = time.monotonic()
     with subprocess.Popen([*command, str(ROOT / "profiles/demo/settings.yaml")], stdout=subprocess.DEVNULL) as process:
         private = every = 0.0

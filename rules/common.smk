@@ -18,9 +18,10 @@ from dfdc.system.jobs.plan import Plan
 from dfdc.system.jobs.provenance import code_of, syntax_hash
 from dfdc.system.jobs.records.checksums import spare_ancient_inputs
 from dfdc.system.jobs.records.hashes import HASHES, Hashes
-from dfdc.system.jobs.records.params import recorded_param
+from dfdc.system.jobs.records.snakemake import recorded_param
 from dfdc.system.jobs.retries import factors
 from dfdc.system.jobs.runs import RUN, begin_run
+from dfdc.system.jobs.terminal import be_brief, is_brief
 from dfdc.system.locks.owners import Owner
 
 # Jobs end soon after the Snakemake that started them.
@@ -31,6 +32,8 @@ if workflow.is_main_process:
     begin_run(logger)
     spare_ancient_inputs()
     atexit.register(REMEMBERED.save)
+    if is_brief() and not workflow.dryrun:
+        be_brief(logger)
 
 DATA = Path(config["data"]["root"])
 TEST_VIDEOS = scored_folder(config, "")
@@ -212,8 +215,10 @@ def contents(name, path, read, output, made="demo" in config):
     except OSError:
         if made:  # but not yet: Snakemake waits for them
             raise
-        warn_of_missing(path)
-        return {name: recorded_param(workflow, output, name)}
+        before = recorded_param(workflow, output, name)
+        if before is not None:
+            warn_of_missing(path)
+        return {name: before}
 
 
 @cache

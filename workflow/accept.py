@@ -20,7 +20,7 @@ sys.path[:0] = [str(ROOT / "lib"), str(ROOT / "workflow")]
 
 from why import PARAMS, Job, changed_params, parse_jobs, working_directory  # noqa: E402
 
-from dfdc.system.jobs.accepted import record_accepted  # noqa: E402
+from dfdc.system.jobs.records.accepted import record_accepted  # noqa: E402
 from dfdc.system.words import some  # noqa: E402
 
 Changes = dict[str, tuple[str | None, str | None]]

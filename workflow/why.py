@@ -10,6 +10,7 @@ import ast
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +22,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "lib"))
 
 from dfdc.preflight.versions import how_to_renew, other_versions  # noqa: E402
-from dfdc.system.words import some  # noqa: E402
+from dfdc.system.jobs.records.snakemake import read_records  # noqa: E402
+from dfdc.system.words import duration, some  # noqa: E402
 
 BLOCK = re.compile(r"^(?:local)?(?:rule|checkpoint) (\w+):$")
 BY_ANOTHER = "Input files updated by another job: "
@@ -63,12 +65,14 @@ def main() -> None:
     )
     if done.returncode != 0:
         sys.exit(done.stdout.strip())
+    place = working_directory(sys.argv[1:])
     jobs = [job for job in parse_jobs(done.stdout) if job.rule != "all"]  # it only depends on the others
     if not jobs:
         print("Nothing would run: all results exist and are up to date.")
     else:
         print_reasons(jobs)
-    differing = other_versions(working_directory(sys.argv[1:]) / "results")
+        print_time(jobs, place)
+    differing = other_versions(place / "results")
     if differing:
         print("\nCreated with other library versions (by itself no reason to run again):")
     for libraries, paths in differing.items():
@@ -106,6 +110,20 @@ def print_reasons(jobs: Sequence[Job]) -> None:
             named = sorted(filter(None, names))
             listed = ", ".join(named[:4]) + (f" and {len(named) - 4} more" if len(named) > 4 else "")
             print(f"  {reason}" + (f" ({listed})" if listed else ""))
+
+
+def print_time(jobs: Sequence[Job], folder: Path) -> None:
+    """Print how long the jobs took the last time, as far as that is known, and which stages took longest."""
+    took = {record.log: record.seconds for record in read_records(folder) if record.seconds is not None}
+    known = [(job.rule, took[log]) for job in jobs if (log := job.details.get("log")) in took]
+    if not known:
+        return
+    of_rules = Counter()
+    for rule, seconds in known:
+        of_rules[rule] += seconds
+    longest = some(f"{rule} {duration(seconds)}" for rule, seconds in of_rules.most_common(4))
+    which = "they" if len(known) == len(jobs) else f"{len(known)} of them"
+    print(f"\nOne after the other, {which} took {duration(sum(of_rules.values()))} last time: {longest}.")
 
 
 def parse_jobs(text: str) -> Iterator[Job]:

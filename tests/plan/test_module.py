@@ -68,7 +68,7 @@ def test_what_the_plan_needs_is_checked(importing, tmp_path):
     (tmp_path / "more.yaml").write_text("dfdc: {data: {root: nowhere}}\n")
     done = program.bare_dry_run("--configfile", "config.yaml", "more.yaml", folder=tmp_path)
     assert done.returncode == 1
-    assert f"The data set is missing: {tmp_path / 'nowhere'}" in done.stdout
+    assert f"There are no test videos: the folder {tmp_path / 'nowhere/test_videos'} (data.test_videos" in done.stdout
 
 
 @pytest.mark.parametrize("statement", ['    prefix: "sub"', '    replace_prefix: {"results": "sub"}'])

@@ -61,6 +61,16 @@ def test_another_profile(project, profile):
     assert project.bare_plan("submission.csv", "--profile", f"profiles/{profile}", *TINY) == []
 
 
+@pytest.mark.parametrize("profile", ["demo", "workstation"])
+def test_own_settings_go_on_top_of_those_of_a_profile(project, profile):
+    """Snakemake alone would take them instead."""
+    own = ("--configfile", "tests/tiny.yaml") if profile == "demo" else TINY
+    assert project.bare_plan("submission.csv", "--profile", f"profiles/{profile}", *own) == []
+    more = project.yaml("more.yaml", {"ensemble": {"exponent": 0.5}})
+    jobs = project.bare_plan("submission.csv", "--profile", f"profiles/{profile}", *own, more)
+    assert jobs == ["evaluate", "submission"]
+
+
 def test_a_workstation_has_fewer_shards_and_compiles():
     config = read_config(ROOT, [ROOT / "profiles/workstation/settings.yaml"])
     assert config["prediction"]["shards"] == 8
@@ -84,7 +94,9 @@ def test_a_profile_from_another_folder(program, tmp_path, profile):
         assert "rule make_demo_data:" in done.stdout
         assert f"Working directory: {tmp_path / 'demo'}" in done.stdout
     else:
-        assert f"The data set is missing: {tmp_path / 'data'}" in done.stdout
+        assert f"There are no test videos: the folder {tmp_path / 'data/test_videos'} (data.test_videos" in done.stdout
+        assert "terabyte" not in done.stdout
+        assert "counts as up to date" not in done.stdout  # there is nothing
 
 
 def test_other_resources_and_threads(project):

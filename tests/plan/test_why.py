@@ -1,5 +1,7 @@
 """What `make why` says of a plan."""
 
+import re
+
 
 def test_nothing_to_do(project):
     assert project.why() == "Nothing would run: all results exist and are up to date.\n"
@@ -35,7 +37,23 @@ def test_code(project):
     )
     project.restore()
     project.replace("workflow/scripts/submission.py", "videos = [", "assert snakemake\n    videos = [")
-    assert project.why() == ("1 job would run.\n\nsubmission\n  workflow/scripts/submission.py has changed\n")
+    said = project.why()
+    assert said.startswith("1 job would run.\n\nsubmission\n  workflow/scripts/submission.py has changed\n\n")
+    assert re.fullmatch(r"One after the other, they took \d+ s last time: submission \d+ s\.", said.splitlines()[-1])
+
+
+def test_how_long_it_took_is_told_of_what_is_known(project):
+    said = project.why(
+        settings={"ensemble": {"exponent": 0.5}, "models": {"more": project.tiny_settings()["models"]["re"]}}
+    )
+    assert "the setting ensemble.exponent has changed: 0.65 → 0.5" in said
+    (jobs,) = re.findall(r"^(\d+) jobs would run", said)
+    ((known, stages),) = re.findall(
+        r"One after the other, (\d+) of them took .* last time: (.*)\.$", said, re.MULTILINE
+    )
+    assert int(known) < int(jobs)
+    assert "evaluate" in stages
+    assert "train " not in stages
 
 
 def test_files(project):

@@ -87,6 +87,17 @@ def told(level, words, **changes):
     return one
 
 
+def test_the_summary_counts():
+    def last(*levels):
+        return list(doctor.page([Finding(level, "topic", "message") for level in levels]))[-1]
+
+    assert last("ok", "note") == "This run can work."
+    assert last("ok", "slow") == "This run can work, but 1 of these findings slows it."
+    assert last("slow", "slow") == "This run can work, but 2 of these findings slow it."
+    assert last("slow", "stops") == "This run cannot work: 1 of these findings stops it."
+    assert last("stops", "stops") == "This run cannot work: 2 of these findings stop it."
+
+
 def test_a_run_that_can_work_is_told_in_one_page(place, capsys):
     Path("my.yaml").write_text(yaml.safe_dump(SETTINGS))
     before = sorted(place.rglob("*"))
@@ -323,6 +334,7 @@ def test_the_disk(place, monkeypatch):
     )
     (place / "self").mkdir()
     (place / "self" / "mounts").write_text(mounts)
+    shutil.copy("/proc/meminfo", place)
     monkeypatch.setattr(machine.psutil, "PROCFS_PATH", str(place))
     kinds = [machine.disk_kind(path) for path in (place / "x", place.parent, place.parent / "a b/c")]
     assert kinds == ["nfs4", "ext4", "nfs"]

@@ -21,6 +21,7 @@ from dfdc.data.pictures.writing import STREAMS, write_store
 from dfdc.data.schemas.alignment import ALIGNED
 from dfdc.data.schemas.clips import CLIPS
 from dfdc.data.tables import write_table
+from dfdc.figures.style import drawing
 from dfdc.networks.weights.files import export_pth, save_weights
 from dfdc.system.checksums import write_json
 from dfdc.system.files import write_text
@@ -211,6 +212,8 @@ def test_a_submission(tmp_path, capsys):
     assert "0.25 to 0.99, median 0.625" in said
     assert re.search(r"more than 0.5 +2\n.*less than 0.5 +1\n.*exactly 0.5 +1 ", said)
     assert said.endswith("The first 1 row:\na.mp4  0.5\n")
+    write_text(path, f"filename,label\na.mp4,{1 / 3!r}\n")
+    assert told(capsys, path).endswith("The first 1 row:\na.mp4  0.3333\n")
     for text in ("filename,label\na.mp4,high\n", "filename,label\na.mp4\n"):
         write_text(path, text)
         assert "must have a name and a number in each line" in refused(capsys, path)
@@ -222,6 +225,42 @@ def test_an_evaluation(tmp_path, capsys):
     assert "ensemble\n  videos    26\n  log_loss  0.1912\nmodels\n  re\n    auc  0.5\n" in told(capsys, path)
 
 
+def test_numbers_in_lists_are_short_too(tmp_path, capsys):
+    path = tmp_path / "evaluation.json"
+    write_json(path, {"ensemble": {"intervals": {"auc": [1 / 3, 1.0], "log_loss": None}}})
+    assert "auc       [0.3333, 1]\n    log_loss  null\n" in told(capsys, path)
+
+
+def test_a_calibration(tmp_path, capsys):
+    path = tmp_path / "calibration.json"
+    write_json(path, {"clips": 48, "as_given": {"exponent": 1.0}, "exponent": {"exponent": 0.83746825}})
+    said = told(capsys, path)
+    assert said.startswith(f"{path}: calibration\n")
+    assert "exponent\n  exponent  0.8375\n" in said
+
+
+def test_labels_are_no_submission(tmp_path, capsys):
+    path = tmp_path / "labels.csv"
+    write_text(path, "filename,label\na.mp4,0\nb.mp4,1\nc.mp4,1\n")
+    said = told(capsys, path)
+    assert f"{path}: labels, 3 videos" in said
+    assert said.endswith("fake  2\nreal  1\n")
+    write_text(path, "filename,label,method\na.mp4,0,\nb.mp4,1,swap\nc.mp4,1,swap\n")
+    assert told(capsys, path).endswith("fake  2\nreal  1\nmethods  swap 2\n")
+
+
+def test_figures(tmp_path, capsys):
+    with drawing(tmp_path / "a.svg", 4, 3):
+        pass
+    assert f"{tmp_path / 'a.svg'}: figure, SVG, 288pt x 216pt, " in told(capsys, tmp_path / "a.svg")
+    cv2.imwrite(str(tmp_path / "b.jpg"), np.zeros((20, 30, 3), np.uint8))
+    assert f"{tmp_path / 'b.jpg'}: figure, JPEG, 30 x 20 pixels, " in told(capsys, tmp_path / "b.jpg")
+    (tmp_path / "b.jpg").write_bytes((tmp_path / "b.jpg").read_bytes()[:8])
+    assert "cannot be read as a figure" in refused(capsys, tmp_path / "b.jpg")
+    (tmp_path / "a.svg").write_text("<?xml version='1.0'?><svg>")
+    assert "cannot be read as a figure" in refused(capsys, tmp_path / "a.svg")
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [
@@ -231,7 +270,7 @@ def test_an_evaluation(tmp_path, capsys):
         (b"ARROW1 and nothing more", "cannot be read as a store"),
         (b"PK\3\4 and nothing more", "the weights cannot be read"),
         (b"\2\0\0\0\0\0\0\0{{ and nothing more", "the weights cannot be read"),
-        (b'{"a.mp4": {"label": "REAL"}}', "is JSON, but not the evaluation"),
+        (b'{"a.mp4": {"label": "REAL"}}', "is JSON, but neither an evaluation nor a calibration"),
         (b"{]", "is not valid JSON"),
         (b'{"ensemble"]', "is not valid JSON"),
     ],

@@ -64,6 +64,16 @@ def test_without_weights_of_dsfd_the_other_detector_is_named(given, monkeypatch,
     assert "--detector yunet" in capsys.readouterr().err
 
 
+def test_all_weights_that_are_missing_are_named_at_once(given, monkeypatch, capsys):
+    monkeypatch.chdir(given)
+    assert main(["score", "videos", "--weights", "empty", "--device", "cpu"]) == 2
+    models, detector = capsys.readouterr().err.splitlines()
+    assert models.startswith("dfdc score: No weights of a model in empty (found: no .safetensors or .pth file)")
+    assert models.endswith("files named after the models in the settings: large_crop, re, seq.")
+    assert detector.startswith("The weights of the face detector DSFD are missing: there is no external_data/WIDER")
+    assert "and no WIDERFace_DSFD_RES152*.pth in empty. --detector yunet" in detector
+
+
 @pytest.mark.parametrize("words", ["videos", "videos --weights w --workers 0", "videos --weights w --timeout -1"])
 def test_wrong_arguments(words, capsys):
     with pytest.raises(SystemExit, match="2"):
@@ -202,7 +212,7 @@ def test_nothing_is_left_of_a_run_that_is_ended(given, number):
     write_video(given / "videos/long.mp4", moving(3000))
     words = "videos --weights re.safetensors --detector yunet --device cpu --workers 1 --csv scores.csv"
     environment = os.environ | {"TMPDIR": str(given / "tmp")}
-    command = [sys.executable, "-m", "dfdc.cli", "score", *words.split()]
+    command = [sys.executable, "-m", "dfdc", "score", *words.split()]
     with subprocess.Popen(command, cwd=given, env=environment, stdout=subprocess.PIPE, text=True) as run:
         while not list((given / "tmp").glob("dfdc-score-*/in-use")):
             time.sleep(0.05)

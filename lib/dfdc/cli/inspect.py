@@ -1,8 +1,8 @@
 """Show what is in a file that a stage has written.
 
-The file is a table (.parquet), a store of clips or faces (.arrow), weights (.safetensors, .pth), submission.csv or
-evaluation.json; its type is determined from its content, not its name. --clip extracts the images of a clip from a
-store, byte for byte:
+The file is a table (.parquet), a store of clips or faces (.arrow), weights (.safetensors, .pth), submission.csv, labels
+of videos, evaluation.json, calibration.json or a figure; its type is determined from its content, not its name. --clip
+extracts the images of a clip from a store, byte for byte:
 
     dfdc inspect results/clips/dfdc_train_part_0.arrow --clip 12 --out clip-12
 """
@@ -17,12 +17,14 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from PIL import Image
 
 from dfdc.data.catalog import type_in_words
 from dfdc.data.pictures.png import PNG_SIGNATURE
@@ -32,12 +34,14 @@ from dfdc.data.tables import read_any_table
 from dfdc.system.checksums import read_json
 from dfdc.system.errors import UserError
 from dfdc.system.files import atomic_path
-from dfdc.system.jobs.accepted import accepted
+from dfdc.system.jobs.records.accepted import accepted
 from dfdc.system.words import some
 
 WIDEST = 100  # columns of the terminal that are used
 LISTED = 6  # maximum number of distinct strings that are counted individually
 CELL = 24  # characters of a value in a row
+# A key by which a report is recognised, and what it is.
+REPORTS = {"ensemble": "evaluation", "conditions": "evaluation of validation clips", "as_given": "calibration"}
 STEPS = ("B", "kB", "MB", "GB", "TB")
 
 
@@ -66,7 +70,8 @@ def run(options: argparse.Namespace) -> int:
         "store": lambda: describe_store(options.file),
         "weights": lambda: describe_weights(options.file),
         "submission": lambda: describe_submission(options.file, options.rows),
-        "evaluation": lambda: describe_evaluation(options.file),
+        "report": lambda: describe_report(options.file),
+        "figure": lambda: describe_figure(options.file),
     }[kind]()
     for line in lines:
         print(line)
@@ -89,11 +94,13 @@ def kind_of(path: Path) -> str:
     if start[8:9] == b"{" and int.from_bytes(start[:8], "little") < path.stat().st_size:
         return "weights"
     if start.lstrip().startswith(b"{"):
-        return "evaluation"
+        return "report"
+    if b"<svg" in start or start.startswith((b"<?xml", PNG_SIGNATURE, b"\xff\xd8\xff")):
+        return "figure"
     look = f"begins with {start[:12]!r}" if start else "is empty"
     raise UserError(
         f"{path} was not written by a stage: neither a table (.parquet), a store (.arrow), weights (.safetensors, "
-        f".pth), submission.csv nor evaluation.json. It {look}."
+        f".pth), submission.csv, labels, evaluation.json, calibration.json nor a figure. It {look}."
     )
 
 
@@ -268,16 +275,26 @@ def describe_weights(path: Path) -> Iterator[str]:
 
 
 def describe_submission(path: Path, rows: int) -> Iterator[str]:
-    """The number of videos and the distribution of their scores. Raises UserError if a line is invalid."""
+    """The number of videos and the distribution of their scores, or their labels. Raises UserError if a line is
+    invalid."""
     try:
         lines = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
         scores = np.array([float(line["label"]) for line in lines])
     except (ValueError, TypeError) as error:
         raise UserError(f"{path} must have a name and a number in each line after the first ({error}).") from error
-    yield f"{path}: submission, {_count(len(lines), 'video')}, {_size(path.stat().st_size)}"
+    # Scores are clipped (ensemble.clip), so those of a submission are neither 0 nor 1.
+    is_labels = bool(lines) and (len(lines[0]) > 2 or set(scores) <= {0, 1})
+    kind = "labels" if is_labels else "submission"
+    yield f"{path}: {kind}, {_count(len(lines), 'video')}, {_size(path.stat().st_size)}"
     if not lines:
         return
     yield ""
+    if is_labels:
+        yield f"fake  {(scores == 1).sum()}"
+        yield f"real  {(scores == 0).sum()}"
+        if methods := Counter(line["method"] for line in lines if line.get("method")):
+            yield from _wrapped(", ".join(f"{name} {count}" for name, count in methods.most_common()), "methods  ")
+        return
     yield f"probability of fake  {_range(pa.array(scores))}"
     yield f"more than 0.5        {(scores > 0.5).sum()}"
     yield f"less than 0.5        {(scores < 0.5).sum()}"
@@ -285,21 +302,36 @@ def describe_submission(path: Path, rows: int) -> Iterator[str]:
     if shown := lines[:rows]:
         yield ""
         yield f"The first {_count(len(shown), 'row')}:"
-        yield from (f"{line['filename']}  {line['label']}" for line in shown)
+        yield from (f"{line['filename']}  {_number(float(line['label']))}" for line in shown)
 
 
-def describe_evaluation(path: Path) -> Iterator[str]:
-    """The metrics of an evaluation. Raises UserError if the file is not an evaluation."""
+def describe_report(path: Path) -> Iterator[str]:
+    """The values of an evaluation or a calibration. Raises UserError if the file is neither."""
     try:
         content = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not valid JSON ({error}).") from error
-    if "ensemble" not in content:
-        raise UserError(f"{path} is JSON, but not the evaluation that the rule evaluate writes.")
-    evaluation = read_json(path)
-    yield f"{path}: evaluation"
+    kind = next((kind for key, kind in REPORTS.items() if key in content), None)
+    if kind is None:
+        raise UserError(f"{path} is JSON, but neither an evaluation nor a calibration that a stage writes.")
+    report = read_json(path)
+    yield f"{path}: {kind}"
     yield ""
-    yield from _nested(evaluation)
+    yield from _nested(report)
+
+
+def describe_figure(path: Path) -> Iterator[str]:
+    """The format and the size of a figure. Raises UserError if it cannot be read."""
+    try:
+        if path.read_bytes()[:5] in (b"<?xml", b"<svg "):
+            root = ElementTree.fromstring(path.read_bytes())
+            kind, size = "SVG", f"{root.get('width')} x {root.get('height')}"
+        else:
+            with Image.open(path) as picture:
+                kind, size = picture.format, f"{picture.width} x {picture.height} pixels"
+    except (ElementTree.ParseError, OSError) as error:
+        raise UserError(f"{path} cannot be read as a figure ({error}).") from error
+    yield f"{path}: figure, {kind}, {size}, {_size(path.stat().st_size)}"
 
 
 def _nested(values: Mapping[str, Any], depth: int = 0) -> Iterator[str]:
@@ -310,8 +342,16 @@ def _nested(values: Mapping[str, Any], depth: int = 0) -> Iterator[str]:
             yield head.rstrip()
             yield from _nested(value, depth + 1)
         else:
-            text = value if isinstance(value, str) else json.dumps(value)
-            yield from _wrapped(_number(value) if isinstance(value, float) else text, head + "  ")
+            yield from _wrapped(_in_short(value), head + "  ")
+
+
+def _in_short(value: Any) -> str:
+    """A value of a report, numbers rounded to four digits."""
+    if isinstance(value, float):
+        return _number(value)
+    if isinstance(value, list):
+        return f"[{', '.join(map(_in_short, value))}]"
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _wrapped(text: str, head: str) -> list[str]:

@@ -7,10 +7,12 @@ Exit status: 0 on success, 1 on partial failure (see each command), 2 for user e
 import argparse
 import os
 import sys
-from collections.abc import Sequence
-from importlib import import_module
+import tomllib
+from collections.abc import Collection, Sequence
+from importlib import import_module, metadata
 
 from dfdc.system.errors import UserError
+from dfdc.system.jobs.provenance import LIBRARY
 from dfdc.system.words import printable
 
 COMMANDS = {
@@ -19,6 +21,8 @@ COMMANDS = {
     "doctor": "check for problems that would stop or slow a run on this machine",
     "inspect": "show what is in a file that a stage has written",
     "verify": "read all files of a run and list those that are damaged",
+    "compare": "show how two runs differ: settings, measures, trainings",
+    "completion": "print a script with which a shell completes commands and options",
 }
 # A module cannot have the name of this command.
 MODULES = {"import": "import_data"}
@@ -27,17 +31,8 @@ MODULES = {"import": "import_data"}
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command with ``arguments``, by default those of the command line, and return its exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    parser = argparse.ArgumentParser(prog="dfdc", description="Deepfake detection: the tools beside the workflow.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, summary in COMMANDS.items():
-        command = commands.add_parser(name, help=summary, formatter_class=argparse.RawDescriptionHelpFormatter)
-        # Only the requested command is imported, because torch takes seconds.
-        if name in arguments[:1]:
-            module = import_module(f"dfdc.cli.{MODULES.get(name, name)}")
-            command.description = module.__doc__
-            module.add_arguments(command)
-            command.set_defaults(run=module.run)
-    options = parser.parse_args(arguments)
+    # Only the requested command is imported, because torch takes seconds.
+    options = build_parser(arguments[:1]).parse_args(arguments)
     try:
         status = options.run(options)
         sys.stdout.flush()
@@ -50,3 +45,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader has closed the pipe, as in `dfdc inspect FILE | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # discard what is flushed at exit
         return 141
+
+
+def build_parser(imported: Collection[str]) -> argparse.ArgumentParser:
+    """The parser of all commands; those in ``imported`` have their arguments, the others only their summary."""
+    parser = argparse.ArgumentParser(prog="dfdc", description="Deepfake detection: the tools beside the workflow.")
+    parser.add_argument("--version", action="version", version=f"dfdc {_version()}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, summary in COMMANDS.items():
+        command = commands.add_parser(name, help=summary, formatter_class=argparse.RawDescriptionHelpFormatter)
+        if name in imported:
+            module = import_module(f"dfdc.cli.{MODULES.get(name, name)}")
+            command.description = module.__doc__
+            module.add_arguments(command)
+            command.set_defaults(run=module.run)
+    return parser
+
+
+def _version() -> str:
+    """The version of this code: of the checkout, which need not be installed, or of the installed package."""
+    project = LIBRARY.parents[1] / "pyproject.toml"
+    if project.is_file():
+        return tomllib.loads(project.read_text(encoding="utf-8"))["project"]["version"]
+    return metadata.version("dfdc")

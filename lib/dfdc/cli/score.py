@@ -29,7 +29,7 @@ from typing import Any
 from tqdm import tqdm
 
 from dfdc.cli.outputs import Output, Summary, csv_format, json_format
-from dfdc.config.reading import find_checkout, read_config, read_yaml
+from dfdc.config.reading import find_defaults, read_config, read_yaml
 from dfdc.data.parts import VIDEO_SUFFIXES, test_videos
 from dfdc.figures.annotation import annotate_video
 from dfdc.figures.heatmap import heat_mapper
@@ -41,7 +41,7 @@ from dfdc.system.errors import UserError
 from dfdc.system.jobs.devices import job_device
 from dfdc.system.scratch import temporary_folder
 from dfdc.system.words import duration, printable
-from dfdc.system.workers.processes import ended_by_signals, worker_count
+from dfdc.system.workers.processes import available_cores, ended_by_signals, worker_count
 
 # The settings for YuNet, as an alternative if the weights of DSFD are not available: the demo's.
 YUNET = "profiles/demo/settings.yaml"
@@ -88,9 +88,9 @@ def run(options: argparse.Namespace) -> int:
     timelines = _targets(options.timeline, "--timeline", ".png", videos)
     annotated = _targets(options.annotate, "--annotate", ".mp4", videos)
     config = _settings(options)
-    members = find_members(options.weights, config["models"])
+    members = _weights(options, config)
     settings = ScoringSettings.of(config, members)
-    workers = options.workers or worker_count(config["speed"]["workers"], len(os.sched_getaffinity(0)))
+    workers = options.workers or worker_count(config["speed"]["workers"], available_cores())
     scored: dict[Path, Summary] = {}
     failed = False
     outputs = _outputs(options, members, config)
@@ -185,25 +185,41 @@ def _targets(place: Path | None, option: str, suffix: str, videos: Mapping[Path,
 
 def _settings(options: argparse.Namespace) -> dict[str, Any]:
     """The settings of the files, overridden by the command line."""
-    checkout = find_checkout(Path.cwd())
-    config = read_config(checkout, options.config)
+    defaults = find_defaults(Path.cwd())
+    config = read_config(defaults, options.config)
     if options.detector:
-        yunet = read_yaml(checkout / YUNET)
+        yunet = read_yaml(defaults / YUNET)
         for section in ("detection", "tracking"):
             config[section]["test"] |= yunet[section]["test"]
     config["speed"]["device"] = options.device or config["speed"]["device"]
     config["data"]["video_timeout"] = options.timeout or config["data"]["video_timeout"]
+    return config
+
+
+def _weights(options: argparse.Namespace, config: dict[str, Any]) -> list[Member]:
+    """The weights of the models. Those of DSFD, if they are not where the settings say, are looked for beside them.
+
+    Raises UserError that names all weights that are missing.
+    """
+    faults, members = [], []
+    try:
+        members = find_members(options.weights, config["models"])
+    except UserError as error:
+        faults.append(str(error))
     detection = config["detection"]["test"]
     if detection["detector"] == "dsfd" and not Path(detection["weights"]).is_file():
-        beside = [path for place in options.weights for path in place.glob(DSFD_FILES)]
-        if not beside:
-            raise UserError(
+        if beside := [path for place in options.weights for path in place.glob(DSFD_FILES)]:
+            detection["weights"] = str(min(beside))
+        else:
+            places = ", ".join(map(str, options.weights))
+            faults.append(
                 f"The weights of the face detector DSFD are missing: there is no {detection['weights']} "
-                f"(detection.test.weights in the settings) and no {DSFD_FILES} in the folder of the weights. "
+                f"(detection.test.weights in the settings) and no {DSFD_FILES} in {places}. "
                 "--detector yunet uses a bundled detector instead; the scores then differ slightly."
             )
-        detection["weights"] = str(min(beside))
-    return config
+    if faults:
+        raise UserError("\n".join(faults))
+    return members
 
 
 class _Table:

@@ -15,6 +15,8 @@ from dfdc.system.jobs.provenance import LIBRARY
 LARGEST, MOST_VALUES, DEEPEST = 2**20, 20_000, 50
 # Files by which the folder of the workflow is recognised.
 CHECKOUT_HAS = ("Snakefile", "config.yaml", "pyproject.toml", "workflow/scripts/train.py")
+# Some of its files, under the same names, which an installed package has too (links in the checkout).
+DEFAULTS = Path(__file__).with_name("defaults")
 
 
 def read_yaml(path: str | Path) -> Any:
@@ -77,6 +79,14 @@ def find_checkout(start: Path) -> Path:
     )
 
 
+def find_defaults(start: Path) -> Path:
+    """The folder with config.yaml and profiles/demo/settings.yaml: the checkout's, or the installed package's own."""
+    try:
+        return find_checkout(start)
+    except UserError:
+        return DEFAULTS
+
+
 def read_config(checkout: str | Path, files: Sequence[str | Path] = ()) -> dict[str, Any]:
     """The settings of a run: the checkout's config.yaml, overridden by ``files`` in order (the last one wins).
 
@@ -95,6 +105,21 @@ def read_config(checkout: str | Path, files: Sequence[str | Path] = ()) -> dict[
     drop_removed_models(config)
     check_config(config)
     return config
+
+
+def on_base(folder: Path, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """``changes`` to the settings, on top of those in the file that their key ``base`` names, if it is there.
+
+    Profiles have that key, because Snakemake replaces a profile's settings by those of --configfile. Raises UserError
+    or OSError if the file, whose path is relative to ``folder``, cannot be read.
+    """
+    own = dict(changes)
+    if not isinstance(own.get("base"), str):
+        return own
+    base = read_yaml(folder / own.pop("base"))
+    if not isinstance(base, Mapping):
+        raise UserError(f"The settings file {folder / changes['base']} must be a mapping of keys to values.")
+    return merged(base, own)
 
 
 def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

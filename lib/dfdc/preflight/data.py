@@ -12,7 +12,7 @@ from dfdc.config.paths import scored_folder, scored_labels
 from dfdc.data.labels import OR_NONE, read_labels
 from dfdc.data.parts import VIDEO_SUFFIXES, find_parts, is_video, read_metadata
 from dfdc.preflight.findings import Finding, untrained
-from dfdc.preflight.inputs import HOW_TO_GET_THE_DATA
+from dfdc.preflight.inputs import HOW_TO_GET_THE_DATA, HOW_TO_NAME_TEST_VIDEOS
 from dfdc.system.errors import UserError
 from dfdc.system.words import in_units, some
 
@@ -170,7 +170,7 @@ def _missing_parts(parts: Sequence[Part], videos: int, config: Mapping[str, Any]
             "note",
             "parts",
             f"Of DFDC's {DFDC_PARTS} parts these are missing: {_ranges(missing)}.",
-            "The models are trained without them. " + HOW_TO_GET_THE_DATA.splitlines()[0],
+            "The models are trained without them. " + HOW_TO_GET_THE_DATA.splitlines()[-1],
         )
     elif videos != DFDC_VIDEOS:
         yield Finding("note", "parts", f"DFDC's {DFDC_PARTS} parts have {DFDC_VIDEOS:,} videos; these have {videos:,}.")
@@ -199,7 +199,7 @@ def _about_scored_videos(config: Mapping[str, Any], external: str, sizes: Mappin
             "stops",
             topic,
             f"The folder {folder.resolve()} ({key} in the config) {fault}.",
-            "Put the videos to score there, or name another folder.",
+            HOW_TO_NAME_TEST_VIDEOS.format(key),
         )
         return
     whole = [size for size in sizes.values() if size > 0]

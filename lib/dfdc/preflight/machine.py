@@ -18,6 +18,7 @@ from dfdc.preflight.findings import Finding, untrained
 from dfdc.system.jobs.leases import visible_devices
 from dfdc.system.jobs.runs import STATE, active
 from dfdc.system.words import duration, in_units, some
+from dfdc.system.workers.processes import available_cores
 
 # Core-seconds: to detect the faces of a video (with DSFD on a CPU, in 50 frames), and to cut a pair.
 DETECTION = {"yunet": 3.8, "dsfd": 83.0}
@@ -63,7 +64,7 @@ def look_at_machine(config: Mapping[str, Any], amounts: Amounts) -> Iterator[Fin
 
 def usable_cores() -> float:
     """The number of cores that this process may use: its CPU affinity, or less if its control group has a quota."""
-    return min([len(os.sched_getaffinity(0)), *_cpu_quotas()])
+    return min([available_cores(), *_cpu_quotas()])
 
 
 def usable_memory() -> int:
@@ -73,7 +74,7 @@ def usable_memory() -> int:
         for text in (*_of_groups("", "memory.max"), *_of_groups("memory", "memory.limit_in_bytes"))
         if text.isdigit()
     ]
-    return min([os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), *limits])
+    return min([psutil.virtual_memory().total, *limits])
 
 
 def _cpu_quotas() -> Iterator[float]:
@@ -166,11 +167,11 @@ def _cores(cores: float, has_gpu: bool, config: Mapping[str, Any], amounts: Amou
         work = "detection and extraction of clips" if on_cores else "extraction of clips"
         message += f"; {work} from the training parts takes about {duration(seconds / cores)}"
     yield Finding("ok", "cores", message)
-    if cores < len(os.sched_getaffinity(0)):
+    if cores < (of_machine := available_cores()):
         yield Finding(
             "slow",
             "cores",
-            f"A quota allows {cores:g} of the {len(os.sched_getaffinity(0))} cores that --cores all takes.",
+            f"A quota allows {cores:g} of the {of_machine} cores that --cores all takes.",
             f"snakemake --cores {max(int(cores), 1)}",
         )
 

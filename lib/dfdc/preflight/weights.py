@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from dfdc.preflight.findings import Finding, untrained
-from dfdc.preflight.inputs import LITE0, fault_of_weights, weight_files, whole_run
+from dfdc.preflight.inputs import HOW_TO_GET_WEIGHTS, LITE0, fault_of_weights, weight_files, whole_run
 from dfdc.system.errors import UserError
 
 
@@ -26,7 +26,7 @@ def look_at_weights(config: Mapping[str, Any]) -> Iterator[Finding]:
     for path, keys in keys_of.items():
         for key in keys[:1] if path else keys:
             if fault := fault_of_weights(key, path):
-                yield Finding("stops", "weights", fault)
+                yield Finding("stops", "weights", fault, HOW_TO_GET_WEIGHTS)
             else:
                 yield from _about(key, path, config, ", ".join(keys) if path else key)
 

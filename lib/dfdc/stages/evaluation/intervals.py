@@ -61,13 +61,37 @@ def intervals(
     The draws depend only on the number of sources, so that systems with the same sources are compared on the same
     draws. None with fewer than two sources, or if the metric is undefined in more than half of the replicates.
     """
+    values = _replicated(labels, scores, sources, replicates)
+    return {name: _interval(values[name]) if values else None for name in MEASURES}
+
+
+def intervals_of_differences(
+    labels: np.ndarray,
+    first: np.ndarray,
+    second: np.ndarray,
+    sources: Sequence[str],
+    replicates: int = REPLICATES,
+) -> dict[str, list[float] | None]:
+    """The 95 % confidence interval of each metric of the scores ``second`` minus that of ``first``, of the same items.
+
+    A paired bootstrap: each replicate has the same items for both scores. Otherwise like ``intervals``.
+    """
+    before, after = (_replicated(labels, scores, sources, replicates) for scores in (first, second))
+    return {name: _interval(after[name] - before[name]) if before else None for name in MEASURES}
+
+
+def _replicated(
+    labels: np.ndarray, scores: np.ndarray, sources: Sequence[str], replicates: int
+) -> dict[str, np.ndarray]:
+    """The values of each metric in the replicates of the bootstrap, nan where undefined; empty with fewer than two
+    sources."""
     names, source = np.unique(np.asarray(sources, dtype=str), return_inverse=True)
     if len(names) < 2:
-        return dict.fromkeys(MEASURES)
+        return {}
     order, (labels, scores) = _sorted(labels, scores)
     source = source[order]
     blocks = [_weighted(labels, scores, weights) for weights in _resampled(source, len(names), replicates)]
-    return {name: _interval(np.concatenate([block[name] for block in blocks])) for name in MEASURES}
+    return {name: np.concatenate([block[name] for block in blocks]) for name in MEASURES}
 
 
 def mean_interval(values: np.ndarray, sources: Sequence[str], replicates: int = REPLICATES) -> list[float] | None:

@@ -12,6 +12,7 @@ from dfdc.system.files import full_disk, is_disk_full
 from dfdc.system.jobs.attempts import finish_attempt, job_of
 from dfdc.system.jobs.retries import End, begin_try, end_try
 from dfdc.system.jobs.runs import begin_job
+from dfdc.system.jobs.terminal import is_brief
 from dfdc.system.words import printable
 
 logger = logging.getLogger("dfdc")
@@ -19,7 +20,7 @@ logger = logging.getLogger("dfdc")
 
 @contextlib.contextmanager
 def rule_log(path: str | Path, name: str) -> Iterator[None]:
-    """Log the block to the log file and to stderr, where each line is prefixed with ``name``.
+    """Log the block to the log file and to stderr (in brief runs only warnings), each line prefixed with ``name``.
 
     The log file is below the folder ``logs``. Unless the block succeeds, the job counts as unfinished (``attempts``);
     how it ended is noted for its next attempt (``retries``).
@@ -34,7 +35,7 @@ def rule_log(path: str | Path, name: str) -> Iterator[None]:
     to_file.setFormatter(logging.Formatter("{asctime} {levelname} {message}", style="{"))
     to_terminal = logging.StreamHandler()
     to_terminal.setFormatter(_Printable(f"[{name}] {{message}}", style="{"))
-    to_terminal.setLevel(logging.INFO)
+    to_terminal.setLevel(logging.WARNING if is_brief() else logging.INFO)
     root = logging.getLogger()
     root.setLevel(logging.INFO)
     root.handlers = [to_file, to_terminal]

@@ -14,6 +14,13 @@ def worker_count(wanted: str | int, threads: int) -> int:
     return threads if wanted == "auto" else min(wanted, threads)
 
 
+def available_cores() -> int:
+    """The number of cores that this process may use: its CPU affinity, or all cores where systems have none (macOS)."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 @contextlib.contextmanager
 def signals_held() -> Iterator[None]:
     """Block SIGINT and SIGTERM; processes started in the block inherit the mask and never receive them.

@@ -1,1 +1,1 @@
-"""What is recorded in ``.snakemake`` from one run to the next: by Snakemake itself, and hashes beside its records."""
+"""What is recorded from one run to the next: by Snakemake, by workflow/accept.py, and hashes beside these records."""

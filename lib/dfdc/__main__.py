@@ -1,0 +1,7 @@
+"""``python -m dfdc``: the command ``dfdc`` without installation."""
+
+import sys
+
+from dfdc.cli.main import main
+
+sys.exit(main())

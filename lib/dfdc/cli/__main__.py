@@ -1,7 +1,0 @@
-"""``python -m dfdc.cli``: the command ``dfdc`` without installation."""
-
-import sys
-
-from dfdc.cli.main import main
-
-sys.exit(main())
