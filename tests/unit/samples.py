@@ -39,13 +39,14 @@ def write_video(
     times: Sequence[int] | None = None,
     pixel_format: str = "yuv420p",
     index_first: bool = False,
+    b_frames: int = 0,
 ) -> Path:
     """An H.264 MP4 file; ``times`` are time stamps in milliseconds, ``index_first`` puts the index at the beginning."""
     options = {"movflags": "faststart"} if index_first else {}
     with av.open(str(path), "w", format="mp4", options=options) as container:
         stream = container.add_stream("libx264", rate=fps)
         stream.pix_fmt, stream.thread_count = pixel_format, 1
-        stream.options = {"crf": "12", "preset": "ultrafast", "g": "10"}
+        stream.options = {"crf": "12", "preset": "ultrafast", "g": "10", "bf": str(b_frames)}
         if times is not None:
             stream.codec_context.time_base = Fraction(1, 1000)
         for index, picture in enumerate(frames):
@@ -68,6 +69,13 @@ def write_sound(path: Path) -> Path:
         container.mux(stream.encode(block))
         container.mux(stream.encode(None))
     return path
+
+
+def frame_data(path: Path) -> list[tuple[int, int]]:
+    """Place and size of each frame's data in an MP4 file, in the order in which frames are shown."""
+    with av.open(str(path)) as container:
+        packets = [(packet.pts, packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+    return [(place, size) for _, place, size in sorted(packets)]
 
 
 def truncated(path: Path, share: float) -> bytes:

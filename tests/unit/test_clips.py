@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from samples import moving, truncated, write_video
+from samples import frame_data, moving, truncated, write_video
 
 from dfdc.data.pictures.decoding import decode_png
 from dfdc.data.pictures.store import Store
@@ -387,7 +387,7 @@ def same(one, other):
     """Whether clips are equal in all that they hold."""
 
     def plain(clip):
-        return clip.pictures, clip.sha256, clip.reason, clip.signatures.tolist()
+        return clip.pictures, clip.sha256, clip.status, clip.reason, clip.signatures.tolist()
 
     return [plain(clip) for clip in one] == [plain(clip) for clip in other]
 
@@ -402,3 +402,20 @@ def test_clips_of_a_video_that_nobody_could_read(folder):
     cut = Cut(folder / "r.mp4", ((3, (10, 10, 30, 20)), (9, (10, 10, 30, 20))), 5)
     absent = Cut(folder / "missing.mp4", cut.windows, 5)
     assert same(failed(cut, "the file is missing"), cut_clips(absent))
+
+
+def test_damage_that_detection_did_not_see_is_noticed(tmp_path):
+    """Whether or not it is known how many frames there are: the frames around the damage are the same, too."""
+    whole = write_video(tmp_path / "whole.mp4", moving(40, seed=6), b_frames=2)
+    windows = tuple((first, (10, 10, 60, 50)) for first in (0, 12, 18))
+    expected = cut_clips(Cut(whole, windows, 10, 40))
+    assert [clip.status for clip in expected] == ["ok"] * 3
+    for number in range(12, 18):
+        content, (place, size) = bytearray(whole.read_bytes()), frame_data(whole)[number]
+        content[place + size // 2 : place + size - 1] = bytes(size - 1 - size // 2)
+        (tmp_path / "spoilt.mp4").write_bytes(content)
+        before, *_ = cut = cut_clips(Cut(tmp_path / "spoilt.mp4", windows, 10, 40))
+        assert same(cut, cut_clips(Cut(tmp_path / "spoilt.mp4", windows, 10)))
+        assert same([before], expected[:1])
+        assert cut[1].status == "damaged"
+        assert str(number) in cut[1].reason

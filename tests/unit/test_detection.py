@@ -6,7 +6,7 @@ from itertools import pairwise
 import cv2
 import numpy as np
 import pytest
-from samples import moving, overwritten, truncated, write_sound, write_video
+from samples import frame_data, moving, overwritten, truncated, write_sound, write_video
 
 from dfdc.data.schemas.detections import DETECTIONS, face_columns
 from dfdc.data.schemas.videos import TEST_VIDEOS, VIDEOS
@@ -201,3 +201,29 @@ def test_unreadable_for_lack_of_memory(part):
     with pytest.raises(UserError) as error:
         check_readable(dict.fromkeys(list(unreadable)[:7], "it is gone"), 7, part, 0.1)
     assert "workers" not in str(error.value)
+
+
+def spoilt(path, whole, number):
+    """A copy of a video in which the data of one frame are damaged."""
+    content, (place, size) = bytearray(whole.read_bytes()), frame_data(whole)[number]
+    content[place + size // 2 : place + size - 1] = bytes(size - 1 - size // 2)
+    path.write_bytes(content)
+    return path
+
+
+def test_damage_in_what_no_sampled_frame_needs_is_not_noticed(tmp_path, detector, astronaut):
+    """Frames 0, 6, 12, … are sampled; of the others the decoder needs some."""
+    whole = write_video(tmp_path / "whole.mp4", walk(astronaut, 20), b_frames=2)
+    expected = detect_video(whole, detector, 6)
+    assert expected.row.status == "ok"
+    noticed = []
+    for number in range(20):
+        found = detect_video(spoilt(tmp_path / "spoilt.mp4", whole, number), detector, 6)
+        noticed.append(found.row.status == "damaged")
+        if noticed[-1]:
+            assert list(found.faces) == list(range(0, found.row.frames, 6))
+        else:
+            assert replace(found.row, video="whole.mp4") == expected.row
+            assert as_lists(found.detections()) == as_lists(expected.detections())
+    assert all(noticed[::6])
+    assert 5 <= noticed.count(False) <= 14

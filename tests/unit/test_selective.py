@@ -1,6 +1,9 @@
 """Leaving out what is not needed changes nothing: every test compares with decoding from the start."""
 
+import contextlib
 import subprocess
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -13,10 +16,16 @@ from samples import moving, overwritten, truncated
 
 from dfdc.seeding import generator
 from dfdc.system.errors import VideoError
-from dfdc.video.reading import open_video, read_frames
-from dfdc.video.selective import MAX_GROUP, Doubt, _sei_types, decode_wanted
+from dfdc.video.h264 import Doubt, read_parameters, sei_types
+from dfdc.video.reading import count_frames, open_video, read_frames
+from dfdc.video.selective import MAX_GROUP, decode_wanted
 
 FRAMES = 40
+# Fills all of the video usability information, in which the reordering depth stands last.
+DETAILS = (
+    "sar=9/7:overscan=show:videoformat=pal:range=pc:colorprim=bt709:transfer=bt709:colormatrix=bt709:chromaloc=2:"
+    "nal-hrd=vbr:vbv-maxrate=500:vbv-bufsize=500"
+)
 # Name: file's ending, encoder, its options.
 KINDS = {
     "h264, no B-frames": ("mp4", "libx264", {"g": "7", "bf": "0"}),
@@ -33,6 +42,7 @@ KINDS = {
     "h264, slices": ("mp4", "libx264", {"g": "10", "bf": "2", "x264-params": "slices=4"}),
     "h264, fields": ("mp4", "libx264", {"g": "10", "bf": "2", "x264-params": "interlaced=1"}),
     "h264, intra refresh": ("mp4", "libx264", {"g": "10", "intra-refresh": "1"}),
+    "h264, every detail": ("mp4", "libx264", {"g": "30", "bf": "3", "b-pyramid": "normal", "x264-params": DETAILS}),
     "h264, mov": ("mov", "libx264", {"g": "9", "bf": "3"}),
     "h264, mkv": ("mkv", "libx264", {"g": "9", "bf": "3"}),
     "h264, ts": ("ts", "libx264", {"g": "9", "bf": "3"}),
@@ -55,6 +65,7 @@ CERTAIN = [
     "every frame a key",
     "uneven groups",
     "slices",
+    "every detail",
     "mov",
 ]
 
@@ -276,11 +287,11 @@ def sei(*messages: tuple[int, bytes]) -> memoryview:
     st.lists(st.tuples(st.integers(0, 600), st.binary(min_size=1, max_size=600).map(lambda b: b.replace(b"\0", b"\1"))))
 )
 def test_the_types_of_supplemental_information(messages):
-    assert _sei_types(sei(*messages)) == {kind for kind, _ in messages}
+    assert sei_types(sei(*messages)) == {kind for kind, _ in messages}
 
 
 def test_types_of_supplemental_information_behind_zeros():
-    assert _sei_types(sei((1, b"\0\0\0\0\1"), (47, b"\0"))) == {1, 47}
+    assert sei_types(sei((1, b"\0\0\0\0\1"), (47, b"\0"))) == {1, 47}
 
 
 def test_supplemental_information_that_may_turn_a_picture_is_a_doubt(tmp_path, videos):
@@ -293,3 +304,103 @@ def test_supplemental_information_that_may_turn_a_picture_is_a_doubt(tmp_path, v
     wanted = {FRAMES - 1}.__contains__
     assert decoded(path, wanted, FRAMES)[1] is False
     assert read(path, wanted, None, FRAMES) == read(path, wanted, None, None)
+
+
+def sampled(path, certain):
+    """Every sixth frame, as detection reads them, and what is known of the video afterwards (None if unreadable)."""
+    try:
+        video = open_video(path)
+        counted = count_frames(video) if certain else None
+        frames = {index: frame.tobytes() for index, frame in read_frames(video, lambda n: n % 6 == 0, counted=counted)}
+    except VideoError:
+        return {}, None
+    return frames, (video.width, video.height, video.frames_read, video.in_order, video.damage, video.spoilt)
+
+
+@pytest.mark.parametrize("kind", [*(f"h264, {kind}" for kind in CERTAIN), "variable rate", "rotated", "index first"])
+def test_frames_are_counted_without_decoding(videos, known, kind):
+    video = open_video(videos[kind])
+    assert count_frames(video) == known[kind] == FRAMES
+    with video.container() as container:  # which still can be read from the start
+        indices = [n for n, _ in decode_wanted(container, container.streams.video[0], {7}.__contains__, FRAMES, FRAMES)]
+    assert len(indices) < FRAMES * 0.7
+
+
+@pytest.mark.parametrize("kind", NAMES)
+def test_a_count_is_right_or_there_is_none(videos, known, kind):
+    with contextlib.suppress(VideoError):
+        assert count_frames(open_video(videos[kind])) in (None, known[kind] or FRAMES)
+    if known[kind]:
+        assert sampled(videos[kind], certain=True) == sampled(videos[kind], certain=False)
+
+
+UNCERTAIN = ["h264, open groups", "h264, fields", "h264, mkv", "h264, avi", "hevc", "mpeg4", "vp9"]
+
+
+@pytest.mark.parametrize(
+    "kind", [*UNCERTAIN, "edit list", "fragments", "parameters in band", "lost reordering", "two sizes"]
+)
+def test_what_is_uncertain_is_not_counted(videos, kind):
+    assert count_frames(open_video(videos[kind])) is None
+
+
+@pytest.mark.parametrize("reordered", [None, 0, 1])
+def test_pictures_that_a_decoder_may_drop_are_not_counted(videos, monkeypatch, reordered):
+    """A stream that does not say for how many pictures a decoder has to wait, or names fewer than it takes."""
+
+    def read(extradata):
+        return replace(read_parameters(extradata), reordered=reordered)
+
+    monkeypatch.setattr("dfdc.video.selective.read_parameters", read)
+    assert count_frames(open_video(videos["h264, pyramid"])) is None
+    assert count_frames(open_video(videos["h264, no B-frames"])) == FRAMES
+
+
+def test_damage_is_noticed_where_it_matters(tmp_path, videos):
+    """Whatever is damaged: the sampled frames are those that decoding everything gives, or the undamaged ones."""
+    sound, whole = sampled(videos["index first"], certain=False)[0], videos["index first"].read_bytes()
+    start = whole.find(b"mdat")
+    outcomes = Counter()
+    for number in range(150):
+        draw = generator(number, "more damage")
+        content, place = bytearray(whole), int(draw.integers(start, len(whole)))
+        if number % 3:
+            content[place] ^= 1 << draw.integers(8)
+        else:
+            length = min(int(draw.integers(1, 400)), len(content) - place)
+            content[place : place + length] = bytes(length)
+        path = tmp_path / "damaged.mp4"
+        path.write_bytes(content)
+        frames, about = sampled(path, certain=True)
+        all_frames, about_all = sampled(path, certain=False)
+        if about == about_all:
+            outcomes["the same"] += 1
+            read = about[2] if about else 0
+            assert {n: frame for n, frame in frames.items() if n < read} == all_frames
+        else:
+            outcomes["unnoticed"] += 1
+            *_, damage, spoilt = about_all
+            assert about == (64, 48, FRAMES, True, None, [])
+            assert damage or not any(n % 6 == 0 for n in spoilt)
+            assert frames == sound
+    assert min(outcomes["the same"], outcomes["unnoticed"]) >= 5
+
+
+def parameters(path):
+    with av.open(str(path)) as container:
+        return read_parameters(container.streams.video[0].codec_context.extradata)
+
+
+def test_parameters_of_streams(videos):
+    for kind, reordered in {
+        "no B-frames": 0,
+        "no references between B-frames": 1,
+        "pyramid": 2,
+        "every detail": 2,
+    }.items():
+        found = parameters(videos[f"h264, {kind}"])
+        assert found.reordered == reordered
+        assert (found.order_bits == 0) == (kind == "no B-frames")
+    for extradata in (b"", bytes(40), b"\1\x64\0\x0d\xff\xe1\0\x20\x67\x64\0\x0d"):
+        with pytest.raises(Doubt):
+            read_parameters(extradata)

@@ -19,7 +19,9 @@ import numpy as np
 from dfdc.system.errors import VideoError
 from dfdc.system.workers.pool import progressed
 from dfdc.video.boxes import Box
-from dfdc.video.selective import Doubt, decode_wanted
+from dfdc.video.h264 import Doubt
+from dfdc.video.selective import count_frames as count_without_decoding
+from dfdc.video.selective import decode_wanted
 from dfdc.video.upright import Converter, upright_size
 
 av.logging.set_level(av.logging.PANIC)  # a damaged video is reported in a table, not on the terminal
@@ -91,6 +93,22 @@ def open_video(path: str | Path, max_pixels: int | None = None) -> OpenVideo:
     )
 
 
+def count_frames(video: OpenVideo) -> int | None:
+    """The number of frames of a video if it is certain without decoding, else None: for ``read_frames``.
+
+    It is certain for most H.264 videos in MP4 files, unless the pictures themselves are damaged.
+    """
+    container = video.container()
+    try:
+        counted = count_without_decoding(container, _picture_stream(container))
+        container.seek(0)
+    except (Doubt, av.FFmpegError, ValueError, MemoryError):
+        container.close()
+        return None
+    video._opened = container
+    return counted
+
+
 def read_frames(
     video: OpenVideo, wanted: Callable[[int], bool] | None = None, end: int | None = None, counted: int | None = None
 ) -> Iterator[tuple[int, np.ndarray]]:
@@ -101,8 +119,9 @@ def read_frames(
     ``height`` and ``frames_read``. If the data are damaged, the frames before the damage are yielded and
     ``video.damage`` is set; raises VideoError if there are none.
 
-    ``counted`` is the number of frames, if the video has been decoded before to its end, in order, without damage or
-    spoilt frames. Unwanted frames are then not decoded if the wanted frames certainly do not depend on them.
+    ``counted`` is the number of frames, from ``count_frames`` or if the video has been decoded before to its end, in
+    order, without damage or spoilt frames. Unwanted frames are then not decoded if the wanted frames certainly do not
+    depend on them, and damage to them is not noticed. If damage is met, the rest is read as without ``counted``.
     """
 
     def picture(_: int, frame: av.VideoFrame, converter: Converter) -> np.ndarray:
@@ -161,7 +180,7 @@ def _read_wanted(
                 except (av.FFmpegError, ValueError, MemoryError) as error:
                     raise Doubt from error
                 yield index, picture
-    video.frames_read = min(end, counted)
+    video.frames_read, video.in_order = min(end, counted), True
 
 
 def _read_from_start(
@@ -199,6 +218,11 @@ def _read_from_start(
                 yield index, picture
     if video.frames_read == 0:
         raise VideoError(f"no frame can be decoded ({video.damage or 'the video has no frames'})")
+
+
+def partly_decoded(frames: Sequence[int]) -> str:
+    """Spoilt frames as the reason why a video or a clip is damaged."""
+    return f"frames that could be decoded in part only: {', '.join(map(str, frames[:3]))}{', …' * (len(frames) > 3)}"
 
 
 def file_url(path: Path) -> str:

@@ -1,8 +1,11 @@
 """Selective decoding of H.264 videos: only the packets that the wanted frames depend on.
 
 A frame's number is its position among all frames that the decoder outputs, which cannot be determined from container
-headers. It can be determined from the packets if an earlier full decoding gave exactly as many frames as the file has
-packets, in the order of their time stamps: then each packet is one frame, and its number is the rank of its time stamp.
+headers. It can be determined from the packets if each packet is one frame, and frames are output in the order of their
+time stamps: then a frame's number is the rank of its time stamp. That is so if an earlier full decoding gave exactly as
+many frames as the file has packets, in the order of their time stamps, or if ``count_frames`` finds that a decoder does
+so unless the file is damaged.
+
 Two kinds of packets can then be skipped (ITU-T H.264, 7.4.1 and 7.4.1.2.4): all packets from one IDR picture to the
 next if none of their frames is wanted, since no reference crosses an IDR picture; and non-reference pictures that are
 not wanted themselves. Skipped packets must contain nothing but pictures.
@@ -14,29 +17,74 @@ from dataclasses import dataclass
 
 import av
 
+from dfdc.system.workers.pool import progressed
+from dfdc.video.h264 import (
+    DELIMITER,
+    FILLER,
+    HARMLESS_SEI,
+    IDR,
+    SEI,
+    SLICE,
+    Doubt,
+    OrderCount,
+    is_reference,
+    length_prefix,
+    most_reordered,
+    nal_type,
+    nal_units,
+    read_parameters,
+    sei_types,
+)
+
 # The largest group of pictures, in bytes; its packets are held in memory until it is known which are needed.
 MAX_GROUP = 32_000_000
-# Types of NAL units: slices, slices of IDR pictures, and units that concern only their own picture.
-SLICE, IDR, SEI, DELIMITER, FILLER = 1, 5, 6, 9, 12
-# Types of supplemental enhancement information (SEI, annex D) that concern only their own picture or do not affect
-# pixels: buffering period, picture timing, captions.
-HARMLESS_SEI = {0, 1, 4}
+ONLY_PICTURES = {SLICE, IDR, SEI, DELIMITER, FILLER}
 # Errors are not concealed, because the result of concealment depends on what was decoded before. If a stream does not
 # specify its reordering depth, the decoder buffers as many frames as the standard allows.
 OPTIONS = {"err_detect": "explode", "strict": "strict"}
 
 
-class Doubt(Exception):
-    """Skipping packets might change the result: decode from the start instead."""
-
-
 @dataclass(frozen=True)
 class _Picture:
-    """A packet, whether it is an IDR picture, and whether it is a reference picture."""
+    """A packet, the types of its NAL units, and those that are slices."""
 
     packet: av.Packet
-    idr: bool
-    reference: bool
+    types: set[int]
+    slices: list[memoryview]
+
+    @property
+    def idr(self) -> bool:
+        return IDR in self.types
+
+    @property
+    def reference(self) -> bool:
+        return any(map(is_reference, self.slices))
+
+
+def count_frames(container: av.container.InputContainer, stream: av.video.stream.VideoStream) -> int:
+    """The number of frames that decoding everything gives, in the order of their time stamps, if no data are damaged.
+
+    Reads all packets but decodes none. Raises Doubt if that is not certain, and av.FFmpegError if reading fails.
+    """
+    if not stream.frames:
+        raise Doubt
+    parameters = read_parameters(stream.codec_context.extradata or b"")
+    count = OrderCount(parameters)
+    frames, latest = 0, -(2**63)
+    for group in _groups(container, stream, stream.frames, stream.frames):
+        if frames == 0 and group[0].types - ONLY_PICTURES:  # it may contain other parameters
+            raise Doubt
+        times = [picture.packet.pts for picture in group]
+        counts = [count(picture.slices) for picture in group]
+        by_time = [of_picture for _, of_picture in sorted(zip(times, counts, strict=True))]
+        if min(times) <= latest or len(set(times)) < len(times) or by_time != sorted(set(counts)):
+            raise Doubt
+        # With a smaller buffer than pictures need, a decoder outputs frames late or drops them.
+        if most_reordered(counts) > (parameters.reordered or 0):
+            raise Doubt
+        frames, latest = frames + len(group), max(times)
+        progressed()
+    return frames
 
 
 def decode_wanted(
@@ -80,6 +128,7 @@ def _needed(
     """Packets to decode, with the time stamps and numbers of their frames in order; the packet None is the end."""
     if end < 1:
         raise Doubt
+    stream.codec_context.options = {**stream.codec_context.options, **OPTIONS}
     first, latest = 0, -(2**63)
     for group in _groups(container, stream, end, counted):
         times = sorted(picture.packet.pts for picture in group)
@@ -101,8 +150,9 @@ def _groups(
     container: av.container.InputContainer, stream: av.video.stream.VideoStream, end: int, counted: int
 ) -> Iterator[list[_Picture]]:
     """The groups of pictures from one IDR picture to the next, in decoding order, up to frame ``end - 1``."""
-    prefix = _length_prefix(stream, counted)
-    stream.codec_context.options = OPTIONS
+    if stream.codec_context.name != "h264" or stream.frames != counted:
+        raise Doubt
+    prefix = length_prefix(stream.codec_context.extradata or b"")
     group: list[_Picture] = []
     size = 0
     for read, packet in enumerate(container.demux(stream)):
@@ -126,51 +176,12 @@ def _groups(
 def _picture(packet: av.Packet, prefix: int, first: bool) -> _Picture:
     if packet.pts is None or packet.is_discard or packet.is_corrupt or packet.has_sidedata("new_extradata"):
         raise Doubt
-    types, reference = set(), False
-    for unit in _nal_units(packet, prefix):
-        kind = unit[0] & 31
-        types.add(kind)
-        reference = reference or (kind in (SLICE, IDR) and unit[0] & 0x60 != 0)  # nal_ref_idc
-        if not first and kind == SEI and not _sei_types(unit) <= HARMLESS_SEI:
-            raise Doubt
+    units = list(nal_units(memoryview(packet), prefix))
+    types = {nal_type(unit) for unit in units}
     # The first packet is always decoded, so it may contain anything.
-    if not first and types - {SLICE, IDR, SEI, DELIMITER, FILLER}:
-        raise Doubt
-    return _Picture(packet, IDR in types, reference)
-
-
-def _length_prefix(stream: av.video.stream.VideoStream, counted: int) -> int:
-    """The number of bytes of the length prefix of NAL units of H.264 in an MP4 file (ISO/IEC 14496-15)."""
-    extradata = stream.codec_context.extradata
-    if stream.codec_context.name != "h264" or stream.frames != counted or not extradata or extradata[0] != 1:
-        raise Doubt
-    return (extradata[4] & 3) + 1
-
-
-def _nal_units(packet: av.Packet, prefix: int) -> Iterator[memoryview]:
-    data, place = memoryview(packet), 0
-    while place < len(data):
-        length = int.from_bytes(data[place : place + prefix], "big")
-        place += prefix + length
-        if length == 0 or place > len(data):
+    if not first:
+        if types - ONLY_PICTURES:
             raise Doubt
-        yield data[place - length : place]
-
-
-def _sei_types(unit: memoryview) -> set[int]:
-    """The types of the messages in an SEI NAL unit (7.3.2.3)."""
-    data = bytes(unit[1:]).replace(b"\0\0\3", b"\0\0").rstrip(b"\0")
-    types, place = set(), 0
-    while place < len(data) - 1:  # the last byte is the stop bit
-        header = []
-        for _ in ("type", "size"):
-            number = 0
-            while data[place : place + 1] == b"\xff":
-                number, place = number + 255, place + 1
-            if place >= len(data):
-                raise Doubt
-            header.append(number + data[place])
-            place += 1
-        types.add(header[0])
-        place += header[1]
-    return types
+        if any(not sei_types(unit) <= HARMLESS_SEI for unit in units if nal_type(unit) == SEI):
+            raise Doubt
+    return _Picture(packet, types, [unit for unit in units if nal_type(unit) in (SLICE, IDR)])

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import av
 import numpy as np
+from av.video.plane import VideoPlane
 from av.video.reformatter import VideoReformatter
 
 # FFmpeg converts rows in blocks of at least this many pixels. Converted regions are aligned to these blocks.
@@ -53,11 +54,15 @@ class Converter:
         x2, y2 = min(x2, frame.width), min(y2, frame.height)
         left, top = x1 // STEP * STEP, y1 // 2 * 2
         right, bottom = -(-x2 // STEP) * STEP, -(-y2 // 2) * 2
-        planes = []
-        for plane, scale in zip(frame.planes, (1, 2, 2), strict=True):
-            rows = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)
-            planes.append(rows[top // scale : bottom // scale, left // scale : right // scale].ravel())
-        part = av.VideoFrame.from_ndarray(np.concatenate(planes).reshape(-1, right - left), format="yuv420p")
+        part = av.VideoFrame(right - left, bottom - top, "yuv420p")
+        for plane, target, scale in zip(frame.planes, part.planes, (1, 2, 2), strict=True):
+            rows = _rows(plane)[top // scale : bottom // scale, left // scale : right // scale]
+            _rows(target)[:, : target.width] = rows
         part.colorspace, part.color_range = frame.colorspace, frame.color_range
         rgb = self._reformatter.reformat(part, format="rgb24", threads=1).to_ndarray()
         return np.ascontiguousarray(rgb[y1 - top : y2 - top, x1 - left : x2 - left])
+
+
+def _rows(plane: VideoPlane) -> np.ndarray:
+    """The bytes of a plane, padding included; a view."""
+    return np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)

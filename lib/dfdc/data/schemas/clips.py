@@ -29,9 +29,9 @@ CLIPS = table(
         column(
             "status",
             pa.string(),
-            "ok, short (near the video's end) or failed (not stored)",
+            "ok, short (near the video's end or damage), damaged (frames decoded in part only) or failed (not stored)",
         ),
-        column("reason", pa.string(), "why it is short or failed; empty if it is ok"),
+        column("reason", pa.string(), "why it is short, damaged or failed; empty if it is ok"),
         column("sha256", pa.string(), "hash of the clip's pixels"),
         column(
             "difference",

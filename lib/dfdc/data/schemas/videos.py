@@ -11,10 +11,11 @@ _VIDEO = [
     column(
         "status",
         pa.string(),
-        "ok, no face, damaged (only frames before the damage are used, or some are partly decoded) or unreadable",
+        "ok, no face, damaged (only frames before the damage are used, or some are partly decoded) or unreadable; "
+        "damage to pictures that no sampled frame depends on may go unnoticed",
     ),
     column("reason", pa.string(), "what is wrong with the video; empty if nothing is"),
-    column("frames", pa.int32(), "number of frames that could be decoded"),
+    column("frames", pa.int32(), "number of frames, without those after damage that was noticed"),
     column("in_order", pa.bool_(), "whether each of them has a time stamp later than the previous one"),
     column("width", pa.int32(), "width of the upright frame in pixels"),
     column("height", pa.int32(), "height of the upright frame in pixels"),

@@ -21,7 +21,7 @@ from dfdc.system.errors import VideoError
 from dfdc.system.progress import progress
 from dfdc.system.workers.pool import map_in_order
 from dfdc.video.boxes import Box
-from dfdc.video.reading import open_video, read_crops
+from dfdc.video.reading import open_video, partly_decoded, read_crops
 from dfdc.video.unreadable import check_readable
 
 
@@ -41,7 +41,7 @@ class Cut:
 
 @dataclass(frozen=True)
 class CutClip:
-    """A clip's PNG pictures, the hash of its pixels, the reason for missing frames (or ""), and signatures.
+    """A clip's PNG pictures, the hash of its pixels, status and reason (see ``CLIPS``), and signatures.
 
     ``signatures`` are the pictures averaged over a grid of 16 x 16 cells (frames x 16 x 16 x 3, uint8). Equal pictures
     have equal signatures. Details smaller than a cell, such as most compression noise, are averaged out; a different
@@ -50,6 +50,7 @@ class CutClip:
 
     pictures: list[bytes]
     sha256: str
+    status: str
     reason: str
     signatures: np.ndarray
 
@@ -63,7 +64,7 @@ def cut_clips(cut: Cut) -> list[CutClip]:
     for number, (first, _) in enumerate(cut.windows):
         for index in range(first, first + cut.frames):
             wanted_by[index].append(number)
-    reason = ""
+    reason, spoilt = "", []
     try:
         video = open_video(cut.path)
         boxes = {index: [cut.windows[number][1] for number in numbers] for index, numbers in wanted_by.items()}
@@ -77,24 +78,31 @@ def cut_clips(cut: Cut) -> list[CutClip]:
                 hashes[number].update(repr(face.shape).encode() + face.tobytes())
                 pictures[number].append(encode_png(face))
                 signatures[number].append(signature(face))
-        reason = video.damage or "the video ends"
+        reason, spoilt = video.damage or "the video ends", video.spoilt
     except VideoError as error:
         reason = str(error)
     return [
         CutClip(
             of_clip,
             digest.hexdigest(),
-            reason if len(of_clip) < cut.frames else "",
+            *_state(len(of_clip), cut.frames, reason, [index for index in spoilt if 0 <= index - first < cut.frames]),
             np.array(seen, np.uint8).reshape(-1, SIGNATURE, SIGNATURE, 3),
         )
-        for of_clip, digest, seen in zip(pictures, hashes, signatures, strict=True)
+        for (first, _), of_clip, digest, seen in zip(cut.windows, pictures, hashes, signatures, strict=True)
     ]
+
+
+def _state(frames: int, wanted: int, end: str, spoilt: Sequence[int]) -> tuple[str, str]:
+    """Status and reason of a clip of ``frames`` of the ``wanted`` frames; ``end``: why there are no more."""
+    if frames < wanted:
+        return "short" if frames else "failed", end
+    return ("damaged", partly_decoded(spoilt)) if spoilt else ("ok", "")
 
 
 def failed(cut: Cut, reason: str) -> list[CutClip]:
     """Empty clips in place of those of a video whose worker crashed or timed out."""
     nothing = np.zeros((0, SIGNATURE, SIGNATURE, 3), np.uint8)
-    return [CutClip([], hashlib.sha256().hexdigest(), reason, nothing) for _ in cut.windows]
+    return [CutClip([], hashlib.sha256().hexdigest(), "failed", reason, nothing) for _ in cut.windows]
 
 
 @dataclass(frozen=True)
@@ -128,7 +136,7 @@ class _Window:
             box=self.box,
             frames=len(cut.pictures),
             bytes=sum(map(len, cut.pictures)),
-            status="ok" if not cut.reason else "short" if cut.pictures else "failed",
+            status=cut.status,
             reason=cut.reason,
             sha256=cut.sha256,
         )

@@ -59,9 +59,7 @@ def detect_in_batches(
             for number, index, of_frame in queue.results(event is None or len(rows) > 4 * workers):
                 faces[number][index] = of_frame
             while due in rows and not queue.open[due]:
-                of_video = dict(sorted(faces.pop(due, {}).items()))
-                row = rows.pop(due)
-                yield VideoFaces(row, of_video if row.status != "unreadable" else {})
+                yield VideoFaces(rows.pop(due), dict(sorted(faces.pop(due, {}).items())))
                 due += 1
 
 

@@ -12,7 +12,7 @@ from dfdc.data.schemas.detections import Faces
 from dfdc.data.schemas.videos import TestVideo, Video
 from dfdc.stages.faces.detection.resize import Resized
 from dfdc.system.errors import VideoError
-from dfdc.video.reading import open_video, read_frames
+from dfdc.video.reading import count_frames, open_video, partly_decoded, read_frames
 
 
 class Detector(Protocol):
@@ -36,6 +36,9 @@ class SampledFrames:
     (``step = round(int(fps) / kept_fps)``, but at least 1: about ``kept_fps`` frames per second), and every
     ``every``-th kept frame is sampled. After iteration ``row`` is the row of the table of videos, without what depends
     on faces; with ``kept_fps`` it has the step as well. Pictures of more than ``max_pixels`` are not decoded.
+
+    What no sampled frame depends on is not decoded where that certainly changes no sampled frame, so damage there goes
+    unnoticed.
     """
 
     def __init__(
@@ -64,7 +67,8 @@ class SampledFrames:
                 step = max(round(int(video.fps) / self.kept_fps), 1)
                 self.row = replace(self.row, step=step)
                 distance *= step
-            for index, frame in read_frames(video, wanted=lambda index: index % distance == 0):
+            counted = count_frames(video)
+            for index, frame in read_frames(video, lambda index: index % distance == 0, counted=counted):
                 yield index, self.prepare(frame)
         except VideoError as error:
             self.row = replace(self.row, status="unreadable", reason=str(error))
@@ -75,10 +79,7 @@ class SampledFrames:
             reason = f"after frame {video.frames_read - 1}: {video.damage}"
             self.row = replace(self.row, status="damaged", reason=reason)
         elif video.spoilt:
-            places = ", ".join(map(str, video.spoilt[:3])) + (", …" if len(video.spoilt) > 3 else "")
-            self.row = replace(
-                self.row, status="damaged", reason=f"frames that could be decoded in part only: {places}"
-            )
+            self.row = replace(self.row, status="damaged", reason=partly_decoded(video.spoilt))
 
 
 @dataclass
@@ -89,7 +90,11 @@ class VideoFaces:
     faces: dict[int, np.ndarray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Set the status if there are no faces."""
+        """Set the status if there are no faces, and drop those of frames that turned out not to exist.
+
+        These are frames after damage: it is noticed only later if it is in pictures that were skipped at first.
+        """
+        self.faces = {index: of_frame for index, of_frame in self.faces.items() if index < self.row.frames}
         if self.row.status == "ok" and not any(len(of_frame) for of_frame in self.faces.values()):
             reason = "no face was detected in any sampled frame"
             self.row = replace(self.row, status="no face", reason=reason)
