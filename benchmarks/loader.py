@@ -101,7 +101,7 @@ class Published:
             size, raw = frames[0].size, b"".join(frame.tobytes() for frame in frames)
             layout = {"format": "rawvideo", "pix_fmt": "rgb24", "s": f"{size[0]}x{size[1]}"}
             source = ffmpeg.input("pipe:", framerate=FPS, **layout)
-        width, height = (max(2, int(side * draw.scale) // 2 * 2) for side in size)
+        width, height = (max(2, round(side * draw.scale) // 2 * 2) for side in size)
         options = {"vcodec": "libx264", "preset": self.settings.preset, "crf": draw.crf, "tune": draw.tune}
         scaled = source.filter("fps", draw.fps).filter("scale", width, height, flags="bicubic")
         encoder = scaled.output("pipe:", format="h264", pix_fmt=self.settings.pixel_format, **options)
