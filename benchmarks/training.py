@@ -74,7 +74,7 @@ def random_batch(kind: str, pairs: int) -> Batch:
         torch.from_numpy(rng.integers(0, 256, (pairs * frames, *SIZE, 3), np.uint8)) for _ in ("real", "fake")
     )
     targets = torch.from_numpy(rng.beta(0.5, 0.5, pairs * frames).astype(np.float32))
-    batch = Batch(1, list(range(pairs)), real, fake, targets, [None] * (pairs * frames))
+    batch = Batch(1, list(range(pairs)), real, fake, targets, [None] * (pairs * frames), torch.zeros(0))
     return batch.pin_memory() if torch.cuda.is_available() else batch
 
 

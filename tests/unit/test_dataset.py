@@ -43,6 +43,7 @@ def as_lists(batch):
         batch.fake.numpy().tobytes(),
         batch.targets.tolist(),
         batch.erasings,
+        batch.noise.tolist(),
     )
 
 
@@ -107,7 +108,13 @@ def test_a_sample_is_a_function_of_its_place(stores, kind):
 
     def sample(data, *place):
         made = data[Place(*place)]
-        return made.real.tobytes(), made.fake.tobytes(), made.targets.tobytes(), tuple(made.erasings)
+        return (
+            made.real.tobytes(),
+            made.fake.tobytes(),
+            made.targets.tobytes(),
+            tuple(made.erasings),
+            made.noise.tobytes(),
+        )
 
     first = sample(dataset, 3, 1, 2)
     assert sample(dataset, 4, 1, 2) != first
@@ -139,6 +146,9 @@ def test_a_batch_is_its_samples_one_after_the_other(stores):
         np.testing.assert_array_equal(batch.fake[2 * slot : 2 * slot + 2], sample.fake)
         np.testing.assert_array_equal(batch.targets[2 * slot : 2 * slot + 2], sample.targets)
         assert batch.erasings[2 * slot : 2 * slot + 2] == sample.erasings
+    noise = [dataset[place].noise for place in places]
+    np.testing.assert_array_equal(batch.noise, np.concatenate(noise))
+    assert len(batch.noise) == sum(3 * draw.height * draw.width for draw in batch.erasings if draw) > 0
 
 
 @given(st.integers(1, 40), st.integers(1, 8), st.integers(0, 9), st.integers(1, 30))
@@ -180,9 +190,10 @@ def test_a_batch_in_pieces(stores, pieces):
     assert len(parts) == pieces
     assert [pair for part in parts for pair in part.pairs] == batch.pairs
     assert [erasing for part in parts for erasing in part.erasings] == batch.erasings
-    for name in ("real", "fake", "targets"):
+    for name in ("real", "fake", "targets", "noise"):
         assert torch.equal(torch.cat([getattr(part, name) for part in parts]), getattr(batch, name))
     assert all(len(part.targets) == 2 * len(part.pairs) == len(part.real) for part in parts)
+    assert all(len(part.noise) == sum(draw.values for draw in part.erasings if draw) for part in parts)
 
 
 def test_epochs_and_seeds_are_shuffled_differently():
