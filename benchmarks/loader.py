@@ -36,7 +36,7 @@ import imageio_ffmpeg
 import numpy as np
 import torch
 from faces import FPS, FRAMES, Clip, make_pairs
-from PIL import Image
+from PIL import Image, ImageEnhance, ImageOps
 from settings import published
 
 from dfdc.data.pictures.encoding import encode_png
@@ -49,7 +49,7 @@ from dfdc.networks.settings import CropPolicy
 from dfdc.seeding import generator
 from dfdc.stages.clips.recompressing import recompress_clips
 from dfdc.stages.clips.variants import VariantReader
-from dfdc.stages.training.augment.autoaugment import OPERATIONS
+from dfdc.stages.training.augment.autoaugment import FILL, Operation
 from dfdc.stages.training.augment.pair import transform_pair
 from dfdc.stages.training.augment.settings import AugmentSettings
 from dfdc.stages.training.augment.transform import TransformDraw, draw_transform
@@ -128,8 +128,25 @@ def augmented(image: Image.Image, draw: TransformDraw) -> Image.Image:
     top = int(draw.top * (image.height - POLICY.height + 1))
     image = image.crop((left, top, left + POLICY.width, top + POLICY.height))
     for operation in draw.operations:
-        image = OPERATIONS[operation.name](image, operation)
+        image = operated(image, operation)
     return image
+
+
+def operated(image: Image.Image, operation: Operation) -> Image.Image:
+    share, factor, resampling = operation.share, operation.factor, operation.resampling
+    match operation.name:
+        case "posterize":
+            return ImageOps.posterize(image, 4 + int(share * 4))
+        case "solarize":
+            return ImageOps.solarize(image, int(share * 256))
+        case "autocontrast" | "equalize" | "invert":
+            return getattr(ImageOps, operation.name)(image)
+        case "rotate":
+            return image.rotate(operation.sign * share * 30, resampling, fillcolor=FILL)
+        case "shear_x":
+            matrix = (1, operation.sign * share * 0.3, 0, 0, 1, 0)
+            return image.transform(image.size, Image.Transform.AFFINE, matrix, resampling, fillcolor=FILL)
+    return getattr(ImageEnhance, operation.name.capitalize())(image).enhance(factor)
 
 
 def to_tensor(image: Image.Image) -> torch.Tensor:
