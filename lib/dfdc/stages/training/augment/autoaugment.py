@@ -80,7 +80,7 @@ def draw_operations(rng: np.random.Generator, magnitude_std: float) -> tuple[Ope
         applies = rng.random() < probability
         drawn = Operation(
             name=name,
-            magnitude=float(np.clip(rng.normal(magnitude, magnitude_std), 0, LARGEST_MAGNITUDE)),
+            magnitude=min(max(rng.normal(magnitude, magnitude_std), 0.0), LARGEST_MAGNITUDE),
             sign=int(rng.choice((-1, 1))),
             bicubic=bool(rng.random() < 0.5),
         )

@@ -52,14 +52,15 @@ def draw_erasing(rng: np.random.Generator, settings: AugmentSettings, height: in
 
 
 def draw_noise(rng: np.random.Generator, draw: ErasingDraw, target: float) -> np.ndarray:
-    """The noise in the rectangle of a mixture, which has the share ``target`` of the fake: float32, 3 a pixel.
+    """The noise in the rectangle of a mixture, which has the share ``target`` of the fake: float32, 3 values a pixel.
 
     A real face and its fake are erased in the same rectangle, each with N(0, 1) noise of its own, and then mixed. The
-    noise is mixed with them, which leaves it the variance (1 - target)² + target². So it need not be mixed on the
-    network's device, and only half of it goes there.
+    mixture of two normal distributions' values is again normal, with the variance (1 - target)² + target², and is drawn
+    as such, in half of the time.
     """
-    real, fake = rng.standard_normal((2, draw.values), np.float32)
-    return (1 - target) * real + target * fake
+    noise = rng.standard_normal(draw.values, np.float32)
+    noise *= np.hypot(1 - target, target)
+    return noise
 
 
 def erase_(batch: torch.Tensor, draws: Sequence[ErasingDraw | None], noise: torch.Tensor) -> torch.Tensor:
