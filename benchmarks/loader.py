@@ -37,14 +37,14 @@ import numpy as np
 import torch
 from clips import PART, Clips, encoded
 from faces import FPS, FRAMES, Clip, make_pairs
-from PIL import Image
+from PIL import Image, ImageEnhance, ImageOps
 from settings import published
 
 from dfdc.data.pictures.store import Store
 from dfdc.networks.inputs import IMAGENET, normalise
 from dfdc.networks.settings import CropPolicy
 from dfdc.seeding import generator
-from dfdc.stages.training.augment.autoaugment import OPERATIONS
+from dfdc.stages.training.augment.autoaugment import FILL, Operation
 from dfdc.stages.training.augment.pair import transform_pair
 from dfdc.stages.training.augment.settings import AugmentSettings
 from dfdc.stages.training.augment.transform import TransformDraw, draw_transform
@@ -96,7 +96,7 @@ class Published:
             size, raw = frames[0].size, b"".join(frame.tobytes() for frame in frames)
             layout = {"format": "rawvideo", "pix_fmt": "rgb24", "s": f"{size[0]}x{size[1]}"}
             source = ffmpeg.input("pipe:", framerate=FPS, **layout)
-        width, height = (max(2, int(side * draw.scale) // 2 * 2) for side in size)
+        width, height = (max(2, round(side * draw.scale) // 2 * 2) for side in size)
         options = {"vcodec": "libx264", "preset": self.settings.preset, "crf": draw.crf, "tune": draw.tune}
         scaled = source.filter("fps", draw.fps).filter("scale", width, height, flags="bicubic")
         encoder = scaled.output("pipe:", format="h264", pix_fmt=self.settings.pixel_format, **options)
@@ -123,8 +123,25 @@ def augmented(image: Image.Image, draw: TransformDraw) -> Image.Image:
     top = int(draw.top * (image.height - POLICY.height + 1))
     image = image.crop((left, top, left + POLICY.width, top + POLICY.height))
     for operation in draw.operations:
-        image = OPERATIONS[operation.name](image, operation)
+        image = operated(image, operation)
     return image
+
+
+def operated(image: Image.Image, operation: Operation) -> Image.Image:
+    share, factor, resampling = operation.share, operation.factor, operation.resampling
+    match operation.name:
+        case "posterize":
+            return ImageOps.posterize(image, 4 + int(share * 4))
+        case "solarize":
+            return ImageOps.solarize(image, int(share * 256))
+        case "autocontrast" | "equalize" | "invert":
+            return getattr(ImageOps, operation.name)(image)
+        case "rotate":
+            return image.rotate(operation.sign * share * 30, resampling, fillcolor=FILL)
+        case "shear_x":
+            matrix = (1, operation.sign * share * 0.3, 0, 0, 1, 0)
+            return image.transform(image.size, Image.Transform.AFFINE, matrix, resampling, fillcolor=FILL)
+    return getattr(ImageEnhance, operation.name.capitalize())(image).enhance(factor)
 
 
 def to_tensor(image: Image.Image) -> torch.Tensor:

@@ -62,7 +62,7 @@ def random_batch(kind: str, pairs: int, size: tuple[int, int]) -> Batch:
     frames = len(FRAMES[kind])
     real, fake = (torch.from_numpy(rng.integers(0, 256, (pairs * frames, *size, 3), np.uint8)) for _ in range(2))
     targets = torch.from_numpy(rng.beta(0.5, 0.5, pairs * frames).astype(np.float32))
-    batch = Batch(1, list(range(pairs)), real, fake, targets, [None] * (pairs * frames))
+    batch = Batch(1, list(range(pairs)), real, fake, targets, [None] * (pairs * frames), torch.zeros(0))
     return batch.pin_memory() if torch.cuda.is_available() else batch
 
 

@@ -77,7 +77,7 @@ def test_a_workstation_has_fewer_shards_and_compiles():
     assert config["training"]["compile"]
 
 
-@pytest.mark.parametrize("profile", ["demo", "published"])
+@pytest.mark.parametrize("profile", ["demo", "published-weights"])
 def test_a_profile_from_another_folder(program, tmp_path, profile):
     """Its settings are found, and everything is written below the folder in which Snakemake was called."""
     clone = program.folder

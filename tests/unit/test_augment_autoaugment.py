@@ -76,9 +76,9 @@ def test_operations_keep_shape_and_type_and_leave_their_input_alone(
     np.testing.assert_array_equal(image, before)
 
 
-def by_pillow(name: str, magnitude: float, sign: int, bicubic: bool) -> Image.Image:
-    """The operation on a face-like picture as the published policy has it, in Pillow's own words."""
-    image, share = Image.fromarray(shaded()), magnitude / 10
+def by_pillow(pixels: np.ndarray, name: str, magnitude: float, sign: int, bicubic: bool) -> Image.Image:
+    """The operation as the published policy has it, in Pillow's own words."""
+    image, share = Image.fromarray(pixels), magnitude / 10
     resample = Image.Resampling.BICUBIC if bicubic else Image.Resampling.BILINEAR
     match name:
         case "posterize":
@@ -101,8 +101,26 @@ def by_pillow(name: str, magnitude: float, sign: int, bicubic: bool) -> Image.Im
 @pytest.mark.parametrize("magnitude", [0, 0.7, 3, 4.99, 8.2, 10])
 def test_an_operation_gives_pillow_s_pixels(name, magnitude):
     for sign, bicubic in ((1, False), (-1, True)):
-        expected = np.array(by_pillow(name, magnitude, sign, bicubic))
+        expected = np.array(by_pillow(shaded(), name, magnitude, sign, bicubic))
         np.testing.assert_array_equal(apply(shaded(), name, magnitude, sign, bicubic), expected)
+
+
+@pytest.mark.parametrize("name", ["posterize", "solarize", "autocontrast", "equalize", "invert", "contrast"])
+@given(
+    height=st.integers(1, 60),
+    width=st.integers(1, 60),
+    seed=st.integers(0, 99),
+    low=st.integers(0, 255),
+    spread=st.sampled_from((0, 1, 2, 5, 60, 255)),
+    magnitude=st.floats(0, 10),
+)
+@settings(deadline=None, max_examples=60)
+def test_operations_without_pillow_give_its_pixels(name, height, width, seed, low, spread, magnitude):
+    """Of any size, with all values in a channel, or few, or one."""
+    image = np.random.default_rng(seed).integers(low, min(low + spread, 255) + 1, (height, width, 3), np.uint8)
+    image[..., 1] = low
+    expected = np.array(by_pillow(image, name, magnitude, 1, False))
+    np.testing.assert_array_equal(apply(image, name, magnitude), expected)
 
 
 def test_each_operation_differs_from_the_others():

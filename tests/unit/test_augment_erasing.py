@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dfdc.seeding import generator
-from dfdc.stages.training.augment.erasing import ErasingDraw, draw_erasing, erase_
+from dfdc.stages.training.augment.erasing import ErasingDraw, draw_erasing, draw_noise, erase_
 from dfdc.stages.training.augment.mixup import mix
 from dfdc.stages.training.augment.settings import AugmentSettings
 from published import published
@@ -49,8 +49,10 @@ def test_draws_follow_the_published_distribution():
 
 def test_only_the_rectangle_becomes_normal_noise():
     batch = torch.full((3, 3, 224, 192), 9.0)
-    draw = ErasingDraw(20, 30, 120, 100, noise_seed=5)
-    assert erase_(batch, [None, draw, None]) is batch
+    draw = ErasingDraw(20, 30, 120, 100)
+    noise = torch.from_numpy(draw_noise(generator(5, "n"), draw, 0.0))
+    assert noise.dtype == torch.float32
+    assert erase_(batch, [None, draw, None], noise) is batch
     assert (batch[0] == 9).all()
     assert (batch[2] == 9).all()
     inside = batch[1, :, 20:140, 30:130]
@@ -60,26 +62,43 @@ def test_only_the_rectangle_becomes_normal_noise():
     assert torch.corrcoef(inside.reshape(3, -1)).fill_diagonal_(0).abs().max() < 0.05
 
 
-def test_the_noise_is_the_draw_s_own():
-    draws = [ErasingDraw(1, 2, 8, 9, seed) for seed in (7, 7, 8)]
-    first = erase_(torch.zeros(3, 3, 16, 16), draws)
-    assert torch.equal(first[0], first[1])
-    assert not torch.equal(first[0], first[2])
+@pytest.mark.parametrize(("target", "variance"), [(0, 1), (0.25, 0.625), (0.5, 0.5), (0.9, 0.82), (1, 1)])
+def test_the_noise_of_a_mixture_has_the_variance_of_two_that_are_mixed(target, variance):
+    """By arithmetic: (1 - t)² + t²."""
+    noise = draw_noise(generator(6, "n"), ErasingDraw(0, 0, 300, 300), target)
+    assert noise.shape == (270_000,)
+    assert noise.mean() == pytest.approx(0, abs=0.01)
+    assert noise.var() == pytest.approx(variance, rel=0.015)
+    assert (noise**4).mean() == pytest.approx(3 * variance**2, rel=0.05)  # as of normal noise
+
+
+def test_erasing_a_mixture_is_like_mixing_erased_faces():
+    """Real and fake are erased in one rectangle, each with noise of its own, and then mixed."""
+    draw, targets = ErasingDraw(4, 6, 200, 180), torch.tensor([0.1, 0.4, 0.8])
+    real, fake = torch.full((2, 3, 3, 224, 192), 9.0)
+    noise = [draw_noise(generator(4, "n", i), draw, target) for i, target in enumerate(targets.tolist())]
+    after = erase_(mix(real, fake, targets), [draw] * 3, torch.from_numpy(np.concatenate(noise)))
+    for number, faces in enumerate((real, fake)):
+        own = [draw_noise(generator(5, "n", number, i), draw, 0.0) for i in range(3)]
+        erase_(faces, [draw] * 3, torch.from_numpy(np.concatenate(own)))
+    before = mix(real, fake, targets)
+    assert torch.equal(before == 9, after == 9)
+    shares = torch.linspace(0.01, 0.99, 50)
+    for one, other in zip(before, after, strict=True):
+        inside = (image[:, 4:204, 6:186].flatten() for image in (one, other))
+        torch.testing.assert_close(*(pixels.quantile(shares) for pixels in inside), rtol=0, atol=0.03)
+
+
+def test_the_memory_format_and_the_precision_make_no_difference():
+    draws = [ErasingDraw(1, 2, 8, 9), None, ErasingDraw(0, 5, 4, 3)]
+    noise = torch.randn(3 * (8 * 9 + 4 * 3))
+    first = erase_(torch.zeros(3, 3, 16, 16), draws, noise)
+    assert first.count_nonzero() == len(noise)
     channels_last = torch.zeros(3, 3, 16, 16).to(memory_format=torch.channels_last)
-    assert torch.equal(erase_(channels_last, draws), first)
-    assert torch.equal(erase_(torch.zeros(3, 3, 16, 16).bfloat16(), draws), first.bfloat16())
-
-
-def test_erasing_before_and_after_mixing_is_the_same():
-    rng = torch.Generator().manual_seed(0)
-    real, fake = torch.randn(2, 4, 3, 32, 28, generator=rng)
-    targets = torch.rand(4, generator=rng)
-    draws = [draw_erasing(generator(4, i), ALWAYS, 32, 28) for i in range(4)]
-    after = erase_(mix(real, fake, targets), draws)
-    before = mix(erase_(real, draws), erase_(fake, draws), targets)
-    torch.testing.assert_close(after, before)
+    assert torch.equal(erase_(channels_last, draws, noise), first)
+    assert torch.equal(erase_(torch.zeros(3, 3, 16, 16).bfloat16(), draws, noise), first.bfloat16())
 
 
 def test_one_draw_for_each_image():
-    with pytest.raises(ValueError, match="shorter"):
-        erase_(torch.zeros(2, 3, 8, 8), [None])
+    with pytest.raises(ValueError, match="2 images need as many draws, not 1"):
+        erase_(torch.zeros(2, 3, 8, 8), [None], torch.zeros(0))

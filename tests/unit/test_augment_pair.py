@@ -4,7 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dfdc.networks.settings import CropPolicy
-from dfdc.stages.training.augment.pair import draw_erasings, draw_targets, transform_pair
+from dfdc.stages.training.augment.erasing import ErasingDraw
+from dfdc.stages.training.augment.pair import draw_erasing_noise, draw_erasings, draw_targets, transform_pair
 from dfdc.stages.training.augment.settings import AugmentSettings
 from published import published
 
@@ -79,12 +80,24 @@ def test_erasings_are_drawn_for_each_frame_and_once_for_a_sequence():
     frames = [draw_erasings("frame", 8, POLICY, SETTINGS, 1, i, 0) for i in range(100)]
     drawn = [draw for sample in frames for draw in sample if draw]
     assert len(drawn) / 800 == pytest.approx(0.5, abs=0.07)
-    assert len(set(drawn)) == len(drawn)
+    assert len(set(drawn)) > 0.9 * len(drawn)
     assert all(draw.top + draw.height <= 72 and draw.left + draw.width <= 60 for draw in drawn)
     sequences = [draw_erasings("sequence", 7, POLICY, SETTINGS, 1, i, 0) for i in range(100)]
     assert all(len(sample) == 7 and len(set(sample)) == 1 for sample in sequences)
     assert sum(sample[0] is not None for sample in sequences) == pytest.approx(50, abs=20)
     assert frames[3] == draw_erasings("frame", 8, POLICY, SETTINGS, 1, 3, 0)
+
+
+def test_each_frame_has_noise_of_its_own():
+    draw = ErasingDraw(0, 0, 4, 5)
+    noise = draw_erasing_noise([draw, None, draw], [0.5, 0.5, 0.5], 1, 2, 3)
+    assert noise.dtype == np.float32
+    first, last = noise.reshape(2, 60)
+    assert not np.array_equal(first, last)
+    np.testing.assert_array_equal(noise, draw_erasing_noise([draw, None, draw], [0.5, 0.5, 0.5], 1, 2, 3))
+    for other in ((2, 2, 3), (1, 3, 3), (1, 2, 4)):
+        assert not np.isin(draw_erasing_noise([draw], [0.5], *other), noise).any()
+    assert draw_erasing_noise([None], [0.5], 1, 2, 3).shape == (0,)
 
 
 @pytest.mark.parametrize(("real", "fake"), [(2, 3), (0, 0)])

@@ -4,9 +4,9 @@ import signal
 import pytest
 import torch
 from torch import nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from dfdc.stages.training import checkpoint
+from dfdc.stages.training.averaging import MovingAverage
 from dfdc.stages.training.checkpoint import (
     TrainingState,
     checkpoints,
@@ -26,7 +26,7 @@ def made(seed=0, average=False):
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(4 * 36, 1))
     model.to(memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, nesterov=True, weight_decay=1e-4)
-    averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.7), use_buffers=True) if average else None
+    averaged = MovingAverage(model, 0.7) if average else None
     return TrainingState(model, optimizer, averaged)
 
 

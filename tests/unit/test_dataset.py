@@ -1,3 +1,6 @@
+import multiprocessing
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -43,6 +46,7 @@ def as_lists(batch):
         batch.fake.numpy().tobytes(),
         batch.targets.tolist(),
         batch.erasings,
+        batch.noise.tolist(),
     )
 
 
@@ -107,7 +111,13 @@ def test_a_sample_is_a_function_of_its_place(stores, kind):
 
     def sample(data, *place):
         made = data[Place(*place)]
-        return made.real.tobytes(), made.fake.tobytes(), made.targets.tobytes(), tuple(made.erasings)
+        return (
+            made.real.tobytes(),
+            made.fake.tobytes(),
+            made.targets.tobytes(),
+            tuple(made.erasings),
+            made.noise.tobytes(),
+        )
 
     first = sample(dataset, 3, 1, 2)
     assert sample(dataset, 4, 1, 2) != first
@@ -119,8 +129,14 @@ def test_a_sample_is_a_function_of_its_place(stores, kind):
 
 def test_loader_processes_make_no_difference(stores):
     dataset = PairDataset(pair_rows(5, 8), stores, sample_settings())
-    made = [[as_lists(batch) for batch in batches(dataset, Schedule(5, 2, 3, 1, 5), workers)] for workers in (0, 1, 2)]
+    made, niceness = [], []
+    for workers in (0, 1, 2):
+        loaded = batches(dataset, Schedule(5, 2, 3, 1, 5), workers)
+        made.append([as_lists(next(loaded))])
+        niceness += [os.getpriority(os.PRIO_PROCESS, child.pid) for child in multiprocessing.active_children()]
+        made[-1] += map(as_lists, loaded)
     assert made[0] == made[1] == made[2]
+    assert niceness == [min(os.nice(0) + 10, 19)] * 3  # this process goes first
     assert [batch[0] for batch in made[0]] == [1, 2, 3, 4, 5]
 
 
@@ -139,6 +155,9 @@ def test_a_batch_is_its_samples_one_after_the_other(stores):
         np.testing.assert_array_equal(batch.fake[2 * slot : 2 * slot + 2], sample.fake)
         np.testing.assert_array_equal(batch.targets[2 * slot : 2 * slot + 2], sample.targets)
         assert batch.erasings[2 * slot : 2 * slot + 2] == sample.erasings
+    noise = [dataset[place].noise for place in places]
+    np.testing.assert_array_equal(batch.noise, np.concatenate(noise))
+    assert len(batch.noise) == sum(3 * draw.height * draw.width for draw in batch.erasings if draw) > 0
 
 
 @given(st.integers(1, 40), st.integers(1, 8), st.integers(0, 9), st.integers(1, 30))
@@ -180,9 +199,10 @@ def test_a_batch_in_pieces(stores, pieces):
     assert len(parts) == pieces
     assert [pair for part in parts for pair in part.pairs] == batch.pairs
     assert [erasing for part in parts for erasing in part.erasings] == batch.erasings
-    for name in ("real", "fake", "targets"):
+    for name in ("real", "fake", "targets", "noise"):
         assert torch.equal(torch.cat([getattr(part, name) for part in parts]), getattr(batch, name))
     assert all(len(part.targets) == 2 * len(part.pairs) == len(part.real) for part in parts)
+    assert all(len(part.noise) == sum(draw.values for draw in part.erasings if draw) for part in parts)
 
 
 def test_epochs_and_seeds_are_shuffled_differently():

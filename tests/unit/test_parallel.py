@@ -335,6 +335,8 @@ def test_worker_count():
     assert worker_count("auto", 6) == 6
     assert worker_count(2, 6) == 2
     assert worker_count(8, 6) == 6
+    assert worker_count("auto", 6, kept=2) == worker_count(8, 6, kept=2) == 4
+    assert worker_count("auto", 1, kept=1) == 1
 
 
 SLEEPERS = """

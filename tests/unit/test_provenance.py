@@ -164,7 +164,8 @@ NEEDED = {
     "convert_pretrained": {"networks.weights.pretrained", "networks.weights.tensorflow", "networks.families"},
     "train": {
         *("stages.training.trainer", "stages.training.samples", "stages.training.loading", "stages.training.curves"),
-        *("stages.training.checkpoint", "stages.training.distributed", "stages.training.validation"),
+        *("stages.training.checkpoint", "stages.training.averaging"),
+        *("stages.training.distributed", "stages.training.validation"),
         *(f"stages.training.augment.{name}" for name in ("pair", "autoaugment", "erasing", "transform", "mixup")),
         *(
             "stages.clips.reading",

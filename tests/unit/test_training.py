@@ -90,6 +90,14 @@ def uninterrupted(tmp_path_factory, stores):
     return run(tmp_path_factory.mktemp("reference"), stores)
 
 
+@pytest.fixture(scope="module")
+def each(tmp_path_factory, stores):
+    """The checkpoints after each iteration of the training."""
+    folder = tmp_path_factory.mktemp("each")
+    run(folder, stores, checkpoint_every=1, kept=9)
+    return checkpoints(folder)[::-1]
+
+
 def assert_same(one: Trained, other: Trained):
     assert one.state.keys() == other.state.keys()
     assert all(torch.equal(value, other.state[name]) for name, value in one.state.items())
@@ -99,7 +107,14 @@ def assert_same(one: Trained, other: Trained):
 
 @pytest.mark.parametrize(
     ("iteration", "rate"),
-    [(1, 0.005), (100, 0.005), (101, 0.005 * 0.99999), (50_000, 0.005 * 0.501), (100_000, 0.005 * 0.001)],
+    [
+        (1, 0.005),
+        (100, 0.005),
+        (101, 0.005),
+        (102, 0.00499995),
+        (50_101, 0.0025),
+        (100_000, 0.00000505),  # the 99,900th after the warm-up: 101 / 100,000 of the full rate
+    ],
 )
 def test_the_published_learning_rates(iteration, rate):
     assert learning_rate(PUBLISHED, iteration) == pytest.approx(rate, rel=1e-12)
@@ -107,8 +122,8 @@ def test_the_published_learning_rates(iteration, rate):
 
 def test_the_learning_rate_falls_in_equal_steps():
     rates = np.array([learning_rate(PUBLISHED, iteration) for iteration in range(1, 100_001)])
-    assert (rates[:100] == 0.005).all()
-    np.testing.assert_allclose(np.diff(rates[99:]), -0.005 / 100_000, rtol=1e-6)
+    assert (rates[:101] == 0.005).all()
+    np.testing.assert_allclose(np.diff(rates[100:]), -0.005 / 100_000, rtol=1e-6)
     assert rates.min() > 0
 
 
@@ -128,14 +143,16 @@ def by_hand(stores, settings, samples, backbone):
         model.train(not warm_up)
         trained = {name: weight for name, weight in weights.items() if name.startswith("_fc") or not warm_up}
         seeded(batch.iteration)
-        mixed = erase_(mix(normalise(batch.real), normalise(batch.fake), batch.targets), batch.erasings)
+        mixed = erase_(mix(normalise(batch.real), normalise(batch.fake), batch.targets), batch.erasings, batch.noise)
         logits = model(mixed)[:, 0]
         likelihood = batch.targets * torch.sigmoid(logits).log() + (1 - batch.targets) * torch.sigmoid(-logits).log()
         loss = -likelihood.mean()
         losses.append(loss.item())
         gradients = torch.autograd.grad(loss, list(trained.values()))
-        past = max(0, batch.iteration - settings.warmup_iterations)
-        rate = settings.learning_rate * (1 - past / settings.iterations)
+        after = batch.iteration - settings.warmup_iterations
+        rate = settings.learning_rate * (1 - max(0, after - 1) / settings.iterations)
+        if after == 1:
+            speed = {}
         with torch.no_grad():
             for (name, weight), gradient in zip(trained.items(), gradients, strict=True):
                 gradient = gradient + settings.weight_decay * weight
@@ -166,6 +183,33 @@ def test_the_warm_up_trains_the_last_layer_alone(tmp_path, stores, backbone):
     more = replace(TINY, iterations=3)
     state = run(tmp_path / "more", stores, more, backbone).state
     assert not any(torch.equal(value, state[name]) for name, value in backbone.items())
+
+
+def test_after_the_warm_up_momentum_starts_afresh(each):
+    """By arithmetic, for Nesterov's momentum m = 0.9.
+
+    A first step of gradient g has the velocity v = g and moves by (1 + m) v. A second one of gradient g' has the
+    velocity v' = m v + g' and moves by g' + m v' = (1 + m) v' - m v. TINY has 6 iterations and a warm-up of 2: the two
+    after it have 6 / 6 and 5 / 6 of the rate of 0.02.
+    """
+    saved = [load_file(path) for path in each]
+    for name in ("_fc.weight", "_conv_stem.weight"):
+        weights = [checkpoint[f"model.{name}"].double() for checkpoint in saved]
+        speeds = [checkpoint.get(f"momentum.{name}") for checkpoint in saved]
+        assert (speeds[1] is not None) == (name == "_fc.weight")  # at the end of the warm-up
+        first, second = (speed.double() for speed in speeds[2:4])
+        torch.testing.assert_close(weights[1] - weights[2], 0.02 * 1.9 * first, rtol=1e-3, atol=1e-6)
+        step = 0.02 * 5 / 6 * (1.9 * second - 0.9 * first)
+        torch.testing.assert_close(weights[2] - weights[3], step, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("done", [1, 2, 3, 5])
+def test_a_training_may_go_on_from_any_iteration(tmp_path, stores, each, uninterrupted, caplog, done):
+    """In the warm-up, at its end, after its first step with a fresh optimizer, and later."""
+    shutil.copy(each[done - 1], tmp_path)
+    caplog.set_level("INFO", "dfdc")
+    assert_same(run(tmp_path, stores), uninterrupted)
+    assert f"resuming after iteration {done}" in caplog.text
 
 
 def test_metrics(tmp_path, uninterrupted):

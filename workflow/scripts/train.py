@@ -59,7 +59,7 @@ def main(devices: list[torch.device]) -> None:
     run = RunSettings(
         folder,
         devices,
-        worker_count(speed["workers"], snakemake.threads),
+        worker_count(speed["workers"], snakemake.threads, kept=len(devices)),
         speed["checkpoint_every"],
         speed["checkpoints_kept"],
         Path("work/tensorboard"),

@@ -143,7 +143,8 @@ class SpeedSettings(Settings):
     device: Literal["auto", "cpu", "cuda"]
     """auto (a GPU if there is one), cpu or cuda."""
     workers: Literal["auto"] | Threads
-    """Worker processes that decode, detect, cut or load; auto for one per core of the job."""
+    """Worker processes that decode, detect, cut or load; auto for one per core of the job. A training keeps a core for
+    each of its GPUs."""
     batch_size: Count
     """Frames that the face detector processes at a time on a GPU."""
     checkpoint_every: Count

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +18,7 @@ from dfdc.seeding import generator
 from dfdc.stages.clips.reading import PairReader
 from dfdc.stages.training.augment.erasing import erase_
 from dfdc.stages.training.augment.mixup import mix
+from dfdc.stages.training.augment.pair import draw_erasing_noise
 from dfdc.stages.training.samples import PairDataset, Place, SampleSettings
 from dfdc.video.recompression import Recompression
 
@@ -89,7 +89,7 @@ def plot_mixup(path: str | Path, samples: Samples, model: str, settings: SampleS
     rows = []
     for pair, real, fake in samples.faces(MIXED, settings.frames[:1], settings):
         faces = [center_transform(frame, settings.crop)[np.newaxis] for frame in (real[0], fake[0])]
-        rows.append(Row(_mixtures(*faces), _caption(pair), _targets()))
+        rows.append(Row(list(denormalise(_mixtures(*faces))), _caption(pair), _targets()))
     write_sheet(path, f"Mixup, for {model}: {samples.words(MIXED)}", rows, HEIGHT)
 
 
@@ -100,8 +100,10 @@ def plot_augmented_mixup(path: str | Path, samples: Samples, model: str, setting
         dataset = PairDataset(samples.pairs, samples.stores, settings)
         for number, pair in enumerate(samples.pairs[:AUGMENTED]):
             sample = dataset[Place(1, number, number)]
-            erased = sample.erasings[:1] * len(TARGETS)
-            rows.append(Row(_mixtures(sample.real[:1], sample.fake[:1], erased), _caption(pair), _targets()))
+            erasings = sample.erasings[:1] * len(TARGETS)
+            noise = torch.from_numpy(draw_erasing_noise(erasings, TARGETS, settings.seed, 1, number))
+            mixtures = erase_(_mixtures(sample.real[:1], sample.fake[:1]), erasings, noise)
+            rows.append(Row(list(denormalise(mixtures)), _caption(pair), _targets()))
     write_sheet(path, f"Augmented and mixed, for {model}: {samples.words(AUGMENTED)}", rows, HEIGHT)
 
 
@@ -149,11 +151,10 @@ def plot_sequence_input(path: str | Path, samples: Samples, models: Mapping[str,
     write_sheet(path, f"Input: {samples.words(1)}", rows, HEIGHT + 20)
 
 
-def _mixtures(real: np.ndarray, fake: np.ndarray, erased: Sequence[Any] = ()) -> list[np.ndarray]:
-    """One real face and its fake, 1 x height x width x 3 each, mixed for each target, as pictures."""
+def _mixtures(real: np.ndarray, fake: np.ndarray) -> torch.Tensor:
+    """One real face and its fake, 1 x height x width x 3 each, normalised and mixed for each target."""
     pair = [normalise(torch.from_numpy(face)).expand(len(TARGETS), -1, -1, -1) for face in (real, fake)]
-    mixed = mix(*pair, torch.tensor(TARGETS))
-    return list(denormalise(erase_(mixed, erased) if erased else mixed))
+    return mix(*pair, torch.tensor(TARGETS))
 
 
 def _targets() -> list[str]:

@@ -50,7 +50,7 @@ def center_transform(image: np.ndarray, policy: CropPolicy, flip: bool = False) 
     """Resize, pad, optionally flip, and crop the centre of an RGB uint8 image, as in prediction."""
     resized = resize_and_pad(image, policy)
     if flip:
-        resized = resized[:, ::-1]
+        resized = cv2.flip(resized, 1)
     top = (resized.shape[0] - policy.height) // 2
     left = (resized.shape[1] - policy.width) // 2
     return cut_out(resized, top, left, policy)

@@ -72,9 +72,9 @@ def recompress(
 
 
 def scaled_size(frame: np.ndarray, scale: float) -> tuple[int, int]:
-    """Width and height of a frame after scaling: rounded down to even pixels, at least 2."""
+    """Width and height of a frame after scaling: rounded to whole pixels and then down to even ones, at least 2."""
     height, width = frame.shape[:2]
-    return max(2, int(width * scale) // 2 * 2), max(2, int(height * scale) // 2 * 2)
+    return max(2, round(width * scale) // 2 * 2), max(2, round(height * scale) // 2 * 2)
 
 
 def kept_frames(length: int, fps: int) -> list[int]:

@@ -29,7 +29,12 @@ def decode_png(data: pa.Buffer | bytes) -> np.ndarray:
     rows = np.frombuffer(rows, np.uint8).reshape(height, 1 + 3 * width)
     if (rows[:, 0] != UP).any():
         raise ValueError("the PNG image has a format that stores do not use")
-    return np.add.accumulate(rows[:, 1:], axis=0, dtype=np.uint8).reshape(height, width, 3)
+    pixels = rows[:, 1:].copy()
+    # Row by row in place, which takes half of the time of np.add.accumulate.
+    above = pixels[0]
+    for row in pixels[1:]:
+        above = np.add(row, above, out=row)
+    return pixels.reshape(height, width, 3)
 
 
 def _number(data: memoryview, place: int) -> int:

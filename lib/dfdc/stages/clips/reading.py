@@ -1,5 +1,6 @@
 """Reading pairs of clips, with or without recompression, for training, validation and figures."""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,6 +112,8 @@ def _reason(error: BaseException) -> str:
 
 
 def _start_worker(_: int) -> None:
+    # The process that the workers load for, which keeps the network busy, goes first.
+    os.nice(10)
     # There is one worker per core: threads inside the workers would only oversubscribe the cores.
     cv2.setNumThreads(1)
     torch.set_num_threads(1)

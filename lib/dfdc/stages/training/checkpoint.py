@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 # To be increased when a change of code changes the numbers of a training: then checkpoints that were written before are
 # not offered to go on from, see ``prepare_folder``.
-TRAINING_VERSION = 2
+TRAINING_VERSION = 3
 
 
 @dataclass(frozen=True)

@@ -22,4 +22,5 @@ def _collate(samples: list[Sample]) -> Batch:
         fake=torch.from_numpy(np.concatenate([sample.fake for sample in samples])),
         targets=torch.from_numpy(np.concatenate([sample.targets for sample in samples]).astype(np.float32)),
         erasings=[erasing for sample in samples for erasing in sample.erasings],
+        noise=torch.from_numpy(np.concatenate([sample.noise for sample in samples])),
     )

@@ -4,8 +4,8 @@ All random draws of a sample depend only on (seed, iteration, slot), and the ord
 samples do not depend on the number of workers or GPUs, nor on where a training was resumed.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from dfdc.seeding import generator
 from dfdc.stages.clips.reading import PairReader, ReadSettings
 from dfdc.stages.clips.variants import VariantReader
 from dfdc.stages.training.augment.erasing import ErasingDraw
-from dfdc.stages.training.augment.pair import draw_erasings, draw_targets, transform_pair
+from dfdc.stages.training.augment.pair import draw_erasing_noise, draw_erasings, draw_targets, transform_pair
 from dfdc.stages.training.augment.settings import AugmentSettings
 from dfdc.video.recompression import draw_recompression
 from dfdc.video.settings import RecompressionSettings
@@ -76,18 +76,25 @@ class Place:
 
 @dataclass
 class Sample:
-    """One pair: faces as F x height x width x 3 uint8, F mixup targets (the weight of the fake), F erasing draws."""
+    """One pair: faces as F x height x width x 3 uint8, F mixup targets (the weight of the fake), F erasing draws.
+
+    ``noise``: of all erasings, one after the other, float32.
+    """
 
     place: Place
     real: np.ndarray
     fake: np.ndarray
     targets: np.ndarray
     erasings: list[ErasingDraw | None]
+    noise: np.ndarray
 
 
 @dataclass
 class Batch:
-    """A batch of samples: N = pairs x frames pictures, N x height x width x 3 uint8, and N targets."""
+    """A batch of samples: N = pairs x frames pictures, N x height x width x 3 uint8, N targets and erasing draws.
+
+    ``noise``: of all erasings, one after the other, float32.
+    """
 
     iteration: int
     pairs: list[int]
@@ -95,15 +102,24 @@ class Batch:
     fake: torch.Tensor
     targets: torch.Tensor
     erasings: list[ErasingDraw | None]
+    noise: torch.Tensor
 
     def pin_memory(self) -> "Batch":
-        """Move the batch to pinned memory for asynchronous copies to a GPU (called by the data loader)."""
-        self.real, self.fake, self.targets = (tensor.pin_memory() for tensor in (self.real, self.fake, self.targets))
-        return self
+        """The batch in pinned memory, for asynchronous copies to a GPU (called by the data loader)."""
+        return self._moved(torch.Tensor.pin_memory)
+
+    def to(self, device: torch.device) -> "Batch":
+        """The batch on a device, without waiting for the copies if it is in pinned memory."""
+        return self._moved(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def _moved(self, move: Callable[[torch.Tensor], torch.Tensor]) -> "Batch":
+        tensors = {name: move(getattr(self, name)) for name in ("real", "fake", "targets", "noise")}
+        return replace(self, **tensors)
 
     def split(self, pieces: int) -> Iterator["Batch"]:
         """Split the batch into pieces of whole pairs of nearly equal size."""
         frames = len(self.targets) // len(self.pairs)
+        noise = np.cumsum([0, *(draw.values if draw else 0 for draw in self.erasings)])
         for pairs in np.array_split(np.arange(len(self.pairs)), pieces):
             pictures = slice(pairs[0] * frames, (pairs[-1] + 1) * frames)
             yield Batch(
@@ -111,6 +127,7 @@ class Batch:
                 self.pairs[pairs[0] : pairs[-1] + 1],
                 *(tensor[pictures] for tensor in (self.real, self.fake, self.targets)),
                 self.erasings[pictures],
+                self.noise[noise[pictures.start] : noise[pictures.stop]],
             )
 
 
@@ -143,13 +160,10 @@ class PairDataset(Dataset):
         where = (settings.seed, place.iteration, place.slot)
         real, fake = self._frames(place)
         real_faces, fake_faces = transform_pair(real, fake, settings.kind, settings.crop, settings.augment, *where)
-        return Sample(
-            place,
-            real_faces,
-            fake_faces,
-            draw_targets(settings.kind, len(settings.frames), settings.mixup_alpha, *where),
-            draw_erasings(settings.kind, len(settings.frames), settings.crop, settings.augment, *where),
-        )
+        targets = draw_targets(settings.kind, len(settings.frames), settings.mixup_alpha, *where)
+        erasings = draw_erasings(settings.kind, len(settings.frames), settings.crop, settings.augment, *where)
+        noise = draw_erasing_noise(erasings, targets, *where)
+        return Sample(place, real_faces, fake_faces, targets, erasings, noise)
 
     def _frames(self, place: Place) -> tuple[Sequence[np.ndarray], Sequence[np.ndarray]]:
         """The frames of the real and the fake clip, as cut or recompressed."""

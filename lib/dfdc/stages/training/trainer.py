@@ -12,7 +12,6 @@ import torch
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.nn.parallel import DistributedDataParallel
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from dfdc.data.schemas.pairs import Pair
 from dfdc.data.schemas.training import Measurement
@@ -24,6 +23,7 @@ from dfdc.seeding import generator
 from dfdc.stages.clips.variants import VariantReader
 from dfdc.stages.training.augment.erasing import erase_
 from dfdc.stages.training.augment.mixup import mix
+from dfdc.stages.training.averaging import MovingAverage
 from dfdc.stages.training.checkpoint import (
     FolderLock,
     TrainingState,
@@ -87,10 +87,10 @@ class Trained:
 def learning_rate(settings: TrainSettings, iteration: int) -> float:
     """The learning rate at an iteration (from 1): constant during warm-up, then decaying linearly to nearly 0.
 
-    At the k-th iteration after the warm-up it is (iterations - k) / iterations of the full rate.
+    At the k-th iteration after the warm-up it is (iterations - (k - 1)) / iterations of the full rate.
     """
-    since = max(iteration - settings.warmup_iterations, 0)
-    return settings.learning_rate * (settings.iterations - since) / settings.iterations
+    before = max(iteration - settings.warmup_iterations - 1, 0)
+    return settings.learning_rate * (settings.iterations - before) / settings.iterations
 
 
 def train(data: TrainData, settings: TrainSettings, samples: SampleSettings, run: RunSettings) -> Trained:
@@ -140,19 +140,19 @@ def _train(
     trainer = Trainer(state, settings, samples.seed, group)
     validator = Validator(data, settings, samples, run, lock, group) if data.validation and group.first else None
 
-    # Reading the loss synchronizes with the GPU, so it is read after the next step has been queued.
-    pending: deque[tuple[int, torch.Tensor]] = deque()
+    # The loss is read after the next step has been queued, so that the GPU always has work.
+    pending: deque[tuple[int, _Reading]] = deque()
     lag = 1 if group.device.type == "cuda" else 0
     for batch in records.waited_for(loaded):
         iteration = batch.iteration
-        pending.append((iteration, trainer.step(batch)))
+        pending.append((iteration, _Reading(trainer.step(batch))))
         last = iteration == settings.iterations
         save = last or iteration % run.checkpoint_every == 0
         validate = settings.validate_every and (last or iteration % settings.validate_every == 0)
         stopped = False
         while len(pending) > (0 if save or validate or stopped else lag):
             number, values = pending.popleft()
-            loss, norm, stop_signals = values.tolist()
+            loss, norm, stop_signals = values.read()
             _check_finite(number, loss, norm, data.pairs, schedule)
             curves.iteration(number, loss, norm)
             records.iteration(number, learning_rate(settings, number))
@@ -168,6 +168,21 @@ def _train(
             raise Interrupted(f"Stopped by a signal after iteration {iteration}; run again to go on from there.")
     group.wait()
     records.close()
+
+
+class _Reading:
+    """Values on their way from the device: reading them waits for nothing that is queued after them."""
+
+    def __init__(self, values: torch.Tensor) -> None:
+        self._values, self._copied = values.to("cpu", non_blocking=True), None
+        if values.is_cuda:
+            # A waiting process leaves its core to the loader.
+            self._copied = torch.cuda.current_stream(values.device).record_event(torch.cuda.Event(blocking=True))
+
+    def read(self) -> list[float]:
+        if self._copied is not None:
+            self._copied.synchronize()
+        return self._values.tolist()
 
 
 class Trainer:
@@ -189,14 +204,15 @@ class Trainer:
         topic = ("torch", iteration, group.rank) if group.rank else ("torch", iteration)
         torch.manual_seed(_torch_seed(self.seed, *topic))  # for dropout
         optimizer = self.state.optimizer
+        if iteration == settings.warmup_iterations + 1:
+            optimizer.state.clear()  # a fresh start: the last layer loses its momentum
         for parameters in optimizer.param_groups:
             parameters["lr"] = learning_rate(settings, iteration)
         optimizer.zero_grad(set_to_none=True)
         loss = self._backward(batch)
-        trained = [parameter for parameter in self.state.model.parameters() if parameter.grad is not None]
-        norm = nn.utils.get_total_norm([parameter.grad for parameter in trained])
+        norm = nn.utils.get_total_norm([parameter.grad for parameter in self._trained])
         if settings.clip_gradient is not None:
-            nn.utils.clip_grads_with_norm_(trained, settings.clip_gradient, norm)
+            nn.utils.clip_grads_with_norm_(self._trained, settings.clip_gradient, norm)
         optimizer.step()
         if self.state.average is not None:
             self.state.average.update_parameters(self.state.model)
@@ -205,20 +221,17 @@ class Trainer:
 
     def pictures(self, batch: Batch) -> torch.Tensor:
         """The network's input: normalised, mixed and erased images, N x 3 x height x width."""
-        device = self.group.device
-        # Copied as uint8 and converted to float on the device.
-        real, fake, targets = (
-            tensor.to(device, non_blocking=True) for tensor in (batch.real, batch.fake, batch.targets)
-        )
+        batch = batch.to(self.group.device)  # as uint8; converted to float there
         by = self.state.model.normalisation
-        return erase_(mix(normalise(real, by), normalise(fake, by), targets), batch.erasings)
+        mixed = mix(normalise(batch.real, by), normalise(batch.fake, by), batch.targets)
+        return erase_(mixed, batch.erasings, batch.noise)
 
     def _backward(self, batch: Batch) -> torch.Tensor:
         """Accumulate the gradients over the pieces of a batch; returns this process's share of the loss."""
         settings, group = self.settings, self.group
         batch_images = settings.batch_pairs * len(batch.targets) // len(batch.pairs)
         total = torch.zeros((), device=group.device)
-        for number, piece in enumerate(batch.split(settings.accumulate), 1):
+        for number, piece in enumerate(batch.to(group.device).split(settings.accumulate), 1):
             complete = number == settings.accumulate or group.size == 1
             with nullcontext() if complete else self.network.no_sync():
                 loss = self._loss(piece) * (len(piece.targets) / batch_images)
@@ -228,11 +241,10 @@ class Trainer:
         return total
 
     def _loss(self, batch: Batch) -> torch.Tensor:
-        """Binary cross-entropy of the mixed images against their mixup targets."""
-        targets = batch.targets.to(self.group.device, non_blocking=True)
+        """Binary cross-entropy of the mixed images of a batch on the device against their mixup targets."""
         with autocast(self.group.device, self.settings.precision):
             logits = self.network(self.pictures(batch))  # N, 1
-        return binary_cross_entropy_with_logits(logits.squeeze(1).float(), targets)
+        return binary_cross_entropy_with_logits(logits.squeeze(1).float(), batch.targets)
 
     def _enter_phase(self, warm_up: bool) -> None:
         """In the warm-up train only the last layer, with the network in evaluation mode (no dropout, fixed norms)."""
@@ -244,6 +256,7 @@ class Trainer:
             parameter.requires_grad_(not warm_up)
         for parameter in head_parameters(model):
             parameter.requires_grad_(True)
+        self._trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self.network = model
         if self.group.size > 1:
             # It must be created after requires_grad has been set.
@@ -299,9 +312,7 @@ def _initial_state(data: TrainData, settings: TrainSettings, samples: SampleSett
         weight_decay=settings.weight_decay,
         nesterov=True,
     )
-    average = None
-    if settings.ema is not None:
-        average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(settings.ema), use_buffers=True)
+    average = None if settings.ema is None else MovingAverage(model, settings.ema)
     return TrainingState(model, optimizer, average)
 
 

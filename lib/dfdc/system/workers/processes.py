@@ -9,9 +9,13 @@ from collections.abc import Iterator
 from multiprocessing import resource_tracker
 
 
-def worker_count(wanted: str | int, threads: int) -> int:
-    """The number of worker processes of a job with ``threads`` cores: ``wanted``, or one per core for auto."""
-    return threads if wanted == "auto" else min(wanted, threads)
+def worker_count(wanted: str | int, threads: int, kept: int = 0) -> int:
+    """The number of worker processes of a job with ``threads`` cores: ``wanted``, or one per core for auto.
+
+    ``kept`` cores are left to the job's own processes, as far as one worker remains.
+    """
+    cores = max(threads - kept, 1)
+    return cores if wanted == "auto" else min(wanted, cores)
 
 
 def available_cores() -> int:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from dfdc.seeding import generator
 from dfdc.stages.training.augment.settings import AugmentSettings
 
 TRIES = 10  # to find a rectangle that fits into the image
@@ -17,13 +16,17 @@ TRIES = 10  # to find a rectangle that fits into the image
 
 @dataclass(frozen=True)
 class ErasingDraw:
-    """The rectangle to erase, in pixels, and the seed of its noise."""
+    """The rectangle to erase from an image, in pixels."""
 
     top: int
     left: int
     height: int
     width: int
-    noise_seed: int
+
+    @property
+    def values(self) -> int:
+        """The number of values that are replaced: three for each pixel."""
+        return 3 * self.height * self.width
 
 
 def draw_erasing(rng: np.random.Generator, settings: AugmentSettings, height: int, width: int) -> ErasingDraw | None:
@@ -44,22 +47,35 @@ def draw_erasing(rng: np.random.Generator, settings: AugmentSettings, height: in
                 left=int(rng.integers(width - columns + 1)),
                 height=rows,
                 width=columns,
-                noise_seed=int(rng.integers(2**63)),
             )
     return None
 
 
-def erase_(batch: torch.Tensor, draws: Sequence[ErasingDraw | None]) -> torch.Tensor:
-    """Erase parts of normalised images, N x C x height x width, in place, with one draw per image; returns the batch.
+def draw_noise(rng: np.random.Generator, draw: ErasingDraw, target: float) -> np.ndarray:
+    """The noise in the rectangle of a mixture, which has the share ``target`` of the fake: float32, 3 values a pixel.
 
-    The noise is N(0, 1), generated on the CPU so that it does not depend on the device. Erasing two images with one
-    draw and then mixing them gives the same result as erasing their mixture.
+    A real face and its fake are erased in the same rectangle, each with N(0, 1) noise of its own, and then mixed. The
+    mixture of two normal distributions' values is again normal, with the variance (1 - target)² + target², and is drawn
+    as such, in half of the time.
     """
-    for image, draw in zip(batch, draws, strict=True):
+    noise = rng.standard_normal(draw.values, np.float32)
+    noise *= np.hypot(1 - target, target)
+    return noise
+
+
+def erase_(batch: torch.Tensor, draws: Sequence[ErasingDraw | None], noise: torch.Tensor) -> torch.Tensor:
+    """Erase parts of normalised images, N x 3 x height x width, in place, with one draw per image; returns the batch.
+
+    ``noise``: what ``draw_noise`` gives for all images that are erased, one after the other.
+    """
+    if len(draws) != len(batch):
+        raise ValueError(f"{len(batch)} images need as many draws, not {len(draws)}")
+    noise, used = noise.to(batch.device, non_blocking=True), 0
+    for number, draw in enumerate(draws):
         if draw is not None:
-            rng = generator(draw.noise_seed, "erasing noise")
-            noise = rng.standard_normal((len(image), draw.height, draw.width), np.float32)
             rows = slice(draw.top, draw.top + draw.height)
             columns = slice(draw.left, draw.left + draw.width)
-            image[:, rows, columns] = torch.from_numpy(noise).to(image)
+            pixels = noise[used : used + draw.values].view(draw.height, draw.width, 3)
+            batch[number, :, rows, columns] = pixels.permute(2, 0, 1)
+            used += draw.values
     return batch

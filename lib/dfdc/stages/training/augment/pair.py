@@ -11,7 +11,7 @@ import numpy as np
 
 from dfdc.networks.settings import CropPolicy
 from dfdc.seeding import generator
-from dfdc.stages.training.augment.erasing import ErasingDraw, draw_erasing
+from dfdc.stages.training.augment.erasing import ErasingDraw, draw_erasing, draw_noise
 from dfdc.stages.training.augment.settings import AugmentSettings
 from dfdc.stages.training.augment.transform import TransformDraw, apply_transform, draw_transform
 
@@ -52,6 +52,8 @@ def draw_erasings(
     slot: int,
 ) -> list[ErasingDraw | None]:
     """The erasing draw of each frame of a sample, None for frames that are not erased."""
+    if settings.erasing == 0:
+        return [None] * frames
     return _draw_frames(
         lambda rng: draw_erasing(rng, settings, policy.height, policy.width),
         kind,
@@ -61,6 +63,21 @@ def draw_erasings(
         iteration,
         slot,
     )
+
+
+def draw_erasing_noise(
+    erasings: Sequence[ErasingDraw | None], targets: Sequence[float], seed: int, iteration: int, slot: int
+) -> np.ndarray:
+    """The noise for the frames of a sample that are erased, one after the other, as ``erase_`` takes it.
+
+    Each frame has noise of its own, whatever the kind of the model; ``targets`` has the mixup target of each.
+    """
+    noise = [
+        draw_noise(generator(seed, "erasing noise", iteration, slot, frame), draw, target)
+        for frame, (draw, target) in enumerate(zip(erasings, targets, strict=True))
+        if draw is not None
+    ]
+    return np.concatenate(noise) if noise else np.zeros(0, np.float32)
 
 
 def draw_targets(kind: ModelKind, frames: int, alpha: float, seed: int, iteration: int, slot: int) -> np.ndarray:

@@ -5,6 +5,7 @@ A draw is independent of the image that it is applied to, so a real frame and it
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from dfdc.networks.inputs import cut_out, resize_and_pad
@@ -39,7 +40,7 @@ def apply_transform(image: np.ndarray, draw: TransformDraw, policy: CropPolicy) 
     """Resize, pad, flip, crop and AutoAugment an RGB uint8 image to the policy's height and width."""
     resized = resize_and_pad(image, policy)
     if draw.flip:
-        resized = resized[:, ::-1]
+        resized = cv2.flip(resized, 1)
     # All n + 1 crop positions are equally likely.
     top = int(draw.top * (resized.shape[0] - policy.height + 1))
     left = int(draw.left * (resized.shape[1] - policy.width + 1))

@@ -1,4 +1,4 @@
-"""Published weights in, submission out: the plan of profiles/published, with smaller networks."""
+"""Published weights in, submission out: the plan of profiles/published-weights, with smaller networks."""
 
 import pytest
 import torch
@@ -6,7 +6,7 @@ import yaml
 
 from dfdc.networks.families import build_model
 
-SETTINGS = "profiles/published/settings.yaml"
+SETTINGS = "profiles/published-weights/settings.yaml"
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def test_no_training_and_no_training_data_are_in_the_plan(published):
 
 
 def test_weights_of_another_network_are_refused_at_once(published):
-    done = published.bare_snakemake("submission.csv", "--cores", "2", "--profile", "profiles/published")
+    done = published.bare_snakemake("submission.csv", "--cores", "2", "--profile", "profiles/published-weights")
     assert done.returncode == 1
     assert "snapshot_100000.fp16.pth" in done.stdout
     assert "efficientnet-b7" in done.stdout
@@ -48,7 +48,7 @@ def test_a_file_that_is_missing_is_named(published):
     name = "external_data/WIDERFace_DSFD_RES152.fp16.pth"
     (published.folder / name).unlink()
     try:
-        done = published.bare_snakemake("--dry-run", "submission.csv", "--profile", "profiles/published")
+        done = published.bare_snakemake("--dry-run", "submission.csv", "--profile", "profiles/published-weights")
     finally:
         (published.folder / name).touch()
     assert done.returncode == 1
