@@ -66,7 +66,7 @@ def ahead(items: Generator[Item, Any, Any], most: int, ended: threading.Event) -
             error = raised
         ready.put(_Last(error))
 
-    thread = threading.Thread(target=run, daemon=True)
+    thread = threading.Thread(target=run, name="ahead", daemon=True)
     thread.start()
     try:
         while not isinstance(item := ready.get(), _Last):
