@@ -51,7 +51,9 @@ def run(options: argparse.Namespace) -> int:
             raise UserError(f"{folder} is not the folder of a run: there is no folder results in it. Correct the path.")
     if options.figure and options.figure.suffix.lower() != ".svg":
         raise UserError(f"--figure writes .svg files, but {options.figure} is not one. Name another file.")
-    trainings = [read_trainings(first, "A"), read_trainings(second, "B")]
+    names = [folder.resolve().name for folder in options.runs]
+    names = ["A", "B"] if names[0] == names[1] else names
+    trainings = [read_trainings(folder, name) for folder, name in zip(options.runs, names, strict=True)]
     lines = [f"A  {first}", f"B  {second}", "", *provenance(first, second)]
     for path, things, condition in (
         ("results/evaluation.parquet", "test videos", "test"),

@@ -40,6 +40,7 @@ def plot_comparison(path: str | Path, runs: Sequence[Trainings]) -> None:
             loss.legend(loc="center left", bbox_to_anchor=(1, 0.5))
         if not measured:
             return say_nothing(validation, "no validation during the trainings")
+        validation.set_xlim(loss.get_xlim())
         validation.set_title("Validation on plain clips")
         validation.set_ylabel("log loss (nats)")
         validation.set_xlabel("iteration")
