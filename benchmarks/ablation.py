@@ -56,11 +56,11 @@ from snakemake.utils import update_config
 from dfdc.config.canonical import digest
 from dfdc.config.reading import read_yaml
 from dfdc.data.schemas.pairs import PAIRS, Pair
+from dfdc.data.seeding import generator
 from dfdc.data.tables import read_rows
 from dfdc.networks.families import build_model
 from dfdc.networks.settings import CropPolicy
 from dfdc.networks.weights.pretrained import load_pretrained
-from dfdc.seeding import generator
 from dfdc.stages.training.augment.pair import draw_targets
 from dfdc.stages.training.augment.settings import AugmentSettings
 from dfdc.stages.training.checkpoint import checkpoints

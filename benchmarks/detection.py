@@ -37,10 +37,10 @@ import cv2
 import numpy as np
 from settings import YUNET
 
+from dfdc.data.seeding import generator
 from dfdc.demo.encoding import draw_sound, write_video
 from dfdc.demo.people import load_background
 from dfdc.demo.sources import fetch_sources
-from dfdc.seeding import generator
 from dfdc.stages.faces.detection.detect import detect_faces
 from dfdc.stages.faces.detection.detectors import build_detector
 from dfdc.system.workers.pool import map_in_order

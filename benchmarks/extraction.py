@@ -27,12 +27,12 @@ from dfdc.data.pictures.encoding import encode_png
 from dfdc.data.pictures.store import Store
 from dfdc.data.schemas.alignment import AlignedTrack
 from dfdc.data.schemas.videos import TrainingVideo
+from dfdc.data.seeding import generator
 from dfdc.demo.encoding import write_video
 from dfdc.demo.fakes import draw_recipe, fake_frames
 from dfdc.demo.motion import Shot
 from dfdc.demo.people import load_footage, transform
 from dfdc.demo.sources import fetch_sources
-from dfdc.seeding import generator
 from dfdc.stages.clips.cutting import extract_clips
 from dfdc.stages.clips.settings.cutting import ClipSettings
 from dfdc.stages.clips.windows import choose_windows

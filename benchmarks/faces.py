@@ -12,12 +12,12 @@ from tempfile import TemporaryDirectory
 import cv2
 import numpy as np
 
+from dfdc.data.seeding import generator
 from dfdc.demo.encoding import write_video
 from dfdc.demo.fakes import draw_recipe, fake_frames
 from dfdc.demo.motion import Shot
 from dfdc.demo.people import Footage, Take, load_footage, transform
 from dfdc.demo.sources import fetch_sources
-from dfdc.seeding import generator
 from dfdc.video.reading import open_video, read_frames
 
 FRAMES = 50

@@ -41,9 +41,9 @@ from PIL import Image, ImageEnhance, ImageOps
 from settings import published
 
 from dfdc.data.pictures.store import Store
+from dfdc.data.seeding import generator
 from dfdc.networks.inputs import IMAGENET, normalise
 from dfdc.networks.settings import CropPolicy
-from dfdc.seeding import generator
 from dfdc.stages.training.augment.autoaugment import FILL, Operation
 from dfdc.stages.training.augment.pair import transform_pair
 from dfdc.stages.training.augment.settings import AugmentSettings

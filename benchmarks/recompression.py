@@ -25,7 +25,7 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from faces import FRAMES, Clip, make_pairs
 from settings import published
 
-from dfdc.seeding import generator
+from dfdc.data.seeding import generator
 from dfdc.video.recompression import (
     BACKENDS,
     Recompression,

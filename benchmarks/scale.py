@@ -30,12 +30,12 @@ import numpy as np
 import yaml
 from faces import TAKES
 
+from dfdc.data.seeding import generator
 from dfdc.demo.encoding import write_video
 from dfdc.demo.fakes import draw_recipe, fake_frames
 from dfdc.demo.motion import Shot
 from dfdc.demo.people import load_footage, transform
 from dfdc.demo.sources import fetch_sources
-from dfdc.seeding import generator
 
 ROOT = Path(__file__).resolve().parents[1]
 VIDEOS, PARTS, FAKES = 119_154, 50, 5

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dfdc.seeding import generator
+from dfdc.data.seeding import generator
 
 # Every key of the public weights with its shape.
 PUBLIC_STATE = {

@@ -49,7 +49,7 @@ def test_comment_docstring_and_format(project):
 
 
 def test_docstring_of_a_function_added(project):
-    path = "lib/dfdc/seeding.py"
+    path = "lib/dfdc/data/seeding.py"
     project.write(path, (project.folder / path).read_bytes() + b"\n\ndef _unused():\n    return 1\n")
     with_function = project.plan()
     assert with_function

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from dfdc.seeding import generator
+from dfdc.data.seeding import generator
 from nodes import aged, written
 
 MOMENTS = int(os.environ.get("DFDC_KILLS", "3"))

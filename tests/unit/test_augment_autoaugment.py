@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageEnhance, ImageOps
 
-from dfdc.seeding import generator
+from dfdc.data.seeding import generator
 from dfdc.stages.training.augment.autoaugment import (
     FILL,
     OPERATIONS,

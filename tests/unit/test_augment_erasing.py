@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dfdc.seeding import generator
+from dfdc.data.seeding import generator
 from dfdc.stages.training.augment.erasing import ErasingDraw, draw_erasing, draw_noise, erase_
 from dfdc.stages.training.augment.mixup import mix
 from dfdc.stages.training.augment.settings import AugmentSettings

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dfdc.data.seeding import generator
 from dfdc.networks.inputs import center_transform
 from dfdc.networks.settings import CropPolicy
-from dfdc.seeding import generator
 from dfdc.stages.training.augment.settings import AugmentSettings
 from dfdc.stages.training.augment.transform import TransformDraw, apply_transform, draw_transform
 from dfdc.system.errors import UserError

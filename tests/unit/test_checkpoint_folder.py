@@ -6,14 +6,14 @@ import pytest
 
 from dfdc.stages.training.checkpoint import checkpoints, prepare_folder
 
-CODE = {"dfdc": "1", "dfdc.seeding": "2"}
+CODE = {"dfdc": "1", "dfdc.data.seeding": "2"}
 
 
 @pytest.fixture
 def earlier(tmp_path):
     """A folder that earlier code has trained in, up to iteration 57."""
     folder = tmp_path / "re" / "aaaa-1111"
-    prepare_folder(folder, CODE | {"dfdc.seeding": "1"})
+    prepare_folder(folder, CODE | {"dfdc.data.seeding": "1"})
     (folder / "checkpoint_00000057.safetensors").touch()
     return folder
 
@@ -23,7 +23,7 @@ def test_checkpoints_of_other_code_are_told_with_a_way_to_go_on(earlier, caplog)
     prepare_folder(folder, CODE)
     (message,) = caplog.messages
     assert "Other code has reached iteration 57 of it" in message
-    assert "what has changed since: dfdc.seeding)" in message
+    assert "what has changed since: dfdc.data.seeding)" in message
     subprocess.run(message.splitlines()[-1], shell=True, check=True)
     assert [path.name for path in checkpoints(folder)] == ["checkpoint_00000057.safetensors"]
     caplog.clear()

@@ -14,7 +14,7 @@ from dfdc.stages.evaluation.intervals import MEASURES, intervals, intervals_of_d
 from dfdc.system.jobs.records.snakemake import METADATA
 
 SETTINGS = {"training": {"iterations": 240, "recompression": {"crf": [17, 40]}}, "torch_threads": 1}
-CODE = {"dfdc": "1", "dfdc.seeding": "2", "train.py": "3"}
+CODE = {"dfdc": "1", "dfdc.data.seeding": "2", "train.py": "3"}
 
 
 def record(folder, output, rule, *params):
@@ -74,11 +74,11 @@ def test_settings_measures_and_trainings(runs, capsys):
 
 def test_code_and_data_that_differ(runs, capsys):
     record(runs / "after", "results/detections/part.parquet", "detect_faces", {"videos": "xyz"}, CODE)
-    changed = CODE | {"dfdc.seeding": "9"}
+    changed = CODE | {"dfdc.data.seeding": "9"}
     record(runs / "after", "results/models/re/weights.safetensors", "train", SETTINGS, changed)
     said = told(capsys)
     assert "Settings: the same." in said
-    assert "Code that differs: dfdc.seeding." in said
+    assert "Code that differs: dfdc.data.seeding." in said
     assert "Made of other data or weights: results/detections/part.parquet." in said
 
 

@@ -15,8 +15,8 @@ from samples import moving, write_sound, write_video
 
 from dfdc.data.schemas.detections import DETECTIONS, face_columns
 from dfdc.data.schemas.videos import VIDEOS
+from dfdc.data.seeding import generator
 from dfdc.data.tables import write_table
-from dfdc.seeding import generator
 from dfdc.stages.faces.detection.detect import detect_faces, detect_test_faces
 from dfdc.stages.faces.detection.detectors import build_detector
 from dfdc.stages.faces.detection.videos import detect_video

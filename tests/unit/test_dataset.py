@@ -10,7 +10,7 @@ from samples import moving, pair_rows, sample_settings, write_clips
 
 from dfdc.data.pictures.encoding import encode_png
 from dfdc.data.pictures.writing import write_store
-from dfdc.seeding import generator
+from dfdc.data.seeding import generator
 from dfdc.stages.training.augment.settings import AugmentSettings
 from dfdc.stages.training.loading import batches
 from dfdc.stages.training.samples import PairDataset, Place, Schedule

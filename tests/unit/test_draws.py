@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dfdc.seeding import generator
+from dfdc.data.seeding import generator
 
 TOPICS = st.lists(st.one_of(st.integers(-5, 10**9), st.text(max_size=4)), max_size=4)
 

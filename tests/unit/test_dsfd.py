@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from dfdc.seeding import generator
+from dfdc.data.seeding import generator
 from dfdc.stages.faces.detection.dsfd.boxes import MAX_CANDIDATES, decode, prior_boxes, suppress
 from dfdc.stages.faces.detection.dsfd.detector import DSFDDetector
 from dfdc.stages.faces.detection.dsfd.folding import folded

@@ -7,7 +7,7 @@ import pytest
 import torch
 from samples import lively_model, write_weights
 
-from dfdc.figures.heatmap import FAKE, REAL, coloured, contributions, heat_mapper
+from dfdc.figures.scored.heatmap import FAKE, REAL, coloured, contributions, heat_mapper
 from dfdc.networks.families import build_model
 from dfdc.networks.weights.find import Member
 

@@ -10,10 +10,10 @@ from efficientnet_pytorch.utils import Conv2dStaticSamePadding
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dfdc.data.seeding import generator
 from dfdc.networks.efficientnet import TemporalExpansion, inflate
 from dfdc.networks.families import build_model, head_parameters, load_backbone, state_shapes
 from dfdc.networks.settings import ARCHITECTURES, KINDS
-from dfdc.seeding import generator
 from dfdc.system.errors import UserError
 
 DATA = Path(__file__).parent / "data"

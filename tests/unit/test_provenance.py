@@ -104,13 +104,13 @@ def test_a_hash_is_the_same_in_another_process(tmp_path):
 @pytest.mark.parametrize(
     ("line", "reached"),
     [
-        ("import dfdc.seeding", {"__init__.py", "seeding.py"}),
-        ("import dfdc.seeding as t, json", {"__init__.py", "seeding.py"}),
-        ("from dfdc import seeding, video as v", {"__init__.py", "seeding.py", "video/__init__.py"}),
-        ("from dfdc.seeding import generator", {"__init__.py", "seeding.py"}),
+        ("import dfdc.data.seeding", {"__init__.py", "data/__init__.py", "data/seeding.py"}),
+        ("import dfdc.data.seeding as t, json", {"__init__.py", "data/__init__.py", "data/seeding.py"}),
+        ("from dfdc import data, video as v", {"__init__.py", "data/__init__.py", "video/__init__.py"}),
+        ("from dfdc.data.seeding import generator", {"__init__.py", "data/__init__.py", "data/seeding.py"}),
         ("from dfdc.video import boxes", {"__init__.py", "video/__init__.py", "video/boxes.py"}),
         ("import dfdc.video.boxes", {"__init__.py", "video/__init__.py", "video/boxes.py"}),
-        ("def f():\n    if True:\n        from dfdc import seeding", {"__init__.py", "seeding.py"}),
+        ("def f():\n    if True:\n        from dfdc import data", {"__init__.py", "data/__init__.py"}),
         ("import json, dfdcx, os.path\nfrom x.dfdc import y", set()),
     ],
 )
@@ -144,7 +144,7 @@ DETECT = {
 VIDEO = {"video.reading", "video.selective", "video.upright", "video.boxes"}
 NETWORK = {"networks.families", "networks.inputs", "networks.precision", "networks.weights.load"}
 NEEDED = {
-    "make_demo_data": {"demo.dataset", "demo.fakes", "demo.sources", "demo.encoding", "seeding"},
+    "make_demo_data": {"demo.dataset", "demo.fakes", "demo.sources", "demo.encoding", "data.seeding"},
     "detect_faces": DETECT,
     "build_tracks": {"stages.faces.tracking", "data.tables", "data.schemas.tracks", "video.boxes"},
     "align_tracks": {"stages.faces.alignment", "data.schemas.alignment", "data.schemas.tracks"},
@@ -153,13 +153,13 @@ NEEDED = {
         "stages.clips.differences",
         "data.pictures.writing",
         "data.pictures.encoding",
-        "seeding",
+        "data.seeding",
         *VIDEO,
     },
     "pair_clips": {"stages.clips.pairs", "data.schemas.pairs"},
     "recompress_clips": {
         *("stages.clips.recompressing", "stages.clips.reading", "video.recompression", "data.schemas.pairs"),
-        *("data.pictures.store", "data.pictures.writing", "seeding"),
+        *("data.pictures.store", "data.pictures.writing", "data.seeding"),
     },
     "convert_pretrained": {"networks.weights.pretrained", "networks.weights.tensorflow", "networks.families"},
     "train": {

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dfdc.seeding import generator
+from dfdc.data.seeding import generator
 from dfdc.video.recompression import (
     BACKENDS,
     Recompression,

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from samples import moving, overwritten, truncated
 
-from dfdc.seeding import generator
+from dfdc.data.seeding import generator
 from dfdc.system.errors import VideoError
 from dfdc.video.h264 import Doubt, read_parameters, sei_types
 from dfdc.video.reading import count_frames, open_video, read_frames

@@ -16,9 +16,17 @@ from dfdc.data.pictures.writing import write_store
 from dfdc.data.schemas.crops import Crop
 from dfdc.data.schemas.tracks import Track
 from dfdc.data.schemas.videos import TestVideo as Video
-from dfdc.figures.annotation import FAKE, GREY, REAL, SMALL, _label, annotate_video
-from dfdc.figures.heatmap import heat_mapper
-from dfdc.figures.timeline import FACE, MODELS, MOST_TRACKS, _plot_scores, most_suspicious, plot_timeline, thumbnail
+from dfdc.figures.scored.annotation import FAKE, GREY, REAL, SMALL, _label, annotate_video
+from dfdc.figures.scored.heatmap import heat_mapper
+from dfdc.figures.scored.timeline import (
+    FACE,
+    MODELS,
+    MOST_TRACKS,
+    _plot_scores,
+    most_suspicious,
+    plot_timeline,
+    thumbnail,
+)
 from dfdc.networks.weights.find import Member
 from dfdc.stages.prediction.ensemble import combine
 from dfdc.stages.prediction.settings.ensemble import EnsembleSettings

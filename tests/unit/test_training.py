@@ -20,12 +20,12 @@ from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 
 from dfdc.data.schemas.training import METRICS, VALIDATION
+from dfdc.data.seeding import generator
 from dfdc.data.tables import write_table
 from dfdc.networks.efficientnet import inflate
 from dfdc.networks.families import build_model, load_backbone
 from dfdc.networks.inputs import normalise
 from dfdc.networks.weights.files import read_weights_metadata
-from dfdc.seeding import generator
 from dfdc.stages.clips.reading import PairReader
 from dfdc.stages.training.augment.erasing import erase_
 from dfdc.stages.training.augment.mixup import mix

@@ -8,8 +8,8 @@ import pytest
 from samples import pair_rows, sample_settings, write_clips
 
 from dfdc.data.schemas.pairs import VARIANTS
+from dfdc.data.seeding import generator
 from dfdc.data.tables import write_table
-from dfdc.seeding import generator
 from dfdc.stages.clips.reading import PairReader
 from dfdc.stages.clips.recompressing import draw_variant, recompress_clips
 from dfdc.stages.clips.variants import VariantReader

@@ -31,9 +31,9 @@ from tqdm import tqdm
 from dfdc.cli.outputs import Output, Summary, csv_format, json_format
 from dfdc.config.reading import find_defaults, read_config, read_yaml
 from dfdc.data.parts import VIDEO_SUFFIXES, test_videos
-from dfdc.figures.annotation import annotate_video
-from dfdc.figures.heatmap import heat_mapper
-from dfdc.figures.timeline import plot_timeline
+from dfdc.figures.scored.annotation import annotate_video
+from dfdc.figures.scored.heatmap import heat_mapper
+from dfdc.figures.scored.timeline import plot_timeline
 from dfdc.networks.precision import set_threads
 from dfdc.networks.weights.find import Member, find_members
 from dfdc.stages.prediction.videos import ScoringSettings, VideoScore, score_videos

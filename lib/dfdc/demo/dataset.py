@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from dfdc.config.demo import DemoSettings
+from dfdc.data.seeding import generator
 from dfdc.demo.encoding import draw_sound, write_video
 from dfdc.demo.fakes import KINDS, draw_recipe, fake_frames
 from dfdc.demo.motion import Shot, film
@@ -25,7 +26,6 @@ from dfdc.demo.people import (
     load_footage,
 )
 from dfdc.demo.sources import fetch_sources
-from dfdc.seeding import generator
 from dfdc.system.errors import UserError
 from dfdc.system.files import left_overs, write_text
 from dfdc.system.progress import progress

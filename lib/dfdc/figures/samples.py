@@ -10,11 +10,11 @@ import pyarrow.compute as pc
 import torch
 
 from dfdc.data.schemas.pairs import VARIANTS, Pair, Variant
+from dfdc.data.seeding import generator
 from dfdc.data.tables import read_table, rows_of
 from dfdc.figures.pictures import Row, write_sheet
 from dfdc.figures.style import thousands
 from dfdc.networks.inputs import center_transform, denormalise, normalise
-from dfdc.seeding import generator
 from dfdc.stages.clips.reading import PairReader
 from dfdc.stages.training.augment.erasing import erase_
 from dfdc.stages.training.augment.mixup import mix

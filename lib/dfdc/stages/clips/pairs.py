@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from dfdc.data.schemas.clips import Clip
 from dfdc.data.schemas.pairs import Pair
-from dfdc.seeding import generator
+from dfdc.data.seeding import generator
 from dfdc.stages.clips.differences import clip_key
 from dfdc.stages.clips.settings.pairs import ValidationSettings
 

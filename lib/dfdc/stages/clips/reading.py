@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from dfdc.data.pictures.store import Store
 from dfdc.data.schemas.pairs import Pair
-from dfdc.seeding import generator
+from dfdc.data.seeding import generator
 from dfdc.system.errors import OutOfMemory, UserError
 from dfdc.system.workers.pool import LACK_OF_MEMORY
 from dfdc.system.workers.processes import signals_held

@@ -13,7 +13,7 @@ from pathlib import Path
 from dfdc.data.pictures.store import Store
 from dfdc.data.pictures.writing import STREAMS, write_store
 from dfdc.data.schemas.pairs import Pair, Variant
-from dfdc.seeding import generator
+from dfdc.data.seeding import generator
 from dfdc.stages.clips.reading import pair_name
 from dfdc.system.progress import progress
 from dfdc.system.workers.pool import map_in_order

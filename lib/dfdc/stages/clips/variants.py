@@ -7,8 +7,8 @@ import numpy as np
 
 from dfdc.data.pictures.store import Store
 from dfdc.data.schemas.pairs import VARIANTS, Pair
+from dfdc.data.seeding import generator
 from dfdc.data.tables import read_table
-from dfdc.seeding import generator
 from dfdc.stages.clips.reading import pair_name
 from dfdc.video.recompression import decode_pyav, frame_index, kept_frames
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from dfdc.data.schemas.alignment import AlignedTrack
-from dfdc.seeding import generator
+from dfdc.data.seeding import generator
 from dfdc.stages.clips.settings.cutting import ClipSettings
 from dfdc.video.boxes import Box, enlarged
 

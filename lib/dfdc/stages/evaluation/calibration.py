@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dfdc.seeding import generator
+from dfdc.data.seeding import generator
 from dfdc.stages.evaluation.intervals import mean_interval
 from dfdc.stages.evaluation.metrics import LOG_LOSS_CLIP, log_loss
 from dfdc.stages.prediction.ensemble import combine_each

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from dfdc.seeding import generator
+from dfdc.data.seeding import generator
 from dfdc.stages.evaluation.metrics import LOG_LOSS_CLIP
 
 # The false positive rates at which the true positive rate is given, by the name of the measure.

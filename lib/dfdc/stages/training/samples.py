@@ -14,8 +14,8 @@ import torch
 from torch.utils.data import Dataset, Sampler
 
 from dfdc.data.schemas.pairs import Pair
+from dfdc.data.seeding import generator
 from dfdc.networks.settings import CropPolicy
-from dfdc.seeding import generator
 from dfdc.stages.clips.reading import PairReader, ReadSettings
 from dfdc.stages.clips.variants import VariantReader
 from dfdc.stages.training.augment.erasing import ErasingDraw

@@ -15,11 +15,11 @@ from torch.nn.parallel import DistributedDataParallel
 
 from dfdc.data.schemas.pairs import Pair
 from dfdc.data.schemas.training import Measurement
+from dfdc.data.seeding import generator
 from dfdc.networks.families import build_model, head_parameters, load_backbone
 from dfdc.networks.inputs import normalise
 from dfdc.networks.precision import autocast, set_precision
 from dfdc.networks.weights.files import save_weights
-from dfdc.seeding import generator
 from dfdc.stages.clips.variants import VariantReader
 from dfdc.stages.training.augment.erasing import erase_
 from dfdc.stages.training.augment.mixup import mix

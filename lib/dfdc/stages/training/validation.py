@@ -11,10 +11,10 @@ from torch.utils.data import Dataset
 
 from dfdc.data.schemas.pairs import Pair
 from dfdc.data.schemas.training import Measurement
+from dfdc.data.seeding import generator
 from dfdc.networks.inputs import center_transform, normalise
 from dfdc.networks.precision import autocast
 from dfdc.networks.settings import CropPolicy
-from dfdc.seeding import generator
 from dfdc.stages.clips.reading import PairReader, load_in_order, pair_name
 from dfdc.stages.evaluation.metrics import auc, log_loss
 from dfdc.stages.training.samples import SampleSettings

@@ -9,8 +9,8 @@ from typing import Literal, TypeVar
 
 import numpy as np
 
+from dfdc.data.seeding import generator
 from dfdc.networks.settings import CropPolicy
-from dfdc.seeding import generator
 from dfdc.stages.training.augment.erasing import ErasingDraw, draw_erasing, draw_noise
 from dfdc.stages.training.augment.settings import AugmentSettings
 from dfdc.stages.training.augment.transform import TransformDraw, apply_transform, draw_transform

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 
 from dfdc.data.schemas.crops import Crop
-from dfdc.figures.heatmap import MEANING, HeatMapper
+from dfdc.figures.scored.heatmap import MEANING, HeatMapper
 from dfdc.figures.style import BLACK, BLUE, GREEN, ORANGE, PURPLE, SKY_BLUE, VERMILLION, percent
 from dfdc.stages.prediction.ensemble import combine, confident
 from dfdc.stages.prediction.settings.ensemble import EnsembleSettings

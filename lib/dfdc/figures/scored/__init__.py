@@ -1,0 +1,1 @@
+"""Pictures of scored videos: timelines, annotated videos, heat maps."""
