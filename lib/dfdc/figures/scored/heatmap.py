@@ -6,9 +6,10 @@ import cv2
 import numpy as np
 import torch
 
-from dfdc.networks.efficientnet import Classifier, build_model
+from dfdc.networks.efficientnet import Classifier
+from dfdc.networks.families import build_model
 from dfdc.networks.inputs import center_transform, normalise
-from dfdc.networks.settings import CropPolicy
+from dfdc.networks.settings import ARCHITECTURES, CropPolicy
 from dfdc.networks.weights.find import Member
 from dfdc.networks.weights.load import load_weights
 
@@ -64,6 +65,10 @@ def coloured(face: np.ndarray, shares: np.ndarray) -> np.ndarray:
 
 
 def heat_mapper(members: Sequence[Member], device: torch.device) -> HeatMapper | None:
-    """Of the first model for single frames; None if there is none."""
-    single = [member for member in members if member.model["kind"] == "frame"]
+    """Of the first EfficientNet for single frames, whose output is a mean over cells; None if there is none."""
+    single = [
+        member
+        for member in members
+        if member.model["kind"] == "frame" and member.model["architecture"] in ARCHITECTURES
+    ]
     return HeatMapper(single[0], device) if single else None
