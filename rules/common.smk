@@ -56,9 +56,15 @@ RECOMPRESSION_KEYS = [
     for key in config["training"]["recompression"]
     if key not in ("probability", "whole_clip")
 ]
-LAST_FRAME = max((max(config["models"][name]["frames"]) for name in TRAINED), default=0)
+LAST_FRAME = max(
+    (
+        config["clips"]["frames"] - 1 if config["models"][name]["draw_frames"] else max(config["models"][name]["frames"])
+        for name in TRAINED
+    ),
+    default=0,
+)
 # The keys that define a model and its training.
-MODEL_KEYS = ("architecture", "kind", "frames", "crop", "erasing", "seed")
+MODEL_KEYS = ("architecture", "kind", "frames", "draw_frames", "crop", "erasing", "seed")
 
 if config["data"]["parts"] == "auto":
     PARTS = known_parts(DATA, "results/videos") if TRAINED else []

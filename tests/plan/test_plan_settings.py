@@ -37,6 +37,7 @@ def nested(path, value):
         ("validation.pairs", 7, "train"),
         ("models.re.seed", 11, ("train re", "draw_sample_figures")),
         ("models.re.erasing", 0.3, ("train re", "draw_sample_figures")),
+        ("models.re.draw_frames", True, ("recompress_clips", "train re", "draw_sample_figures")),
         ("models.seq.score", {"of": 2, "take": [0]}, ("score seq",)),
         ("training.learning_rate", 0.01, "train"),
         ("training.recompression.crf", [18, 40], "recompress_clips"),

@@ -13,7 +13,7 @@ from dfdc.data.tables import write_table
 from dfdc.stages.clips.reading import PairReader
 from dfdc.stages.clips.recompressing import draw_variant, recompress_clips
 from dfdc.stages.clips.variants import VariantReader
-from dfdc.stages.training.samples import PairDataset, Place, Schedule, Visits
+from dfdc.stages.training.samples import PairDataset, Place, Schedule, Visits, drawn_frames
 from dfdc.system.errors import UserError
 from dfdc.video.recompression import Recompression, draw_recompression
 from dfdc.video.settings import RecompressionSettings
@@ -191,3 +191,27 @@ def test_a_sample_is_that_of_its_variant(made):
     on_the_fly.reader.read = lambda *_: frames
     for name in ("real", "fake", "targets"):
         np.testing.assert_array_equal(getattr(dataset[place], name), getattr(on_the_fly[place], name))
+
+
+@pytest.mark.parametrize("kind", ["frame", "sequence"])
+def test_drawn_frames_are_those_of_the_clip_and_of_its_variants(made, kind):
+    pairs, clips, recompress = made
+    _, tables, stores = recompress()
+    reader, seen = VariantReader(pairs, tables, stores), set()
+    for probability in (0.0, 1.0):
+        settings = sample_settings(
+            kind, (1, 3), recompression=replace(SETTINGS, probability=probability), whole_clip=True, draw_frames=True
+        )
+        dataset = PairDataset(pairs, {"part": clips}, settings, reader)
+        for iteration in range(1, 9):
+            frames = drawn_frames(kind, (1, 3), 12, settings.seed, iteration, 1)
+            place = Place(iteration, 1, 1)
+            visit = dataset._visits.number(place)
+            if probability:
+                expected = reader.read(1, reader.choose(1, visit, settings.seed), frames)
+            else:
+                expected = dataset.reader.read(1, None, frames)
+            for faces, other in zip(dataset._frames(place), expected, strict=True):
+                np.testing.assert_array_equal(faces, other)
+            seen.add(frames)
+    assert len(seen) > 3

@@ -117,6 +117,9 @@ class ModelSettings(ErasingSettings):
     """Finished weights (safetensors, or a published .pth) to use instead of training; null to train."""
     frames: Annotated[Sequence[Whole], Len(1)]
     """The frames that training takes from a clip. A sequence model has as many frames in its window."""
+    draw_frames: bool
+    """Whether training draws other frames at each visit of a pair: as many, at random places (frame models), or the
+    same window at a random place (sequence models). Validation takes those of `frames`."""
     crop: CropPolicy
     seed: Whole
     """The seed for everything random in the training."""

@@ -50,19 +50,28 @@ class PairReader:
         """The number of pairs."""
         return len(self._pairs)
 
-    def read(self, pair: int, recompression: Recompression | None) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """The frames of the real and the fake clip of a pair, with the same recompression or none."""
-        settings = self.settings
+    def length(self, pair: int) -> int:
+        """The number of frames that both clips of a pair have."""
+        return int(self._pairs[pair, 3])
+
+    def read(
+        self, pair: int, recompression: Recompression | None, frames: Sequence[int] | None = None
+    ) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Frames of the real and the fake clip of a pair, with the same recompression or none.
+
+        ``frames``: which, instead of those of the settings; beyond the end of a clip its last frame is taken.
+        """
+        settings, frames = self.settings, frames or self.settings.frames
         part, *clips, common = self._pairs[pair].tolist()
         # Both clips are read only up to the length of the shorter one.
-        length = common if settings.whole_clip else min(common, max(settings.frames) + 1)
+        length = common if settings.whole_clip else min(common, max(frames) + 1)
         faces = []
         for number in clips:
             clip = self._stores[part].clip(number, length)
             if recompression is None:
-                faces.append([clip[min(index, length - 1)] for index in settings.frames])
+                faces.append([clip[min(index, length - 1)] for index in frames])
             else:
-                faces.append(list(recompress(clip, recompression, settings.recompression, settings.frames)))
+                faces.append(list(recompress(clip, recompression, settings.recompression, frames)))
         return faces[0], faces[1]
 
 

@@ -29,8 +29,8 @@ from dfdc.video.settings import RecompressionSettings
 class SampleSettings:
     """Settings of training samples.
 
-    ``frames``: the frames taken from each clip; ``whole_clip``: recompress the whole clip, as published, or only up to
-    the last frame taken; ``seed``: of all random draws.
+    ``frames``: the frames taken from each clip; ``draw_frames``: draw others in training; ``whole_clip``: recompress
+    the whole clip, as published, or only up to the last frame taken; ``seed``: of all random draws.
     """
 
     kind: str
@@ -41,6 +41,7 @@ class SampleSettings:
     recompression: RecompressionSettings
     mixup_alpha: float
     seed: int
+    draw_frames: bool = False
 
     @property
     def reading(self) -> ReadSettings:
@@ -62,6 +63,7 @@ class SampleSettings:
             recompression=RecompressionSettings(**recompression),
             mixup_alpha=training["mixup_alpha"],
             seed=model["seed"],
+            draw_frames=model["draw_frames"],
         )
 
 
@@ -167,14 +169,34 @@ class PairDataset(Dataset):
 
     def _frames(self, place: Place) -> tuple[Sequence[np.ndarray], Sequence[np.ndarray]]:
         """The frames of the real and the fake clip, as cut or recompressed."""
-        settings, variants = self.settings, self.variants
+        settings, variants, frames = self.settings, self.variants, self.settings.frames
+        where = (settings.seed, place.iteration, place.slot)
+        if settings.draw_frames:
+            frames = drawn_frames(settings.kind, frames, self.reader.length(place.pair), *where)
         if variants is None:
-            draw = generator(settings.seed, "recompression", place.iteration, place.slot)
-            return self.reader.read(place.pair, draw_recompression(draw, settings.recompression))
+            draw = draw_recompression(generator(settings.seed, "recompression", *where[1:]), settings.recompression)
+            return self.reader.read(place.pair, draw, frames)
         visit = self._visits.number(place)
         if visit is None or not variants.count(place.pair):
-            return self.reader.read(place.pair, None)
-        return variants.read(place.pair, variants.choose(place.pair, visit, settings.seed), settings.frames)
+            return self.reader.read(place.pair, None, frames)
+        return variants.read(place.pair, variants.choose(place.pair, visit, settings.seed), frames)
+
+
+def drawn_frames(
+    kind: str, frames: Sequence[int], length: int, seed: int, iteration: int, slot: int
+) -> tuple[int, ...]:
+    """Frames drawn from clips of ``length`` frames, in place of ``frames``.
+
+    For a frame model as many different ones, in order; for a sequence model the same window at a random place. If the
+    clips are too short, those of ``frames``, or the window at their start.
+    """
+    draw = generator(seed, "frames", iteration, slot)
+    if kind == "sequence":
+        start = int(draw.integers(max(length - (max(frames) - min(frames)), 1)))
+        return tuple(frame - min(frames) + start for frame in frames)
+    if length < len(frames):
+        return tuple(frames)
+    return tuple(sorted(draw.choice(length, len(frames), replace=False).tolist()))
 
 
 class Visits:
