@@ -23,7 +23,7 @@ def decoding(bench: Bench) -> Iterator[Row]:
     try:
         _decoded(video, HWAccel("cuda", allow_software_fallback=False))  # starts the decoder
         rate, of_card = _decoded(video, HWAccel("cuda", allow_software_fallback=False))
-    except (av.FFmpegError, RuntimeError, NotImplementedError, ValueError) as error:
+    except Exception as error:  # of many kinds, by what is missing: the library, the driver, the codec
         yield Row("NVDEC", "not available", note=f"{type(error).__name__}: {error}")
         return
     yield Row("NVDEC", rate, "frames/s", note="one process, frames copied to the CPU")

@@ -47,7 +47,7 @@ def materials(bench: Bench) -> Iterator[Row]:
     clips, streams = (places["part"].stat().st_size for places in (bench.clips.stores, bench.clips.variants[1]))
     yield Row("pairs of clips", sizes.pairs, note=f"{clips / sizes.pairs / 1e6:.1f} MB each")
     each = sizes.pairs * sizes.variants
-    yield Row("a variant of a pair encoded", taken / each, "core-s", note=f"{streams / each / 1e6:.2f} MB each")
+    yield Row("a variant of a pair encoded", taken / each, "s of a process", note=f"{streams / each / 1e6:.2f} MB each")
     yield Row("videos", videos, note=f"copies of one, {film.stat().st_size / 1e6:.1f} MB")
     yield Row("weights of DSFD", str(bench.weights) if bench.weights else "drawn at random")
     yield Row("all made in", time.perf_counter() - start, "s")

@@ -39,17 +39,18 @@ def compiled_steps(bench: Bench) -> Iterator[Row]:
             yield Row(name, NO_GPU, note="a CPU never compiles (training.compile)")
             continue
         torch.compiler.reset()
+        before = _graphs()
         start = time.perf_counter()
         one = _steps(bench, kind, Variant("bf16, compiled", "bf16", compiled=True))
         one.seconds(1)
         yield Row(f"{name}: until the first step is done", time.perf_counter() - start, "s", note="nothing in a cache")
-        graphs = _graphs()
+        graphs = _graphs() - before
         memory = peak_memory(bench.device, lambda one=one: one.seconds(WARM_UP))
         yield replace(memory, what=f"{name}: {memory.what}")
         rounds = [one.seconds(bench.sizes.steps) for _ in range(bench.sizes.rounds)]
         yield _time_of_step(bench, kind, "bf16, compiled", rounds)
         yield Row(f"{name}: graphs", graphs, note="1 is the whole network")
-        yield Row(f"{name}: recompilations after the first step", _graphs() - graphs)
+        yield Row(f"{name}: recompilations after the first step", _graphs() - before - graphs)
         yield from _waits(bench, name, one)
 
 
