@@ -21,6 +21,7 @@ from dfdc.figures import validation as validation
 from dfdc.figures.pictures import Row, sheet
 from dfdc.figures.scores import Scores, plot_mistakes, plot_roc, plot_scores, plot_transform, worst
 from dfdc.figures.style import drawing
+from dfdc.networks.inputs import denormalise
 from dfdc.stages.prediction.settings.ensemble import EnsembleSettings
 from published import published
 
@@ -206,7 +207,7 @@ def test_samples_are_drawn_of_all_sources_first(tmp_path):
 
 def test_a_mixture_goes_from_real_to_fake():
     real, fake = np.full((1, 8, 6, 3), 40, np.uint8), np.full((1, 8, 6, 3), 200, np.uint8)
-    mixed = samples._mixtures(real, fake)
+    mixed = denormalise(samples._mixtures(real, fake))
     assert [int(picture.mean().round()) for picture in mixed] == [40, 80, 120, 160, 200]
 
 
