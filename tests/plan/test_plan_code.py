@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from dfdc.stages.faces.detection.settings import DETECTORS
 from dfdc.system.jobs.provenance import code_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -96,6 +97,12 @@ def test_code_of_a_module(project, world, graph, module, some_that_use, some_tha
     assert project.plan() == world.after(*users)
 
 
+def files_of(modules):
+    """The files of modules of the library."""
+    paths = [f"lib/{name.replace('.', '/')}" for name in modules]
+    return {f"{path}.py" if (ROOT / f"{path}.py").exists() else f"{path}/__init__.py" for path in paths}
+
+
 def test_every_module_concerns_the_rules_that_the_readme_says(finished_run, graph):
     """By what Snakemake remembers of the jobs: where a module is among the parameters, a change of it is a reason."""
     table = re.findall(r"^\| (`\S+\.py`.*) \| (.+) \|$", (ROOT / "docs/reruns.md").read_text(), re.MULTILINE)
@@ -104,13 +111,14 @@ def test_every_module_concerns_the_rules_that_the_readme_says(finished_run, grap
         for rule in graph if rules == "all" else set(re.findall(r"`(\w+)`", rules)) & set(graph):
             wanted[rule] |= {f"lib/dfdc/{module}" for module in re.findall(r"`(\S+)`", modules)}
     # The table has all detectors, and the run had one.
-    wanted = {rule: {path for path in modules if "/dsfd/" not in path} for rule, modules in wanted.items()}
+    for rule in ("detect_faces", "detect_test_faces"):
+        dsfd, yunet = (code_of(ROOT / f"workflow/scripts/{rule}.py", DETECTORS[name]) for name in ("dsfd", "yunet"))
+        wanted[rule] -= files_of(dsfd.keys() - yunet.keys())
     found = {}
     for record in (finished_run.demo / ".snakemake/metadata").iterdir():
         about = json.loads(record.read_text())
         (code,) = (ast.literal_eval(value) for value in about["params"] if "'dfdc': " in value)
-        paths = [f"lib/{name.replace('.', '/')}" for name in code if not name.endswith(".py")]
-        files = {f"{path}.py" if (ROOT / f"{path}.py").exists() else f"{path}/__init__.py" for path in paths}
+        files = files_of(name for name in code if not name.endswith(".py"))
         assert found.setdefault(about["rule"], files) == files
     assert found == wanted
 

@@ -15,6 +15,7 @@ from dfdc.data.schemas.tracks import Track
 from dfdc.data.schemas.videos import TestVideo as Video
 from dfdc.data.tables import write_table
 from dfdc.networks.families import build_model, load_backbone
+from dfdc.networks.inference import inference_type
 from dfdc.networks.inputs import center_transform, normalise
 from dfdc.networks.settings import CropPolicy
 from dfdc.networks.weights.files import save_weights
@@ -182,6 +183,16 @@ def test_a_damaged_picture_is_named(tmp_path, frame_scorer):
     crops = [Crop("a.mp4", 0, "frame", number, [number], number, "") for number in range(3)]
     with pytest.raises(UserError, match=r"store\.arrow is damaged: picture 0 of clip 2: "):
         score(crops, Store(path), frame_scorer, 1, [0], workers=2)
+
+
+@pytest.mark.parametrize(("generation", "in_place_of_bfloat16"), [((7, 0), torch.float16), ((8, 0), torch.bfloat16)])
+def test_the_type_that_a_gpu_computes_in(monkeypatch, generation, in_place_of_bfloat16):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: generation)
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    types = [inference_type(torch.device("cuda"), precision) for precision in ("fp32", "bf16", "fp16")]
+    assert types == [torch.float32, in_place_of_bfloat16, torch.float16]
+    assert not torch.backends.cudnn.allow_tf32
+    assert {inference_type(CPU, precision) for precision in ("fp32", "bf16", "fp16")} == {torch.float32}
 
 
 @pytest.mark.parametrize(("dtype", "most"), [(torch.bfloat16, 0.05), (torch.float16, 0.006)])
