@@ -354,3 +354,10 @@ def figure(path, title):
     caption = f"../workflow/report/{path.rpartition('.')[0]}.rst"
     category = CATEGORIES[path.split("/")[0]]
     return report(f"results/figures/{path}", caption=caption, category=category, labels={"figure": title})
+
+
+def front_page():
+    """What the report's first page says, for its template."""
+    from dfdc.figures import front_page  # imported here because it is only needed for a report
+
+    return front_page.front_page(config, MODELS, TRAINED, bool(VALIDATED), HERE)

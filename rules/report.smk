@@ -4,13 +4,6 @@
 report: "../workflow/report/workflow.rst"
 
 
-def front_page():
-    """What the report's first page says, for its template."""
-    from dfdc.figures import front_page  # imported here because it is only needed for a report
-
-    return front_page.front_page(config, MODELS, TRAINED, bool(VALIDATED), HERE)
-
-
 if TEST_LABELS:
 
     include: "evaluate.smk"

@@ -7,7 +7,7 @@ import pytest
 from dfdc.config.reading import read_config
 from dfdc.data.schemas.pairs import PAIRS
 from dfdc.data.tables import write_table
-from dfdc.figures.front_page import CALIBRATION, EVALUATION, PAIRED, VALIDATION, calibration_advice, front_page
+from dfdc.figures.front_page import CALIBRATION, EVALUATION, PAIRED, VALIDATION, calibration_advice, front_page, version
 from dfdc.system.checksums import write_json
 
 CHECKOUT = Path(__file__).parents[2]
@@ -69,6 +69,12 @@ def test_the_page_says_what_came_out_of_which_data_with_which_settings(run, conf
     assert about["Scores made on"].startswith("20")
     assert about["Version"].startswith("0.")
     assert page["advice"] is None
+
+
+def test_the_version_of_a_copy(tmp_path):
+    assert version(tmp_path) == "unknown"
+    (tmp_path / "pyproject.toml").write_text('[project]\nversion = "1.2"\n')
+    assert version(tmp_path) == "1.2"
 
 
 def test_of_finished_weights_and_unlabelled_videos_less_is_known(run, config):

@@ -154,8 +154,13 @@ def _date(path: Path) -> str:
 
 
 def version(checkout: Path) -> str:
-    """The version of this project, and the commit of a git checkout."""
-    about = tomllib.loads((checkout / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    """The version of this project, and the commit if it is a git checkout."""
+    try:
+        about = tomllib.loads((checkout / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    except FileNotFoundError:  # only what a run needs was copied
+        return "unknown"
+    if not (checkout / ".git").exists():  # git would look in the folders above
+        return about
     git = ["git", "-C", str(checkout), "describe", "--always", "--dirty", "--exclude=*"]
     with contextlib.suppress(OSError, subprocess.SubprocessError):
         done = subprocess.run(git, capture_output=True, text=True, check=True, timeout=10)
