@@ -8,7 +8,9 @@ consists of copies of the two. Faces are detected in every sixth frame with YuNe
 - video in memory: one process decodes all frames of a video into memory as RGB images, then detects faces in every
   sixth, one at a time; with one thread, and with the default numbers of threads of FFmpeg and OpenCV.
 - ours: `dfdc.stages.faces.detection.detect.detect_faces` with one worker per core.
-- decoding alone: the same workers only decode, without colour conversion. This is the upper limit for detection.
+- decoding alone: the same workers only decode what detection decodes, without colour conversion. This is the upper
+  limit for detection.
+- decoding every frame: the same, but every frame is decoded.
 
 Each round runs all variants one after the other, each in a new process, so that drifts of the machine's speed affect
 all alike; the table has medians over the rounds, and the median ratio to the first variant within a round. Worker
@@ -28,33 +30,32 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 
 import av
 import cv2
 import numpy as np
-from settings import YUNET
 
 from dfdc.data.seeding import generator
-from dfdc.demo.encoding import draw_sound, write_video
-from dfdc.demo.people import load_background
-from dfdc.demo.sources import fetch_sources
 from dfdc.stages.faces.detection.detect import detect_faces
 from dfdc.stages.faces.detection.detectors import build_detector
+from dfdc.stages.faces.detection.settings import DetectionSettings
 from dfdc.system.workers.pool import map_in_order
-from dfdc.video.reading import open_video, read_frames
+from dfdc.video.reading import count_frames, open_video, read_crops, read_frames
 
 ROOT = Path(__file__).resolve().parents[1]
 PEOPLE = ("woman", "man")
 FPS = 29.97
 
 
-def film(source: Path, count: int, size: tuple[int, int], rng: np.random.Generator) -> Iterator[np.ndarray]:
+# Worker processes import this module, so what only the main process needs is imported by the functions that use it.
+
+
+def film(take: np.ndarray, count: int, size: tuple[int, int], rng: np.random.Generator) -> Iterator[np.ndarray]:
     """A video of a person upscaled to ``size``, with a swaying camera and sensor noise."""
     width, height = size
-    take = load_background(source, count)
     grain = cv2.GaussianBlur(rng.standard_normal((height + 64, width + 64), np.float32), (0, 0), 0.8)[..., None] * 6
     for index in range(count):
         place = index % max(2 * len(take) - 2, 1)  # forwards, then backwards
@@ -67,6 +68,10 @@ def film(source: Path, count: int, size: tuple[int, int], rng: np.random.Generat
 
 
 def make_part(folder: Path, videos: int, frames: int, side: int) -> None:
+    from dfdc.demo.encoding import draw_sound, write_video
+    from dfdc.demo.people import load_background
+    from dfdc.demo.sources import fetch_sources
+
     folder.mkdir()
     sources = fetch_sources()
     size = (side, round(side * 9 / 32) * 2)
@@ -76,7 +81,7 @@ def make_part(folder: Path, videos: int, frames: int, side: int) -> None:
             shutil.copyfile(first, path)
             continue
         rng = generator(0, "benchmark", number)
-        pictures = film(sources[PEOPLE[number]], frames, size, rng)
+        pictures = film(load_background(sources[PEOPLE[number]], frames), frames, size, rng)
         write_video(path, pictures, FPS, draw_sound(frames / FPS, rng), crf=26)
 
 
@@ -90,8 +95,8 @@ def all_frames(path: Path, threads: int) -> list[np.ndarray]:
         return [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)]
 
 
-def video_in_memory(folder: Path, threads: int) -> Found:
-    settings, faces = YUNET, []
+def video_in_memory(folder: Path, threads: int, settings: DetectionSettings) -> Found:
+    faces = []
     detector = build_detector(settings, "cpu", 1)
     for path in sorted(folder.iterdir()):
         frames = all_frames(path, threads)
@@ -102,18 +107,18 @@ def video_in_memory(folder: Path, threads: int) -> Found:
     return faces
 
 
-def one_thread(folder: Path, _: int) -> Found:
+def one_thread(folder: Path, _: int, settings: DetectionSettings) -> Found:
     cv2.setNumThreads(1)
-    return video_in_memory(folder, 1)
+    return video_in_memory(folder, 1, settings)
 
 
-def default_threads(folder: Path, _: int) -> Found:
-    return video_in_memory(folder, 0)
+def default_threads(folder: Path, _: int, settings: DetectionSettings) -> Found:
+    return video_in_memory(folder, 0, settings)
 
 
-def ours(folder: Path, workers: int) -> Found:
+def ours(folder: Path, workers: int, settings: DetectionSettings) -> Found:
     metadata = {path.name: {"label": "REAL"} for path in folder.iterdir()}
-    detections, _ = detect_faces(folder, metadata, YUNET, 0.0, workers=workers)
+    detections, _ = detect_faces(folder, metadata, settings, 0.0, workers=workers)
     return [
         (faces.video, frame, box, score)
         for faces in detections
@@ -123,13 +128,28 @@ def ours(folder: Path, workers: int) -> Found:
 
 @dataclass(frozen=True)
 class Decoder:
+    every: int  # decode only what every n-th frame depends on
+
     def prepare(self) -> Callable[[Path], int]:
-        return lambda path: sum(1 for _ in read_frames(open_video(path), wanted=lambda _: False))
+        return self.decode
+
+    def decode(self, path: Path) -> int:
+        video = open_video(path)
+        counted = count_frames(video)
+        if self.every == 1 or counted is None:
+            return sum(1 for _ in read_frames(video, wanted=lambda _: False))
+        without_pixels = {index: () for index in range(0, counted, self.every)}
+        return sum(1 for _ in read_crops(video, without_pixels, counted))
 
 
-def decoding_alone(folder: Path, workers: int) -> Found:
-    list(map_in_order(Decoder().prepare, sorted(folder.iterdir()), workers, None, lambda path, reason: 0))
+def decoding_alone(folder: Path, workers: int, settings: DetectionSettings) -> Found:
+    decoder = Decoder(settings.every)
+    list(map_in_order(decoder.prepare, sorted(folder.iterdir()), workers, None, lambda path, reason: 0))
     return []
+
+
+def decoding_every_frame(folder: Path, workers: int, settings: DetectionSettings) -> Found:
+    return decoding_alone(folder, workers, replace(settings, every=1))
 
 
 VARIANTS = {
@@ -137,13 +157,16 @@ VARIANTS = {
     "video in memory, default threads": default_threads,
     "ours": ours,
     "decoding alone": decoding_alone,
+    "decoding every frame": decoding_every_frame,
 }
 
 
 def measure(variant: str, folder: Path, workers: int) -> None:
     """Run a variant in this process and print time, memory and faces as JSON."""
+    from settings import YUNET
+
     start = time.perf_counter()
-    faces = VARIANTS[variant](folder, workers)
+    faces = VARIANTS[variant](folder, workers, YUNET)
     seconds = time.perf_counter() - start
     own, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     core_seconds = sum(usage.ru_utime + usage.ru_stime for usage in (own, children))

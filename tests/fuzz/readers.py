@@ -27,7 +27,7 @@ from dfdc.stages.training.checkpoint import TrainingState, save_checkpoint
 from dfdc.stages.training.checkpoint import _read as read_checkpoint_file
 from dfdc.system.checksums import read_json, write_json
 from dfdc.system.errors import UserError, VideoError
-from dfdc.video.reading import open_video, read_frames
+from dfdc.video.reading import count_frames, open_video, read_frames
 
 ROOT = Path(__file__).resolve().parents[2]
 STATE = {"layer.weight": torch.arange(300.0).reshape(20, 15), "layer.bias": torch.ones(7)}
@@ -60,6 +60,9 @@ def _read_store(path: Path) -> list[bytes]:
 
 def _read_video(path: Path) -> int:
     video = open_video(path, 2**22)
+    sampled = read_frames(video, lambda index: index % 6 == 0, counted=count_frames(video))
+    if any(frame.size == 0 for _, frame in sampled):
+        return 0
     return sum(frame.size > 0 for _, frame in read_frames(video))
 
 

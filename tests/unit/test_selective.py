@@ -2,6 +2,7 @@
 
 import contextlib
 import subprocess
+import time
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from samples import moving, overwritten, truncated
 
 from dfdc.data.seeding import generator
 from dfdc.system.errors import VideoError
-from dfdc.video.h264 import Doubt, read_parameters, sei_types
+from dfdc.video.h264 import MAX_REORDERED, Doubt, most_reordered, read_parameters, sei_types
 from dfdc.video.reading import count_frames, open_video, read_frames
 from dfdc.video.selective import MAX_GROUP, decode_wanted
 
@@ -404,3 +405,20 @@ def test_parameters_of_streams(videos):
     for extradata in (b"", bytes(40), b"\1\x64\0\x0d\xff\xe1\0\x20\x67\x64\0\x0d"):
         with pytest.raises(Doubt):
             read_parameters(extradata)
+
+
+@pytest.mark.parametrize("filling", [b"\0", b"\xff", b"\x55"])
+def test_parameters_of_strangers_take_no_time(filling):
+    """Sets of the greatest size, of codes that are too long, or of as many codes as fit."""
+    parameters = b"\1\x64\0\x0d\xff\xe1\xff\xff\x67" + filling * 65534 + b"\1\0\4\x68\xee\x3c\x80"
+    begun = time.process_time()
+    with pytest.raises(Doubt):
+        read_parameters(parameters)
+    assert time.process_time() - begun < 0.5
+
+
+def test_reordering_of_pictures():
+    assert most_reordered([]) == most_reordered([0, 1, 2, 3]) == 0
+    assert most_reordered([0, 4, 2, 1, 3]) == 2
+    assert most_reordered([0, 2, 1, 4, 3]) == 1
+    assert most_reordered(range(100_000, 0, -1)) == MAX_REORDERED + 1

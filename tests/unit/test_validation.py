@@ -6,7 +6,7 @@ import torch
 from samples import lively_model, pair_rows, sample_settings, write_clips
 
 from dfdc.data.pictures.store import Store
-from dfdc.networks.inputs import center_transform, normalise
+from dfdc.networks.inputs import IMAGENET, center_transform, normalise
 from dfdc.stages.clips.reading import choose_pairs
 from dfdc.stages.evaluation.metrics import auc, log_loss
 from dfdc.stages.training.validation import ValidationSet, load_validation, measure_model
@@ -62,6 +62,8 @@ def test_measured_by_hand(stores):
 
 def test_a_model_that_knows_is_told_so():
     class Bright(torch.nn.Module):
+        normalisation = IMAGENET
+
         def forward(self, pictures):
             return pictures.mean((1, 2, 3))[:, None] * 10
 

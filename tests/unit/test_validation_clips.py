@@ -9,6 +9,7 @@ from samples import pair_rows, write_clips, write_weights
 from dfdc.data.pictures.store import Store
 from dfdc.data.schemas.validation_scores import VALIDATION_SCORES
 from dfdc.data.tables import read_table, write_table
+from dfdc.networks.inputs import IMAGENET
 from dfdc.networks.settings import CropPolicy
 from dfdc.stages.evaluation import validation_clips as validation
 from dfdc.stages.evaluation.validation_clips import ENCODING, conditions, score_validation_clips
@@ -84,6 +85,12 @@ def test_weights_of_windows_of_another_length(stores, scorers):
 
 
 def test_a_network_that_gives_no_numbers(stores, scorers, monkeypatch):
-    monkeypatch.setattr(scorers["frame"], "model", lambda pictures: torch.full((len(pictures), 1), torch.nan))
+    class Silent(torch.nn.Module):
+        normalisation = IMAGENET
+
+        def forward(self, pictures):
+            return torch.full((len(pictures), 1), torch.nan)
+
+    monkeypatch.setattr(scorers["frame"], "model", Silent())
     with pytest.raises(UserError, match=r"not finite for some frames of the clips of fake0\.mp4"):
         score_validation_clips(pairs(), stores, scorers["frame"], (2,), [])

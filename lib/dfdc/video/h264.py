@@ -15,6 +15,10 @@ SLICE, IDR, SEI, DELIMITER, FILLER = 1, 5, 6, 9, 12
 HARMLESS_SEI = {0, 1, 4}
 # Profiles whose parameters include the chroma format (7.3.2.1.1).
 HIGH_PROFILES = {44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244}
+# Longer parameter sets than this many bytes are not read, nor longer codes than this many bits.
+MAX_PARAMETERS, MAX_CODE = 1024, 32
+# The greatest number of reordered pictures that the standard allows (A.3.1).
+MAX_REORDERED = 16
 # The parts of a slice header that are read, at most 17 bytes, are within this many bytes even if all zeros are escaped.
 SLICE_HEADER = 32
 CUSTOM_ASPECT_RATIO = 255
@@ -52,11 +56,11 @@ def read_parameters(extradata: bytes) -> Parameters:
     if len(sequences) != 1 or not pictures:
         raise Doubt
     for unit in pictures:
-        bits = _Bits(unit[1:])
+        bits = _Bits(unit[1:MAX_PARAMETERS])
         bits.golomb(), bits.golomb(), bits.take(1)
         if bits.take(1):  # the order of the fields of a frame
             raise Doubt
-    return _sequence_parameters(_Bits(sequences[0][1:]))
+    return _sequence_parameters(_Bits(sequences[0][1:MAX_PARAMETERS]))
 
 
 def _units(extradata: bytes, place: int, mask: int) -> tuple[list[bytes], int]:
@@ -88,6 +92,8 @@ class _Bits:
         zeros = 0
         while not self.take(1):
             zeros += 1
+            if zeros > MAX_CODE:
+                raise Doubt
         return (1 << zeros) - 1 + self.take(zeros)
 
 
@@ -243,7 +249,7 @@ class OrderCount:
 def most_reordered(counts: Sequence[int]) -> int:
     """The greatest number of pictures that precede a picture in decoding order and follow it in output order.
 
-    ``counts`` are the picture order counts in decoding order.
+    Numbers above ``MAX_REORDERED`` are not told apart. ``counts`` are the picture order counts in decoding order.
     """
     before: list[int] = []
     most = 0
@@ -251,4 +257,5 @@ def most_reordered(counts: Sequence[int]) -> int:
         place = bisect(before, count)
         most = max(most, len(before) - place)
         before.insert(place, count)
+        del before[: -1 - MAX_REORDERED]
     return most

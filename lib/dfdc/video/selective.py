@@ -23,6 +23,7 @@ from dfdc.video.h264 import (
     FILLER,
     HARMLESS_SEI,
     IDR,
+    MAX_REORDERED,
     SEI,
     SLICE,
     Doubt,
@@ -80,7 +81,7 @@ def count_frames(container: av.container.InputContainer, stream: av.video.stream
         if min(times) <= latest or len(set(times)) < len(times) or by_time != sorted(set(counts)):
             raise Doubt
         # With a smaller buffer than pictures need, a decoder outputs frames late or drops them.
-        if most_reordered(counts) > (parameters.reordered or 0):
+        if most_reordered(counts) > min(parameters.reordered or 0, MAX_REORDERED):
             raise Doubt
         frames, latest = frames + len(group), max(times)
         progressed()
