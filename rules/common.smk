@@ -58,7 +58,11 @@ RECOMPRESSION_KEYS = [
 ]
 LAST_FRAME = max(
     (
-        config["clips"]["frames"] - 1 if config["models"][name]["draw_frames"] else max(config["models"][name]["frames"])
+        (
+            config["clips"]["frames"] - 1
+            if config["models"][name]["draw_frames"]
+            else max(config["models"][name]["frames"])
+        )
         for name in TRAINED
     ),
     default=0,
