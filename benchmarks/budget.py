@@ -21,9 +21,9 @@ FRAMES, EVERY = 300, 6
 class Rates:
     """Rates with where they come from: measured (docs/performance.md has the commands) or assumed."""
 
-    detect: float = 3.8
+    detect: float = 2.7
     """Core-seconds to detect the faces of a video with YuNet, measured."""
-    decode: float = 1.6
+    decode: float = 1.1
     """Core-seconds to decode a video and resize every sixth frame for DSFD, measured."""
     dsfd: float = 400.0
     """Images a second of DSFD at 683x384 in bf16 on one GPU, assumed: 0.34 TFLOP each, at 140 TFLOP/s."""

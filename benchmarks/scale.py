@@ -6,7 +6,9 @@ Generates a dataset with as many videos as DFDC (119,154 in 50 parts with metada
 36 tiny ones (48 x 48 pixels, at which YuNet still detects the face; 60 frames, H.264): the numbers of videos and the
 sizes of tables are realistic, the costs of decoding and the sizes of clips are not. Then it
 
-- plans a complete run on all videos (a dry run): seconds, memory, jobs;
+- plans a complete run on all videos and 4,000 or 40,000 test videos, which are holes of 4 MB (dry runs): core-seconds
+  of the first plan, which reads the test videos, of later ones, and of those of a finished run, and what Snakemake
+  takes to plan an empty Snakefile (--shares without numbers leaves it at that);
 - runs the workflow up to results/pairs.parquet on a few percent of the videos, in parts of 2,384 (1 % is half a part,
   4 % are two), and prints core-seconds and peak memory of each stage, and bytes and files per 1,000 videos.
 
@@ -24,6 +26,8 @@ import time
 from collections import defaultdict
 from csv import DictReader
 from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -36,11 +40,14 @@ from dfdc.demo.fakes import draw_recipe, fake_frames
 from dfdc.demo.motion import Shot
 from dfdc.demo.people import load_footage, transform
 from dfdc.demo.sources import fetch_sources
+from dfdc.system.jobs.records.hashes import HASHES, SETTLED
 
 ROOT = Path(__file__).resolve().parents[1]
 VIDEOS, PARTS, FAKES = 119_154, 50, 5
 PART = VIDEOS // PARTS + 1  # videos of a full part
 SIDE, FRAMES, FPS, CRF = 48, 60, 30.0, 28
+TEST_VIDEOS, TEST_SIZE = (4000, 40_000), 4_000_000
+ROUNDS = 3
 STAGES = ("detect_faces", "build_tracks", "align_tracks", "extract_clips", "pair_clips")
 
 
@@ -97,15 +104,26 @@ def make_data(root: Path, families: list[list[Path]], videos: int) -> None:
     os.link(families[0][0], root / "test_videos" / "test.mp4")
 
 
-def snakemake(work: Path, data: Path, *arguments: str) -> tuple[str, float, float]:
-    """Run Snakemake in a new folder; returns its output, the seconds, and the peak memory of the process in MB."""
-    work.mkdir(parents=True)
-    own = work / "own.yaml"
-    demo = yaml.safe_load((ROOT / "profiles" / "demo" / "settings.yaml").read_text())
-    changed = {section: demo[section] for section in ("detection", "tracking")}
-    own.write_text(yaml.safe_dump({"data": {"root": str(data.resolve())}, **changed}))
-    files = [str(ROOT / "benchmarks" / "scale.yaml"), str(own.resolve())]
-    command = [sys.executable, "-m", "snakemake", "--directory", str(work), *arguments, "--configfile", *files]
+def make_test_videos(folder: Path, videos: int) -> None:
+    """Files of the size of a video, without blocks on the disk: a plan looks at both ends."""
+    folder.mkdir()
+    for number in range(videos):
+        with (folder / f"{number:010}.mp4").open("wb") as file:
+            file.truncate(TEST_SIZE)
+
+
+class Ran(NamedTuple):
+    """What a run of Snakemake printed, and what it took."""
+
+    text: str
+    seconds: float
+    core_seconds: float
+    megabytes: float
+    """The peak memory of the process."""
+
+
+def run(command: list[str], work: Path) -> Ran:
+    """Run a command, which has to succeed."""
     start = time.monotonic()
     with (work / "printed.txt").open("w") as printed:
         process = subprocess.Popen(command, cwd=ROOT, stdout=printed, stderr=subprocess.STDOUT)
@@ -113,21 +131,71 @@ def snakemake(work: Path, data: Path, *arguments: str) -> tuple[str, float, floa
     seconds, text = time.monotonic() - start, (work / "printed.txt").read_text()
     if status:
         sys.exit(text)
-    return text, seconds, usage.ru_maxrss / 1024
+    return Ran(text, seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
 
 
-def print_plan(folder: Path, data: Path) -> None:
-    """Print the cost of planning a complete run, from the videos to the submission."""
-    text, seconds, megabytes = snakemake(folder / "plan", data, "submission.csv", "--dry-run", "--quiet", "rules")
-    jobs = re.search(r"^total +(\d+)$", text, re.MULTILINE)[1]
-    print(
-        f"The plan for {VIDEOS} videos in {PARTS} parts: {jobs} jobs, {seconds:.1f} s, {megabytes:.0f} MB", flush=True
-    )
+def snakemake(work: Path, data: Path, test_videos: str, *arguments: str) -> Ran:
+    """Run Snakemake in a folder, which is made if it does not exist."""
+    work.mkdir(parents=True, exist_ok=True)
+    own, root = work / "own.yaml", data.resolve()
+    demo = yaml.safe_load((ROOT / "profiles" / "demo" / "settings.yaml").read_text())
+    changed = {section: demo[section] for section in ("detection", "tracking")}
+    changed["data"] = {"root": str(root), "test_videos": str(root / test_videos)}
+    own.write_text(yaml.safe_dump(changed))
+    files = [str(ROOT / "benchmarks" / "scale.yaml"), str(own.resolve())]
+    command = [sys.executable, "-m", "snakemake", "--directory", str(work), *arguments, "--configfile", *files]
+    return run(command, work)
+
+
+def print_plans(folder: Path, data: Path) -> None:
+    """Print what it costs to plan a complete run, from the videos to the submission."""
+    empty = folder / "empty"
+    empty.mkdir()
+    (empty / "Snakefile").write_text("rule all:\n    input: []\n")
+    command = [sys.executable, "-m", "snakemake", "--dry-run", "--quiet", "--directory", str(empty)]
+    command += ["--snakefile", str(empty / "Snakefile")]
+    own = median(run(command, empty).core_seconds for _ in range(ROUNDS))
+    print(f"The plan of an empty Snakefile: {own:.1f} core-s, {ROUNDS} rounds each", flush=True)
+    for videos in TEST_VIDEOS:
+        make_test_videos(data / f"test_{videos}", videos)
+    time.sleep(SETTLED)  # so long are new files looked at again
+    print("\n| training videos | test videos | plan | jobs | core-s | peak MB |\n|---|---|---|---|---|---|")
+    for videos in TEST_VIDEOS:
+        work = folder / f"plan_{videos}"
+        request = (work, data, f"test_{videos}", "submission.csv")
+        print_row(videos, "first", [plan(*request, forgotten=True) for _ in range(ROUNDS)])
+        print_row(videos, "later", [plan(*request) for _ in range(ROUNDS)])
+        finish(work, snakemake(*request, "--dry-run").text)
+        snakemake(*request, "--touch", "--forceall", "--cores", "1", "--quiet", "all")
+        print_row(videos, "of a finished run", [plan(*request) for _ in range(ROUNDS)])
+
+
+def plan(work: Path, *request: Any, forgotten: bool = False) -> Ran:
+    """A dry run; ``forgotten``: without the hashes that earlier ones remembered."""
+    if forgotten:
+        (work / HASHES).unlink(missing_ok=True)
+    return snakemake(work, *request, "--dry-run", "--quiet", "rules")
+
+
+def print_row(videos: int, name: str, rounds: list[Ran]) -> None:
+    """Print the medians of several plans."""
+    jobs = re.search(r"^total +(\d+)$", rounds[0].text, re.MULTILINE)
+    cores, megabytes = (median(getattr(one, key) for one in rounds) for key in ("core_seconds", "megabytes"))
+    counted = f"{VIDEOS} | {videos} | {name} | {jobs[1] if jobs else 0}"
+    print(f"| {counted} | {cores:.1f} | {megabytes:.0f} |", flush=True)
+
+
+def finish(work: Path, plan: str) -> None:
+    """Make empty files in place of all results that a plan lists."""
+    for line in re.findall(r"^    output: (.*)$", plan, re.MULTILINE):
+        for name in line.split(", "):
+            (work / name).parent.mkdir(parents=True, exist_ok=True)
+            (work / name).touch()
 
 
 def measure(work: Path, data: Path, cores: str) -> tuple[float, dict[str, tuple[float, float]], float, int]:
     """Run the data stages; returns seconds, core-seconds and peak MB of each stage, and bytes and files written."""
-    _, seconds, _ = snakemake(work, data, "results/pairs.parquet", "--cores", cores, "--quiet", "all")
+    seconds = snakemake(work, data, "test_videos", "results/pairs.parquet", "--cores", cores, "--quiet", "all").seconds
     stages = {}
     for stage in STAGES:
         paths = [*(work / "benchmark" / stage).glob("*.tsv"), *(work / "benchmark").glob(f"{stage}.tsv")]
@@ -148,7 +216,9 @@ def main() -> None:
     sizes = [path.stat().st_size for family in families for path in family]
     print(f"{len(sizes)} tiny videos of {min(sizes)} to {max(sizes)} bytes", flush=True)
     make_data(options.folder / "full", families, VIDEOS)
-    print_plan(options.folder, options.folder / "full")
+    print_plans(options.folder, options.folder / "full")
+    if not options.shares:
+        return
 
     core_seconds = defaultdict(dict)
     print("\n| videos | stage | core-s | core-s per 1,000 videos | growth | peak MB |\n|---|---|---|---|---|---|")
