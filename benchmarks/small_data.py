@@ -27,6 +27,7 @@ Each training writes its scores into the folder, and is skipped if they are ther
 """
 
 import argparse
+import copy
 import json
 import statistics
 import sys
@@ -38,6 +39,7 @@ from typing import Any, NoReturn
 import numpy as np
 import torch
 from settings import CONFIG, DEMO, published
+from snakemake.utils import update_config
 
 from dfdc.config.canonical import digest
 from dfdc.data.schemas.alignment import ALIGNED, AlignedTrack
@@ -145,9 +147,16 @@ class Clips:
             write_text(self.place(part, "pairs.json"), json.dumps([asdict(pair) for pair in pairs]))
 
 
+def demo_config() -> dict[str, Any]:
+    """The settings of the demo."""
+    config = copy.deepcopy(CONFIG)
+    update_config(config, DEMO)
+    return config
+
+
 def recompression() -> RecompressionSettings:
     """The demo's, of whole clips."""
-    settings = CONFIG["training"]["recompression"] | DEMO["training"]["recompression"]
+    settings = demo_config()["training"]["recompression"]
     return RecompressionSettings(**{key: settings[key] for key in settings if key not in ("whole_clip", "variants")})
 
 
@@ -198,16 +207,15 @@ class Trainings:
             [pair for part in made.parts for pair in made.pairs(part) if (group_of[part, pair.real] == group) is wanted]
             for made, wanted in ((clips, False), (one, True))
         )
-        model = CONFIG["models"]["large_crop"] | DEMO["models"]["large_crop"]
+        config = demo_config()
+        model, training = config["models"]["large_crop"], config["training"]
         model |= {"draw_frames": recipe.draw_frames, "seed": group}
-        training = CONFIG["training"] | DEMO["training"]
-        training["recompression"] = CONFIG["training"]["recompression"] | DEMO["training"]["recompression"]
         samples = SampleSettings.of(model, training)
         steps = {key: training[key] for key in STEPS}
         steps["iterations"] = round(steps["iterations"] * recipe.longer)
         steps["learning_rate"] *= recipe.faster
         settings = published(TrainSettings, architecture=model["architecture"], kind=model["kind"], **steps)
-        source = DEMO["pretrained"][model["architecture"]].removeprefix("package:")
+        source = config["pretrained"][model["architecture"]].removeprefix("package:")
         pretrained = load_pretrained(source, model["architecture"])
         result = train(
             TrainData(trained, [], clips.stores, pretrained, clips.variants),
