@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from dfdc.networks.settings import FAMILIES
 from dfdc.stages.faces.detection.settings import DETECTORS
 from dfdc.system.jobs.provenance import code_of
 
@@ -110,10 +111,14 @@ def test_every_module_concerns_the_rules_that_the_readme_says(finished_run, grap
     for modules, rules in table:
         for rule in graph if rules == "all" else set(re.findall(r"`(\w+)`", rules)) & set(graph):
             wanted[rule] |= {f"lib/dfdc/{module}" for module in re.findall(r"`(\S+)`", modules)}
-    # The table has all detectors, and the run had one.
+    # The table has all detectors and families of networks, and the run had one of each.
     for rule in ("detect_faces", "detect_test_faces"):
         dsfd, yunet = (code_of(ROOT / f"workflow/scripts/{rule}.py", DETECTORS[name]) for name in ("dsfd", "yunet"))
         wanted[rule] -= files_of(dsfd.keys() - yunet.keys())
+    for rule in ("convert_pretrained", "train", "export_weights", "export_pth", "score", "score_validation_clips"):
+        timm, used = (code_of(ROOT / f"workflow/scripts/{rule}.py", FAMILIES[name]) for name in ("timm", "efficientnet"))
+        if rule in wanted:
+            wanted[rule] -= files_of(timm.keys() - used.keys())
     found = {}
     for record in (finished_run.demo / ".snakemake/metadata").iterdir():
         about = json.loads(record.read_text())

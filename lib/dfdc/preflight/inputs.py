@@ -79,8 +79,7 @@ def check_data(config: Mapping[str, Any], jobs: Sequence[Job]) -> None:
     scored = {
         external_and_number(wildcards.get("shard", "0"))[0] for rule, wildcards in jobs if rule in READ_TEST_VIDEOS
     }
-    lacking = [name for name in scored if not scored_folder(config, name).is_dir()]
-    if not root.is_dir() and (parts or no_parts or "" in lacking):
+    if not root.is_dir() and (parts or no_parts):
         raise UserError(
             f"The data set is missing: {root.resolve()} (data.root in the config) is not a folder.\n"
             f"{HOW_TO_GET_THE_DATA}"
