@@ -90,6 +90,9 @@ summary { cursor: pointer; }
   .facts td { padding-bottom: .6rem; }
   .faces { grid-template-columns: 1fr 1fr; }
 }
+@media (max-width: 23rem) {
+  .videos :is(th, td):first-child:not([scope=row]) { display: none; }
+}
 @media print {
   :root {
     color-scheme: light;
