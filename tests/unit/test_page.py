@@ -240,6 +240,8 @@ def written(tmp_path_factory):
         "many.mp4": judged(place / "many.mp4", tracks=MOST_TRACKS + 3, seconds=60, probability=0.1),
         "damaged.mp4": judged(place / "damaged.mp4", 1, 0.5, status="damaged", reason="the end is missing"),
     }
+    videos["gone.mp4"] = judged(place / "gone.mp4", 1, 0.4)
+    (place / "gone.mp4").unlink()
     for name, status, reason in (
         ("bad.mp4", "unreadable", "the file is <empty>"),
         ("pipe.mp4", "unreadable", "it is not a file"),
@@ -282,11 +284,11 @@ def test_beside_a_page_is_what_the_option_json_writes(written):
 def test_the_index_leads_to_all_pages(written):
     index = checked((written.folder / "index.html").read_text())
     pages = [each["href"] for each in index.all("a")]
-    assert pages == [f"{page_names(written.videos)[name]}.html" for name in (HOSTILE, "damaged.mp4", "many.mp4",
-        "bad.mp4", "none.mp4", "pipe.mp4", "short.mp4")]  # fmt: skip
+    order = [HOSTILE, "damaged.mp4", "gone.mp4", "many.mp4", "bad.mp4", "none.mp4", "pipe.mp4", "short.mp4"]
+    assert pages == [f"{page_names(written.videos)[name]}.html" for name in order]
     assert files(written.folder) == sorted([*pages, *(f"{page[:-5]}.json" for page in pages), "index.html"])
-    assert "7 videos. Looks fake: 1. Uncertain: 1. Looks real: 1. Could not be read: 2." in index.text
-    assert len(index.all("img")) == 3
+    assert "8 videos. Looks fake: 1. Uncertain: 2. Looks real: 1. Could not be read: 2." in index.text
+    assert len(index.all("img")) == 4
 
 
 @pytest.mark.parametrize(
@@ -311,6 +313,14 @@ def test_a_damaged_video_is_judged_and_the_damage_told(written):
     assert "is damaged, and was judged by the rest: the end is missing" in page.text
     assert "Heat maps" not in page.text  # none were drawn
     assert len(page.all("img")) == 1 + 4 + 1
+
+
+def test_a_video_that_is_gone_is_shown_without_its_picture(written):
+    page = written.page("gone.mp4")
+    assert "Uncertain 40 %" in page.text
+    assert "its SHA-256 it cannot be read" in page.text
+    assert "The whole picture" not in page.text
+    assert len(page.all("img")) == 1 + 2 * 4
 
 
 def test_a_page_with_many_faces_is_of_moderate_size(written):

@@ -11,7 +11,7 @@ A row is printed when a video is done: its probability of being fake, the number
 frames, the time that it took, and its state. A video that cannot be read or has no track gets the probability
 ensemble.unknown (0.5). --csv and --json get a row for each video as soon as it is done; at the end the rows are put in
 the order of the command line, so that the files are reproducible. With - as FILE they go to stdout, and the table to
-stderr.
+stderr. --html writes a page for each video as soon as it is done, and an index of them.
 
 Exit status: 0, or 1 if a video could not be read, or 2 if the arguments are not valid or a file could not be written.
 """

@@ -81,7 +81,7 @@ class FrameReader:
         """
         shown = _shown(video, settings)
         self._wanted.append(_Frame(video.path, frame, video.row.counted, video.row.fps, shown, width))
-        return next(self._read)
+        return next(self._read, b"")  # it has ended if no process could be started for an earlier one
 
     def close(self) -> None:
         """End the process."""
@@ -109,8 +109,8 @@ class _Reader:
 
 
 def _read(wanted: _Frame) -> bytes:
-    opened = open_video(wanted.source)
     try:
+        opened = open_video(wanted.source)
         for index, picture in read_frames(opened, lambda n: n == wanted.frame, wanted.frame + 1, wanted.counted):
             drawn = np.ascontiguousarray(picture)
             _draw_faces(drawn, index, wanted.tracks, wanted.fps)
@@ -119,7 +119,7 @@ def _read(wanted: _Frame) -> bytes:
             file = io.BytesIO()
             shown.save(file, "JPEG", quality=80, optimize=True)
             return file.getvalue()
-    except (VideoError, av.FFmpegError, ValueError, cv2.error):
+    except (VideoError, av.FFmpegError, OSError, ValueError, MemoryError, cv2.error):
         pass
     return b""
 

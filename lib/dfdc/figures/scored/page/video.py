@@ -102,8 +102,10 @@ def thumbnail_of(video: VideoScore, settings: EnsembleSettings, size: int) -> by
     return jpeg(thumbnail(video.store.read(best.crop.batch, [best.picture])[0], size), quality=70)
 
 
-def _limits(video: VideoScore, context: Context) -> list[str]:
-    heat = [HEAT.format(model=context.heat.name)] if context.heat is not None and video.tracks else []
+def _limits(video: VideoScore, context: Context) -> Sequence[str]:
+    if not video.tracks:
+        return LIMITS[:1]
+    heat = [HEAT.format(model=context.heat.name)] if context.heat is not None else []
     return [*LIMITS, *heat]
 
 
