@@ -32,11 +32,11 @@ from dfdc.data.schemas.tracks import Track
 from dfdc.data.schemas.videos import TestVideo as Video
 from dfdc.figures.scored.heatmap import heat_mapper
 from dfdc.figures.scored.page.html import VOID, Html, tag, text
-from dfdc.figures.scored.page.index import THUMBNAIL, Entry, index_page, line_of
+from dfdc.figures.scored.page.index import Entry, index_page, line_of
 from dfdc.figures.scored.page.names import page_names
-from dfdc.figures.scored.page.pictures import jpeg
+from dfdc.figures.scored.page.pictures import small_face
 from dfdc.figures.scored.page.verdict import UNCERTAIN, Judgement, judge
-from dfdc.figures.scored.timeline import MOST_TRACKS, thumbnail, zone_of
+from dfdc.figures.scored.timeline import MOST_TRACKS, zone_of
 from dfdc.networks.weights.files import read_tensors, save_weights
 from dfdc.networks.weights.find import Member
 from dfdc.stages.prediction.settings.ensemble import EnsembleSettings
@@ -332,14 +332,14 @@ def test_a_page_with_many_faces_is_of_moderate_size(written):
 
 
 def test_an_index_of_a_thousand_videos_is_small_and_fast(astronaut):
-    face = jpeg(thumbnail(astronaut[40:240, 120:320], THUMBNAIL), quality=70)
+    face = small_face(astronaut[40:240, 120:320])
     row = Video("a", frames=100, fps=10.0)
     entries = [Entry(f"{n}.mp4", f"{n}.mp4.html", judge(row, n / 1000), 1, face) for n in range(1000)]
     lines = [(entry, line_of(entry)) for entry in entries]
     begun = time.process_time()
     page = index_page(lines, 1500)
     assert time.process_time() - begun < 0.5  # it is written again and again
-    assert len(page) < 4e6
+    assert len(page) < 2e6
     found = checked(page)
     assert found.text.count(".mp4") == 1000
     assert "1,000 of 1,500 videos so far. Looks fake: 349. Uncertain: 301. Looks real: 350." in found.text

@@ -11,7 +11,7 @@ from dfdc.figures.scored.annotation import FrameReader
 from dfdc.figures.scored.heatmap import HeatMapper
 from dfdc.figures.scored.page.document import GENERATOR
 from dfdc.figures.scored.page.html import Html
-from dfdc.figures.scored.page.index import THUMBNAIL, Entry, index_page, line_of
+from dfdc.figures.scored.page.index import Entry, index_page, line_of
 from dfdc.figures.scored.page.names import page_names
 from dfdc.figures.scored.page.used import Used
 from dfdc.figures.scored.page.verdict import judge
@@ -66,7 +66,7 @@ class Pages:
         try:
             write_text(self._folder / numbers, json_format(self._about).text([summary]))
             write_text(self._folder / page, video_page(video, judgement, summary.video, numbers, context))
-            picture = thumbnail_of(video, self._settings, THUMBNAIL)
+            picture = thumbnail_of(video, self._settings)
             entry = Entry(summary.video, page, judgement, len(video.tracks), picture)
             self._entries[video.path] = entry, line_of(entry)
             if time.monotonic() >= self._due:

@@ -11,7 +11,6 @@ from dfdc.figures.scored.page.verdict import VERDICTS, Judgement, capital, share
 from dfdc.figures.style import thousands
 from dfdc.system.words import duration
 
-THUMBNAIL = 64  # pixels
 # The columns: their names, what sorts them, and the class of style.
 COLUMNS = (
     ("face", None, None),

@@ -10,11 +10,12 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from dfdc.figures.scored.page.html import Html, tag
-from dfdc.figures.scored.timeline import legend_of, models_of, plot_scores
+from dfdc.figures.scored.timeline import legend_of, models_of, plot_scores, thumbnail
 from dfdc.stages.prediction.settings.ensemble import EnsembleSettings
 from dfdc.stages.prediction.videos import TrackScores, VideoScore
 
 QUALITY = 80
+SMALL, SMALL_QUALITY = 64, 55  # of faces in the index, which may have thousands: 1.2 kB each
 DPI = 130
 COLOURS = 64  # a diagram needs no more, and its file is a third
 
@@ -24,6 +25,11 @@ def jpeg(picture: np.ndarray, quality: int = QUALITY) -> bytes:
     file = io.BytesIO()
     Image.fromarray(picture).save(file, "JPEG", quality=quality, optimize=True)
     return file.getvalue()
+
+
+def small_face(picture: np.ndarray) -> bytes:
+    """A face for the index, as a JPEG file."""
+    return jpeg(thumbnail(picture, SMALL), SMALL_QUALITY)
 
 
 def image(content: bytes, alt: str, kind: str = "jpeg", **attributes: Any) -> Html:

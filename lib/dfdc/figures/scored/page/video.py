@@ -12,7 +12,7 @@ from dfdc.figures.scored.annotation import SMALL, FrameReader
 from dfdc.figures.scored.heatmap import HeatMapper
 from dfdc.figures.scored.page.document import document
 from dfdc.figures.scored.page.html import Html, table, tag
-from dfdc.figures.scored.page.pictures import image, jpeg, lines_png
+from dfdc.figures.scored.page.pictures import image, jpeg, lines_png, small_face
 from dfdc.figures.scored.page.used import Used
 from dfdc.figures.scored.page.verdict import CLASSES, Judgement, capital, scale, share, time
 from dfdc.figures.scored.timeline import (
@@ -93,13 +93,13 @@ def video_page(video: VideoScore, judgement: Judgement, name: str, json_name: st
     )
 
 
-def thumbnail_of(video: VideoScore, settings: EnsembleSettings, size: int) -> bytes:
+def thumbnail_of(video: VideoScore, settings: EnsembleSettings) -> bytes:
     """The most suspicious face of a video as a small JPEG file; no bytes if there is none."""
     found = [one for scored in video.tracks for one in by_suspicion(scored, video.crops, settings)[:1]]
     if not found:
         return b""
     best = max(found, key=lambda one: one.score)
-    return jpeg(thumbnail(video.store.read(best.crop.batch, [best.picture])[0], size), quality=70)
+    return small_face(video.store.read(best.crop.batch, [best.picture])[0])
 
 
 def _limits(video: VideoScore, context: Context) -> Sequence[str]:
