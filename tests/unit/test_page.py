@@ -247,6 +247,7 @@ def written(tmp_path_factory):
         ("pipe.mp4", "unreadable", "it is not a file"),
         ("none.mp4", "no face", ""),
         ("short.mp4", "no track", ""),
+        ("start.mp4", "damaged", "only <the start> is there"),
     ):
         videos[name] = VideoScore(place / name, Video(name, status, reason), 0.5, [], [], None, 0.1)
     pages, members = pages_of(folder, list(videos))
@@ -284,10 +285,20 @@ def test_beside_a_page_is_what_the_option_json_writes(written):
 def test_the_index_leads_to_all_pages(written):
     index = checked((written.folder / "index.html").read_text())
     pages = [each["href"] for each in index.all("a")]
-    order = [HOSTILE, "damaged.mp4", "gone.mp4", "many.mp4", "bad.mp4", "none.mp4", "pipe.mp4", "short.mp4"]
+    order = [
+        HOSTILE,
+        "damaged.mp4",
+        "gone.mp4",
+        "many.mp4",
+        "bad.mp4",
+        "none.mp4",
+        "pipe.mp4",
+        "short.mp4",
+        "start.mp4",
+    ]
     assert pages == [f"{page_names(written.videos)[name]}.html" for name in order]
     assert files(written.folder) == sorted([*pages, *(f"{page[:-5]}.json" for page in pages), "index.html"])
-    assert "8 videos. Looks fake: 1. Uncertain: 2. Looks real: 1. Could not be read: 2." in index.text
+    assert "9 videos. Looks fake: 1. Uncertain: 2. Looks real: 1. Could not be read: 2." in index.text
     assert len(index.all("img")) == 4
 
 
@@ -298,6 +309,8 @@ def test_the_index_leads_to_all_pages(written):
         ("pipe.mp4", "it is not a file"),
         ("none.mp4", "no face was found. That says nothing about whether it is genuine."),
         ("short.mp4", "no face was followed for long enough"),
+        ("start.mp4", "no face was found before the damage. That says nothing about"),
+        ("start.mp4", "only <the start> is there"),
     ],
 )
 def test_a_video_without_a_verdict_has_a_page_that_says_why(written, name, words):
@@ -310,7 +323,7 @@ def test_a_video_without_a_verdict_has_a_page_that_says_why(written, name, words
 def test_a_damaged_video_is_judged_and_the_damage_told(written):
     page = written.page("damaged.mp4")
     assert "Uncertain 50 %" in page.text
-    assert "is damaged, and was judged by the rest: the end is missing" in page.text
+    assert "is damaged, and only the rest was looked at: the end is missing" in page.text
     assert "Heat maps" not in page.text  # none were drawn
     assert len(page.all("img")) == 1 + 4 + 1
 
@@ -334,7 +347,7 @@ def test_a_page_with_many_faces_is_of_moderate_size(written):
 def test_an_index_of_a_thousand_videos_is_small_and_fast(astronaut):
     face = small_face(astronaut[40:240, 120:320])
     row = Video("a", frames=100, fps=10.0)
-    entries = [Entry(f"{n}.mp4", f"{n}.mp4.html", judge(row, n / 1000), 1, face) for n in range(1000)]
+    entries = [Entry(f"{n}.mp4", f"{n}.mp4.html", judge(row, n / 1000, 1), 1, face) for n in range(1000)]
     lines = [(entry, line_of(entry)) for entry in entries]
     begun = time.process_time()
     page = index_page(lines, 1500)

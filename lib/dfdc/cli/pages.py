@@ -61,7 +61,7 @@ class Pages:
         """Write the files of a video, while its pictures are there. Returns what went wrong, or ""."""
         short = self._names[self._videos[video.path]]
         page, numbers = f"{short}.html", f"{short}.json"
-        judgement = judge(video.row, video.probability)
+        judgement = judge(video.row, video.probability, len(video.tracks))
         context = Context(self._settings, self._used, self._frames, heat)
         try:
             write_text(self._folder / numbers, json_format(self._about).text([summary]))

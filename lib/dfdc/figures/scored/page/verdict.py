@@ -15,6 +15,7 @@ NOT_JUDGED = {
     "unreadable": "could not be read",
     "no face": "no face was found",
     "no track": "no face was followed for long enough",
+    "damaged": "no face was found before the damage",
 }
 # All verdicts, the most suspicious first.
 VERDICTS = (*reversed(CLASSES), *NOT_JUDGED.values())
@@ -35,7 +36,7 @@ class Judgement:
     @property
     def is_judged(self) -> bool:
         """Whether the probability comes from the models; else it is that for videos that nothing is known of."""
-        return self.row.status not in NOT_JUDGED
+        return self.words in CLASSES
 
     @property
     def style(self) -> str:
@@ -64,9 +65,11 @@ class Judgement:
         return f"{first} {said[self.words]}"
 
 
-def judge(row: TestVideo, probability: float) -> Judgement:
-    """The verdict on a video of which nothing but the probability is known."""
-    return Judgement(row, probability, NOT_JUDGED.get(row.status) or zone_of(probability))
+def judge(row: TestVideo, probability: float, faces: int) -> Judgement:
+    """The verdict on a video with so many scored faces."""
+    if faces and row.status != "unreadable":
+        return Judgement(row, probability, zone_of(probability))
+    return Judgement(row, probability, NOT_JUDGED.get(row.status, NOT_JUDGED["no track"]))
 
 
 def capital(words: str) -> str:

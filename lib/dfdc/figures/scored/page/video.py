@@ -67,9 +67,10 @@ def video_page(video: VideoScore, judgement: Judgement, name: str, json_name: st
     figure = share(video.probability) if judged else None
     figures = [tag("span", figure)] if judged else []
     notes = []
-    if judged and row.reason:
-        notes = [tag("p", f"The video is damaged, and was judged by the rest: {row.reason}.", class_="note")]
-    longest = sorted(video.tracks, key=lambda scored: len(scored.track.frames), reverse=True)[:MOST_TRACKS]
+    if row.status == "damaged":
+        notes = [tag("p", f"The video is damaged, and only the rest was looked at: {row.reason}.", class_="note")]
+    tracks = video.tracks if judged else []
+    longest = sorted(tracks, key=lambda scored: len(scored.track.frames), reverse=True)[:MOST_TRACKS]
     shown = sorted(longest, key=lambda scored: scored.track.number)
     return document(
         f"{name}: {judgement.words}{f', {figure}' if judged else ''}",
@@ -81,7 +82,7 @@ def video_page(video: VideoScore, judgement: Judgement, name: str, json_name: st
             tag("p", judgement.meaning()),
             *notes,
             *_whole_frame(video, context),
-            *(_faces(video, shown, settings) if video.tracks else []),
+            *(_faces(video, shown, settings) if judged else []),
             *(_face(video, scored, context) for scored in shown),
             tag("h2", "What this does not tell"),
             tag("ul", *(tag("li", limit) for limit in _limits(video, context))),
