@@ -7,6 +7,7 @@
 # make smoke   the smallest possible demo, in demo-smallest
 # make test-convert   tests of the conversion of TensorFlow checkpoints, with TensorFlow
 # make test-timm      tests of architectures of the package timm, with timm
+# make test-browser   tests of the pages of scored videos in Chromium, which is installed if need be (root, Debian)
 # make test-slurm     the demo on a SLURM cluster with two simulated nodes, which is installed and started (needs root)
 # make test-kills     tests with killed runs, killed at more points than in make test
 # make test-cores     a run on one core gives the same files as on two
@@ -35,7 +36,7 @@ ACTIVE := . $(BIN)/activate &&
 BRIEF := $(if $(VERBOSE),,DFDC_BRIEF=1)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo report smoke test test-convert test-timm test-kills test-slurm test-cores fuzz why accept bench bench-gpu bench-gpu-tiny ablation scale lint clean
+.PHONY: help install demo report smoke test test-convert test-timm test-browser test-kills test-slurm test-cores fuzz why accept bench bench-gpu bench-gpu-tiny ablation scale lint clean
 .DELETE_ON_ERROR:
 
 # The first lines of this file.
@@ -85,6 +86,17 @@ test-timm: .venv-timm/installed
 	$(PYTHON) -m venv .venv-timm
 	.venv-timm/bin/pip install --quiet --disable-pip-version-check --requirement requirements.txt
 	.venv-timm/bin/pip install --quiet --disable-pip-version-check timm==1.0.31 torchvision==0.28.0
+	@touch $@
+
+# In a separate environment, because it is large. Where there is no Chromium, and it cannot be installed, the tests are
+# skipped with a reason. DFDC_SCREENSHOTS=FOLDER keeps photographs of the pages.
+test-browser: .venv-browser/installed
+	PYTHONPATH=lib .venv-browser/bin/python -m pytest tests/browser
+
+.venv-browser/installed: pyproject.toml requirements.txt
+	$(PYTHON) -m venv .venv-browser
+	.venv-browser/bin/pip install --quiet --disable-pip-version-check --requirement requirements.txt
+	.venv-browser/bin/pip install --quiet --disable-pip-version-check playwright==1.65.2
 	@touch $@
 
 # On Debian and its derivatives; elsewhere, or without root, the tests are skipped with a reason.
@@ -149,4 +161,4 @@ lint: .venv/installed
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-convert .venv-timm demo demo-smallest scale .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-convert .venv-timm .venv-browser demo demo-smallest scale .pytest_cache .ruff_cache .hypothesis

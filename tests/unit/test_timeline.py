@@ -22,8 +22,8 @@ from dfdc.figures.scored.timeline import (
     FACE,
     MODELS,
     MOST_TRACKS,
-    _plot_scores,
     most_suspicious,
+    plot_scores,
     plot_timeline,
     thumbnail,
 )
@@ -88,7 +88,7 @@ def two_models():
 
 def test_the_line_lies_among_the_dots_of_its_second():
     axes = Figure().subplots()
-    _plot_scores(axes, two_models(), {"re": MODELS[0], "seq": MODELS[1]}, 10.0, SETTINGS)
+    plot_scores(axes, two_models(), {"re": MODELS[0], "seq": MODELS[1]}, 10.0, SETTINGS)
     *models, combined = (line.get_xydata() for line in axes.get_lines())
     dots = np.concatenate(models)
     for time, score in combined[::2]:

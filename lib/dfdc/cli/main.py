@@ -7,12 +7,11 @@ Exit status: 0 on success, 1 on partial failure (see each command), 2 for user e
 import argparse
 import os
 import sys
-import tomllib
 from collections.abc import Collection, Sequence
-from importlib import import_module, metadata
+from importlib import import_module
 
 from dfdc.system.errors import UserError
-from dfdc.system.jobs.provenance import LIBRARY
+from dfdc.system.versions import own_version
 from dfdc.system.words import printable
 
 COMMANDS = {
@@ -50,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def build_parser(imported: Collection[str]) -> argparse.ArgumentParser:
     """The parser of all commands; those in ``imported`` have their arguments, the others only their summary."""
     parser = argparse.ArgumentParser(prog="dfdc", description="Deepfake detection: the tools beside the workflow.")
-    parser.add_argument("--version", action="version", version=f"dfdc {_version()}")
+    parser.add_argument("--version", action="version", version=f"dfdc {own_version()}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, summary in COMMANDS.items():
         command = commands.add_parser(name, help=summary, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -60,11 +59,3 @@ def build_parser(imported: Collection[str]) -> argparse.ArgumentParser:
             module.add_arguments(command)
             command.set_defaults(run=module.run)
     return parser
-
-
-def _version() -> str:
-    """The version of this code: of the checkout, which need not be installed, or of the installed package."""
-    project = LIBRARY.parents[1] / "pyproject.toml"
-    if project.is_file():
-        return tomllib.loads(project.read_text(encoding="utf-8"))["project"]["version"]
-    return metadata.version("dfdc")

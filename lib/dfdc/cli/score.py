@@ -11,7 +11,7 @@ A row is printed when a video is done: its probability of being fake, the number
 frames, the time that it took, and its state. A video that cannot be read or has no track gets the probability
 ensemble.unknown (0.5). --csv and --json get a row for each video as soon as it is done; at the end the rows are put in
 the order of the command line, so that the files are reproducible. With - as FILE they go to stdout, and the table to
-stderr.
+stderr. --html writes a page for each video as soon as it is done, and an index of them.
 
 Exit status: 0, or 1 if a video could not be read, or 2 if the arguments are not valid or a file could not be written.
 """
@@ -29,6 +29,7 @@ from typing import Any
 from tqdm import tqdm
 
 from dfdc.cli.outputs import Output, Summary, csv_format, json_format
+from dfdc.cli.pages import Pages
 from dfdc.config.reading import find_defaults, read_config, read_yaml
 from dfdc.data.parts import VIDEO_SUFFIXES, test_videos
 from dfdc.figures.scored.annotation import annotate_video
@@ -70,6 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--annotate", type=Path, metavar="PATH", help="write videos with boxes: an .mp4, or a folder for several videos"
     )
+    parser.add_argument("--html", type=Path, metavar="FOLDER", help="write a page for each video, and an index")
 
 
 def _positive(text: str) -> int:
@@ -94,6 +96,9 @@ def run(options: argparse.Namespace) -> int:
     scored: dict[Path, Summary] = {}
     failed = False
     outputs = _outputs(options, members, config)
+    pages = None
+    if options.html:
+        pages = Pages(options.html, videos, _about(members, config), members, config, settings.ensemble)
     table = _Table(videos, sys.stderr if "-" in (options.csv, options.json) else sys.stdout)
     try:
         with (
@@ -115,7 +120,7 @@ def run(options: argparse.Namespace) -> int:
             table,
         ):
             set_threads(device, config["torch_threads"])
-            heat = heat_mapper(members, device) if timelines else None
+            heat = heat_mapper(members, device) if timelines or pages else None
             for video in results:
                 scored[video.path] = _summary(videos[video.path], video, settings)
                 table.add(video)
@@ -130,11 +135,17 @@ def run(options: argparse.Namespace) -> int:
                     )
                     if reason:
                         table.say(f"{annotated[video.path]} could not be written: {reason}")
+                if pages and (fault := pages.add(video, scored[video.path], heat)):
+                    failed = True
+                    table.say(fault)
     finally:
         in_order = [scored[path] for path in videos if path in scored]
         for fault in filter(None, [output.finish(in_order) for output in outputs]):
             failed = True
             print(fault, file=sys.stderr)
+        if pages and (fault := pages.finish()):
+            failed = True
+            print(printable(fault), file=sys.stderr)
     return 2 if failed else int(any(video.status == "unreadable" for video in in_order))
 
 
@@ -291,9 +302,14 @@ def _summary(name: str, video: VideoScore, settings: ScoringSettings) -> Summary
 
 def _outputs(options: argparse.Namespace, members: Sequence[Member], config: Mapping[str, Any]) -> list[Output]:
     """The files for --csv and --json, opened. Raises UserError if one cannot be written."""
+    kind = json_format(_about(members, config))
+    wanted = (("--csv", options.csv, csv_format()), ("--json", options.json, kind))
+    return [Output(target, option, kind) for option, target, kind in wanted if target is not None]
+
+
+def _about(members: Sequence[Member], config: Mapping[str, Any]) -> dict[str, Any]:
+    """What JSON says about a run."""
     models = {
         member.name: {"weights": str(member.path), "architecture": member.model["architecture"]} for member in members
     }
-    about = {"detector": config["detection"]["test"]["detector"], "models": models}
-    wanted = (("--csv", options.csv, csv_format()), ("--json", options.json, json_format(about)))
-    return [Output(target, option, kind) for option, target, kind in wanted if target is not None]
+    return {"detector": config["detection"]["test"]["detector"], "models": models}

@@ -1,7 +1,8 @@
 """Copies of scored videos with face boxes and scores drawn on every frame."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+import io
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -57,14 +58,78 @@ def annotate_video(target: Path, video: VideoScore, settings: EnsembleSettings, 
     reason why the file could not be written. The work runs in a separate process, because a video can crash the
     decoder; it is stopped after ``limit`` seconds.
     """
+    annotation = _Annotation(video.path, target, video.probability, video.row.fps, _shown(video, settings))
+    with contextlib.closing(map_in_order(_Writer().prepare, [annotation], 1, limit, lambda _, reason: reason)) as done:
+        return next(done)
+
+
+class FrameReader:
+    """Reads single frames of scored videos in a process of its own, because a video can crash the decoder.
+
+    The process starts with the first frame, and stays until ``close``.
+    """
+
+    def __init__(self, limit: float | None) -> None:
+        """``limit`` is the seconds without progress after which a frame is given up."""
+        self._wanted: list[_Frame] = []
+        self._read = map_in_order(_Reader().prepare, self._items(), 1, limit, lambda *_: b"")
+
+    def read(self, video: VideoScore, frame: int, settings: EnsembleSettings, width: int) -> bytes:
+        """A frame, upright, with the boxes and scores of its faces, as a JPEG file.
+
+        It is made smaller if it is wider than ``width``. Returns no bytes if the frame cannot be read.
+        """
+        shown = _shown(video, settings)
+        self._wanted.append(_Frame(video.path, frame, video.row.counted, video.row.fps, shown, width))
+        return next(self._read, b"")  # it has ended if no process could be started for an earlier one
+
+    def close(self) -> None:
+        """End the process."""
+        self._read.close()
+
+    def _items(self) -> Iterator["_Frame"]:
+        while True:  # the one worker asks for one only when it has finished the last
+            yield self._wanted.pop()
+
+
+@dataclass(frozen=True)
+class _Frame:
+    source: Path
+    frame: int
+    counted: int | None
+    fps: float
+    tracks: tuple[_Shown, ...]
+    width: int
+
+
+@dataclass(frozen=True)
+class _Reader:
+    def prepare(self) -> Callable[[_Frame], bytes]:
+        return _read
+
+
+def _read(wanted: _Frame) -> bytes:
+    try:
+        opened = open_video(wanted.source)
+        for index, picture in read_frames(opened, lambda n: n == wanted.frame, wanted.frame + 1, wanted.counted):
+            drawn = np.ascontiguousarray(picture)
+            _draw_faces(drawn, index, wanted.tracks, wanted.fps)
+            shown = Image.fromarray(drawn)
+            shown.thumbnail((wanted.width, 2 * wanted.width))
+            file = io.BytesIO()
+            shown.save(file, "JPEG", quality=80, optimize=True)
+            return file.getvalue()
+    except (VideoError, av.FFmpegError, OSError, ValueError, MemoryError, cv2.error):
+        pass
+    return b""
+
+
+def _shown(video: VideoScore, settings: EnsembleSettings) -> tuple[_Shown, ...]:
     fps = video.row.fps
-    tracks = tuple(
+    return tuple(
         _Shown(scored.track, {round(start / BIN): score for start, score in scored.over_time(fps, settings)})
         for scored in video.tracks
     )
-    annotation = _Annotation(video.path, target, video.probability, fps, tracks)
-    with contextlib.closing(map_in_order(_Writer().prepare, [annotation], 1, limit, lambda _, reason: reason)) as done:
-        return next(done)
 
 
 @dataclass(frozen=True)
@@ -147,10 +212,19 @@ def _draw(picture: np.ndarray, index: int, annotation: _Annotation) -> np.ndarra
     """The frame with boxes and labels, cropped to even sides as the pixel format requires."""
     height, width = (side - side % 2 for side in picture.shape[:2])
     drawn = np.ascontiguousarray(picture[:height, :width])
+    size = _draw_faces(drawn, index, annotation.tracks, annotation.fps)
+    text = f"probability of fake: {_percent(annotation.probability)} (whole video)"
+    _paste(drawn, _label(text, 0, min(size, width // 20), FAKE if annotation.probability >= 0.5 else REAL), 0, 0)
+    return drawn
+
+
+def _draw_faces(drawn: np.ndarray, index: int, tracks: Sequence[_Shown], fps: float) -> int:
+    """Draw the boxes and labels of a frame's faces into it. Returns the size of their font."""
+    height, width = drawn.shape[:2]
     thickness = max(1, round(min(height, width) / 240))
     size = max(LEAST, round(min(height, width) / 30))
-    second = int(index / annotation.fps / BIN)
-    for shown in annotation.tracks:
+    second = int(index / fps / BIN)
+    for shown in tracks:
         track = shown.track
         if track.frames[0] <= index <= track.frames[-1]:
             left, top, right, bottom = (round(float(np.interp(index, track.frames, side))) for side in track.boxes.T)
@@ -160,9 +234,7 @@ def _draw(picture: np.ndarray, index: int, annotation: _Annotation) -> np.ndarra
             edge = thickness // 2
             label = _label_of(track.number, score, right - left + 1 + 2 * edge, height - bottom, size, colour)
             _paste(drawn, label, left - edge, bottom)
-    text = f"probability of fake: {_percent(annotation.probability)} (whole video)"
-    _paste(drawn, _label(text, 0, min(size, width // 20), FAKE if annotation.probability >= 0.5 else REAL), 0, 0)
-    return drawn
+    return size
 
 
 def _label_of(

@@ -59,8 +59,7 @@ def plot_timeline(
     title = f"{name}: probability of fake {percent(video.probability)} (whole video){left_out}"
     figure.suptitle(title, fontsize=14, fontweight="bold")
     fps, seconds = video.row.fps, video.row.frames / video.row.fps
-    names = sorted({model for scored in shown for model in scored.scores})
-    models = {model: MODELS[number % len(MODELS)] for number, model in enumerate(names)}
+    models = models_of(shown)
     grid = figure.add_gridspec(len(shown), 1 + MOST_SUSPICIOUS, width_ratios=[4.4] + [1] * MOST_SUSPICIOUS)
     for row, scored in enumerate(shown):
         track = scored.track
@@ -69,7 +68,7 @@ def plot_timeline(
         _plot_faces(faces, video, scored, seconds)
         words = f"face {track.number + 1}, {track.frames[0] / fps:.1f} to {track.frames[-1] / fps:.1f} s: "
         faces.set_title(words + percent(scored.probability(settings)), loc="left", fontsize=12)
-        _plot_scores(scores, scored, models, fps, settings)
+        plot_scores(scores, scored, models, fps, settings)
         for axes in (faces, scores):
             axes.set_xlim(-0.01 * seconds, 1.01 * seconds)
         suspicious = most_suspicious(scored, video.crops, fps, settings)
@@ -84,15 +83,29 @@ def plot_timeline(
     scores.set_xlabel("time (s)")
     if heat is not None:
         figure.supxlabel(MEANING.format(model=heat.name), fontsize=9)
-    scores.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=len(models) + 1, frameon=False)
+    legend_of(scores, models)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format="png")
+
+
+def zone_of(probability: float) -> str:
+    """What a probability of fake means to a person: looks real, uncertain or looks fake."""
+    (real, _, below, _), (uncertain, *_), (fake, above, *_) = ZONES
+    return real if probability < below else fake if probability > above else uncertain
 
 
 def most_suspicious(
     scored: TrackScores, crops: Sequence[Crop], fps: float, settings: EnsembleSettings, count: int = MOST_SUSPICIOUS
 ) -> list[Suspicious]:
     """The frames of a track with the highest scores of all models, each of another second, the highest first."""
+    of_second: dict[int, Suspicious] = {}
+    for one in by_suspicion(scored, crops, settings):
+        of_second.setdefault(int(one.frame / fps / BIN), one)
+    return list(of_second.values())[:count]
+
+
+def by_suspicion(scored: TrackScores, crops: Sequence[Crop], settings: EnsembleSettings) -> list[Suspicious]:
+    """The scored frames of a track that a crop shows, those with the highest scores of all models first."""
     frames = np.concatenate([frames for frames, _ in scored.scores.values()])
     probabilities = scored.probabilities()
     # Single faces first: their box is that of the frame, that of a window is of the frame in its middle.
@@ -106,10 +119,7 @@ def most_suspicious(
         for frame in np.unique(frames).tolist()
         if frame in places
     ]
-    of_second: dict[int, Suspicious] = {}
-    for one in sorted(found, key=lambda one: (-one.score, one.frame)):
-        of_second.setdefault(int(one.frame / fps / BIN), one)
-    return list(of_second.values())[:count]
+    return sorted(found, key=lambda one: (-one.score, one.frame))
 
 
 def _plot_suspicious(
@@ -150,9 +160,21 @@ def thumbnail(face: np.ndarray, size: int = FACE) -> np.ndarray:
     return cv2.resize(face[top : top + side, left : left + side], (size, size), interpolation=interpolation)
 
 
-def _plot_scores(
+def models_of(tracks: Sequence[TrackScores]) -> dict[str, tuple[str, str]]:
+    """A colour and a marker for each model."""
+    names = sorted({model for scored in tracks for model in scored.scores})
+    return {model: MODELS[number % len(MODELS)] for number, model in enumerate(names)}
+
+
+def legend_of(axes: Axes, models: dict[str, tuple[str, str]]) -> None:
+    """Name the models below ``plot_scores``."""
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=len(models) + 1, frameon=False)
+
+
+def plot_scores(
     axes: Axes, scored: TrackScores, models: dict[str, tuple[str, str]], fps: float, settings: EnsembleSettings
 ) -> None:
+    """Plot the scores of a track: those of each model at each frame, and the combined one of each second."""
     for words, low, high, colour in ZONES:
         axes.axhspan(low, high, color=colour, alpha=0.1, linewidth=0)
         axes.annotate(

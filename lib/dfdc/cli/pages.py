@@ -1,0 +1,105 @@
+"""The folder that ``dfdc score --html`` writes: a page and a JSON file for each video, and an index."""
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dfdc.cli.outputs import Summary, json_format
+from dfdc.figures.scored.annotation import FrameReader
+from dfdc.figures.scored.heatmap import HeatMapper
+from dfdc.figures.scored.page.document import GENERATOR
+from dfdc.figures.scored.page.html import Html
+from dfdc.figures.scored.page.index import Entry, index_page, line_of
+from dfdc.figures.scored.page.names import page_names
+from dfdc.figures.scored.page.used import Used
+from dfdc.figures.scored.page.verdict import judge
+from dfdc.figures.scored.page.video import Context, thumbnail_of, video_page
+from dfdc.networks.weights.find import Member
+from dfdc.stages.prediction.settings.ensemble import EnsembleSettings
+from dfdc.stages.prediction.videos import VideoScore
+from dfdc.system.errors import UserError
+from dfdc.system.files import write_text
+from dfdc.system.versions import own_version
+
+# Seconds between writings of the index, which has all videos.
+EVERY = 10.0
+OTHER = 16_384  # bytes of a page in which its head is looked for
+
+
+class Pages:
+    """Pages of scored videos. Each file is complete or not there; files of other names are left alone.
+
+    The index is written at the beginning, at most every ``EVERY`` seconds as videos come, and by ``finish``.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        videos: Mapping[Path, str],
+        about: Mapping[str, Any],
+        members: Sequence[Member],
+        config: Mapping[str, Any],
+        ensemble: EnsembleSettings,
+    ) -> None:
+        """Create the folder. Raises UserError if it cannot be written, or has files that must not be overwritten."""
+        self._folder, self._videos, self._about = folder, videos, about
+        self._names = page_names(videos.values())
+        self._settings, self._frames = ensemble, FrameReader(config["data"]["video_timeout"])
+        self._used = Used.of(members, config, own_version())
+        self._entries: dict[Path, tuple[Entry, Html]] = {}
+        self._refuse_to_overwrite()
+        try:
+            self._write_index()
+        except OSError as error:
+            raise UserError(
+                f"--html {folder} cannot be written ({error.strerror}). Name a folder, which is created."
+            ) from error
+
+    def add(self, video: VideoScore, summary: Summary, heat: HeatMapper | None) -> str:
+        """Write the files of a video, while its pictures are there. Returns what went wrong, or ""."""
+        short = self._names[self._videos[video.path]]
+        page, numbers = f"{short}.html", f"{short}.json"
+        judgement = judge(video.row, video.probability, len(video.tracks))
+        context = Context(self._settings, self._used, self._frames, heat)
+        try:
+            write_text(self._folder / numbers, json_format(self._about).text([summary]))
+            write_text(self._folder / page, video_page(video, judgement, summary.video, numbers, context))
+            picture = thumbnail_of(video, self._settings)
+            entry = Entry(summary.video, page, judgement, len(video.tracks), picture)
+            self._entries[video.path] = entry, line_of(entry)
+            if time.monotonic() >= self._due:
+                self._write_index()
+        except (OSError, UserError) as error:
+            return f"The page of {summary.video} could not be written: {error}"
+        return ""
+
+    def finish(self) -> str:
+        """Write the index of all videos so far. Nothing can be added after that. Returns like ``add``."""
+        self._frames.close()
+        try:
+            self._write_index()
+        except (OSError, UserError) as error:
+            return f"The index {self._folder / 'index.html'} could not be written: {error}"
+        return ""
+
+    def _write_index(self) -> None:
+        write_text(self._folder / "index.html", index_page(list(self._entries.values()), len(self._videos)))
+        self._due = time.monotonic() + EVERY
+
+    def _refuse_to_overwrite(self) -> None:
+        """Raise UserError if a file that would be written is a video, or a page that something else made."""
+        targets = [self._folder / f"{name}{suffix}" for name in self._names.values() for suffix in (".html", ".json")]
+        index = self._folder / "index.html"
+        inputs = {os.path.realpath(path) for path in self._videos}
+        for target in (index, *targets):
+            if os.path.realpath(target) in inputs:
+                raise UserError(f"--html would overwrite the video {target}. Name another folder.")
+        try:
+            with index.open(encoding="utf-8", errors="replace") as file:
+                ours = GENERATOR in file.read(OTHER)
+        except OSError:  # there is none, or what is there cannot be read, and so cannot be written either
+            return
+        if not ours:
+            raise UserError(f"--html would overwrite {index}, which it has not written. Name another folder.")

@@ -1,0 +1,1 @@
+"""Scored videos as HTML: a page for each, and an index."""

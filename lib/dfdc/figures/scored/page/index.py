@@ -1,0 +1,133 @@
+"""The index of the pages of a run: a table of all videos, which a script sorts."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dfdc.figures.scored.page.document import document
+from dfdc.figures.scored.page.html import Html, tag
+from dfdc.figures.scored.page.pictures import image
+from dfdc.figures.scored.page.verdict import VERDICTS, Judgement, capital, share
+from dfdc.figures.style import thousands
+from dfdc.system.words import duration
+
+# The columns: their names, what sorts them, and the class of style.
+COLUMNS = (
+    ("face", None, None),
+    ("video", "text", None),
+    ("verdict", "number", None),
+    ("probability of fake", "number", "number"),
+    ("faces", "number", "number minor"),
+    ("length", "number", "number minor"),
+)
+SORTED_BY = "probability of fake"
+# Buttons are made here, because without scripts they would do nothing. What has no value stays at the end.
+_SCRIPT = """
+for (const table of document.querySelectorAll("table.videos")) {
+  const heads = [...table.tHead.rows[0].cells];
+  const body = table.tBodies[0];
+  table.caption.textContent = "Headings sort the table.";
+  const value = (row, column) => row.cells[column].dataset.value;
+  const compare = (kind, sign, column) => (one, other) => {
+    const [a, b] = [value(one, column), value(other, column)];
+    if (a === undefined || b === undefined) return (a === undefined) - (b === undefined);
+    return sign * (kind === "number" ? a - b : a.localeCompare(b, undefined, {numeric: true}));
+  };
+  heads.forEach((head, column) => {
+    const kind = head.dataset.kind;
+    if (!kind) return;
+    const button = document.createElement("button");
+    button.type = "button";
+    button.append(...head.childNodes);
+    head.append(button);
+    button.addEventListener("click", () => {
+      const before = head.getAttribute("aria-sort");
+      const first = kind === "number" ? "descending" : "ascending";
+      const order = before === "none" ? first : before === "ascending" ? "descending" : "ascending";
+      for (const other of heads) if (other.dataset.kind) other.setAttribute("aria-sort", "none");
+      head.setAttribute("aria-sort", order);
+      const sign = order === "ascending" ? 1 : -1;
+      body.append(...[...body.rows].sort(compare(kind, sign, column)));
+    });
+  });
+}
+"""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A video in the index; ``page`` is the name of its page's file, ``thumbnail`` a JPEG file, which may be empty."""
+
+    name: str
+    page: str
+    judgement: Judgement
+    faces: int
+    thumbnail: bytes
+
+
+def line_of(entry: Entry) -> Html:
+    """The row of a video. It is made once, because pages with many rows are written again and again."""
+    judgement, row, judged = entry.judgement, entry.judgement.row, entry.judgement.is_judged
+    picture = image(entry.thumbnail, f"A face in {entry.name}") if entry.thumbnail else None
+    seconds = row.frames / row.fps if row.frames and row.fps else None
+    value = f"{judgement.probability:.6f}" if judged else None
+    return tag(
+        "tr",
+        tag("td", picture),
+        tag("th", tag("a", entry.name, href=entry.page), scope="row", data_value=entry.name),
+        tag("td", tag("span", judgement.words, class_=f"word {judgement.style}"), data_value=value),
+        tag("td", share(judgement.probability) if judged else "–", data_value=value, class_="number"),
+        tag("td", entry.faces, data_value=entry.faces, class_="number minor"),
+        tag("td", "–" if seconds is None else duration(seconds), data_value=seconds, class_="number minor"),
+    )
+
+
+def index_page(entries: Sequence[tuple[Entry, Html]], expected: int) -> str:
+    """The index of the videos so far, each with its ``line_of``, of so many that are expected."""
+    ordered = sorted(entries, key=_suspicion)
+    heads = [
+        tag(
+            "th",
+            name,
+            scope="col",
+            class_=style,
+            data_kind=kind,
+            aria_sort=None if kind is None else "descending" if name == SORTED_BY else "none",
+        )
+        for name, kind, style in COLUMNS
+    ]
+    caption = tag("caption", "The most suspicious videos first.")
+    whole = tag(
+        "table",
+        caption,
+        tag("thead", tag("tr", *heads)),
+        tag("tbody", *(line for _, line in ordered)),
+        class_="videos",
+    )
+    return document(
+        "Scored videos",
+        tag("header", tag("h1", "Scored videos")),
+        tag("main", tag("p", summary(entries, expected)), whole if entries else None, tag("p", NOTE, class_="faint")),
+        script=_SCRIPT,
+    )
+
+
+def _suspicion(each: tuple[Entry, Html]) -> tuple[bool, float, str]:
+    entry, _ = each
+    return not entry.judgement.is_judged, -entry.judgement.probability, entry.name
+
+
+NOTE = (
+    "Faces only: sound is not checked, and a video without a manipulated face can be generated as a whole. The page of "
+    "each video says what its probability means."
+)
+
+
+def summary(entries: Sequence[tuple[Entry, Html]], expected: int) -> str:
+    """How many videos there are, and how many of each verdict."""
+    counts = Counter(entry.judgement.words for entry, _ in entries)
+    words = " ".join(f"{capital(name)}: {thousands(counts[name])}." for name in VERDICTS if counts[name])
+    done = len(entries)
+    videos = "1 video" if expected == 1 else f"{thousands(expected)} videos"
+    so_far = videos if done == expected else f"{thousands(done)} of {videos} so far"
+    return f"{so_far}. {words}".strip()

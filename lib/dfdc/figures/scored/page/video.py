@@ -1,0 +1,298 @@
+"""The page of a scored video."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dfdc.figures.scored.annotation import SMALL, FrameReader
+from dfdc.figures.scored.heatmap import HeatMapper
+from dfdc.figures.scored.page.document import document
+from dfdc.figures.scored.page.html import Html, table, tag
+from dfdc.figures.scored.page.pictures import image, jpeg, lines_png, small_face
+from dfdc.figures.scored.page.used import Used
+from dfdc.figures.scored.page.verdict import CLASSES, Judgement, capital, scale, share, time
+from dfdc.figures.scored.timeline import (
+    LARGE_FACE,
+    MOST_TRACKS,
+    Suspicious,
+    by_suspicion,
+    most_suspicious,
+    thumbnail,
+    zone_of,
+)
+from dfdc.stages.prediction.ensemble import combine
+from dfdc.stages.prediction.settings.ensemble import EnsembleSettings
+from dfdc.stages.prediction.videos import TrackScores, VideoScore
+from dfdc.system.files import sha256
+from dfdc.system.words import duration, in_units
+
+FRAME_WIDTH = 1200  # pixels of the whole frame
+MOST_SECONDS = 600  # rows of a table; the JSON file has all
+ORDER = ("most suspicious", "second most suspicious", "third most suspicious")
+MOST_ROWS = 200  # faces in a table
+LIMITS = (
+    "Only faces are looked at. Sound is not checked, and a video without a manipulated face can be generated as a "
+    "whole: it may look real here.",
+    "The models know the manipulations and the kinds of videos that they were trained with. New methods, strong "
+    "compression, dark, blurred or half-hidden faces can mislead them in either direction.",
+    f"A face of less than {SMALL} pixels, whose box is grey, says little.",
+    "A probability is an estimate, not a proof. It says nothing about who made a video, when or why. Let a person look "
+    "before anything depends on it.",
+)
+HEAT = (
+    "Heat maps show where one model, {model}, found signs of fake (orange) and of real (blue), in coarse cells and "
+    "relative to the strongest sign in the faces side by side. They do not show which pixels were manipulated, and the "
+    "other models may have looked elsewhere."
+)
+
+
+@dataclass(frozen=True)
+class Context:
+    """What all pages of a run share."""
+
+    settings: EnsembleSettings
+    used: Used
+    frames: FrameReader
+    heat: HeatMapper | None
+
+
+def video_page(video: VideoScore, judgement: Judgement, name: str, json_name: str, context: Context) -> str:
+    """The page of a video; the videos that could not be judged have one too. Needs ``video.store`` if it has tracks."""
+    row, settings = video.row, context.settings
+    judged = judgement.is_judged
+    figure = share(video.probability) if judged else None
+    figures = [tag("span", figure)] if judged else []
+    notes = []
+    if row.status == "damaged":
+        notes = [tag("p", f"The video is damaged, and only the rest was looked at: {row.reason}.", class_="note")]
+    tracks = video.tracks if judged else []
+    longest = sorted(tracks, key=lambda scored: len(scored.track.frames), reverse=True)[:MOST_TRACKS]
+    shown = sorted(longest, key=lambda scored: scored.track.number)
+    return document(
+        f"{name}: {judgement.words}{f', {figure}' if judged else ''}",
+        tag("header", tag("nav", tag("a", "All videos", href="index.html")), tag("h1", name)),
+        tag(
+            "main",
+            tag("p", tag("span", capital(judgement.words)), *figures, class_=f"verdict {judgement.style}"),
+            scale(video.probability) if judged else None,
+            tag("p", judgement.meaning()),
+            *notes,
+            *_whole_frame(video, context),
+            *(_faces(video, shown, settings) if judged else []),
+            *(_face(video, scored, context) for scored in shown),
+            tag("h2", "What this does not tell"),
+            tag("ul", *(tag("li", limit) for limit in _limits(video, context))),
+            tag("h2", "What was used"),
+            _facts(video, context.used),
+            *_weights(context.used),
+            tag("p", "All scores, to be read by programs: ", tag("a", json_name, href=json_name)),
+        ),
+    )
+
+
+def thumbnail_of(video: VideoScore, settings: EnsembleSettings) -> bytes:
+    """The most suspicious face of a video as a small JPEG file; no bytes if there is none."""
+    found = [one for scored in video.tracks for one in by_suspicion(scored, video.crops, settings)[:1]]
+    if not found:
+        return b""
+    best = max(found, key=lambda one: one.score)
+    return small_face(video.store.read(best.crop.batch, [best.picture])[0])
+
+
+def _limits(video: VideoScore, context: Context) -> Sequence[str]:
+    if not video.tracks:
+        return LIMITS[:1]
+    heat = [HEAT.format(model=context.heat.name)] if context.heat is not None else []
+    return [*LIMITS, *heat]
+
+
+def _whole_frame(video: VideoScore, context: Context) -> list[Html]:
+    """The frame with the most suspicious face, or one from the middle if there is none."""
+    row, settings = video.row, context.settings
+    if row.status == "unreadable" or not row.frames or not row.fps:
+        return []
+    found = [one for scored in video.tracks for one in by_suspicion(scored, video.crops, settings)[:1]]
+    frame = max(found, key=lambda one: one.score).frame if found else row.frames // 2
+    picture = context.frames.read(video, frame, settings, FRAME_WIDTH)
+    if not picture:
+        return []
+    at = time(frame / row.fps)
+    if found:
+        words = f"The whole picture at {at}, where a face has the highest score; boxes have scores of that second."
+    else:
+        words = f"The whole picture at {at}, in the middle of the video."
+    return [tag("figure", image(picture, f"The whole picture at {at}"), tag("figcaption", words), class_="frame")]
+
+
+def _faces(video: VideoScore, shown: Sequence[TrackScores], settings: EnsembleSettings) -> list[Html]:
+    """A table of all faces, most suspicious first."""
+    fps = video.row.fps
+    ranked = sorted(video.tracks, key=lambda scored: -scored.probability(settings))
+    numbers = {scored.track.number for scored in shown}
+    rows = []
+    for scored in ranked[:MOST_ROWS]:
+        number, score = scored.track.number, scored.probability(settings)
+        name = f"Face {number + 1}"
+        link = tag("a", name, href=f"#face-{number + 1}") if number in numbers else name
+        first, last = scored.track.frames[0] / fps, scored.track.frames[-1] / fps
+        looked_at = len({frame for frames, _ in scored.scores.values() for frame in frames.tolist()})
+        rows.append([link, _word(score), share(score), f"{first:.1f} to {time(last)}", looked_at])
+    left_out = len(video.tracks) - len(shown)
+    words = f"The longest {len(shown)} are shown below." if left_out else ""
+    if len(video.tracks) > MOST_ROWS:
+        words += f" The table has the most suspicious {MOST_ROWS} of {len(video.tracks)}; the JSON file has all."
+    head = ["face", "verdict", "probability of fake", "time", "pictures looked at"]
+    return [
+        tag("h2", f"{len(video.tracks)} faces" if len(video.tracks) > 1 else "One face"),
+        tag("p", words) if words else Html(""),
+        table("Faces that were followed through the video, the most suspicious first", head, rows),
+    ]
+
+
+def _word(score: float) -> Html:
+    return tag("span", zone_of(score), class_=f"word {CLASSES[zone_of(score)]}")
+
+
+def _face(video: VideoScore, scored: TrackScores, context: Context) -> Html:
+    settings, fps = context.settings, video.row.fps
+    number, score = scored.track.number + 1, scored.probability(context.settings)
+    seconds = scored.over_time(fps, settings)
+    scores = [each for _, each in seconds]
+    highest = max(seconds, key=lambda second: second[1])[0]
+    alt = (
+        f"Scores of face {number} over time: in single seconds from {share(min(scores))} to {share(max(scores))}, "
+        f"the highest at {highest:.0f} s"
+    )
+    lines = image(lines_png(scored, video, settings), alt, "png")
+    caption = "The probability of fake over time: each model at each picture, and all models in each second."
+    return tag(
+        "section",
+        tag("h2", f"Face {number}: {zone_of(score)}, {share(score)}", id=f"face-{number}"),
+        tag(
+            "figure",
+            tag("div", lines, class_="lines", role="region", aria_label=f"Scores of face {number}", tabindex="0"),
+            tag("figcaption", caption),
+        ),
+        *_pictures(video, scored, context),
+        tag("h3", "What each model says"),
+        table(f"Face {number} as each model sees it alone", *_models(scored, context)),
+        tag("details", tag("summary", "Scores of each second"), _seconds(number, seconds)),
+    )
+
+
+def _pictures(video: VideoScore, scored: TrackScores, context: Context) -> list[Html]:
+    """The most suspicious pictures of a face, and the least suspicious one."""
+    fps, settings = video.row.fps, context.settings
+    most = most_suspicious(scored, video.crops, fps, settings)
+    least = by_suspicion(scored, video.crops, settings)[-1:]
+    chosen = [*most, *(one for one in least if one.frame not in {other.frame for other in most})]
+    faces = [video.store.read(one.crop.batch, [one.picture])[0] for one in chosen]
+    maps = context.heat(faces) if context.heat is not None and faces else [None] * len(faces)
+    if not chosen:
+        return []
+    figures = []
+    for place, (one, face, heat) in enumerate(zip(chosen, faces, maps, strict=True)):
+        label = ORDER[place] if place < len(most) else "least suspicious"
+        figures.append(_picture(one, face, heat, scored.track.number + 1, label, fps))
+    words = "The most suspicious pictures, each of another second, and the least suspicious one"
+    if len(chosen) == len(most):
+        words = "The most suspicious pictures, each of another second"
+    if maps[0] is not None:
+        words += "; below them heat maps"
+    return [tag("h3", words), tag("div", *figures, class_="faces")]
+
+
+def _picture(one: Suspicious, face: Any, heat: Any, number: int, label: str, fps: float) -> Html:
+    at = time(one.frame / fps)
+    shown = image(jpeg(thumbnail(face, LARGE_FACE)), f"Face {number} at {at}, {share(one.score)}, {label}")
+    below = None
+    if heat is not None:
+        below = image(jpeg(thumbnail(heat, LARGE_FACE)), f"Heat map of face {number} at {at}")
+    caption = tag("figcaption", tag("b", f"{share(one.score)}, {zone_of(one.score)}"), f"{label}, at {at}")
+    return tag("figure", shown, below, caption)
+
+
+def _models(scored: TrackScores, context: Context) -> tuple[list[str], list[list[Any]]]:
+    words = {weights.name: weights.words for weights in context.used.weights}
+    rows = []
+    for name, (frames, values) in sorted(scored.scores.items()):
+        score = combine(values, context.settings)
+        rows.append(
+            [tag("b", name), tag("span", words.get(name, ""), class_="long"), len(frames), share(score), _word(score)]
+        )
+    return ["model", "what it is", "pictures", "probability of fake", "verdict"], rows
+
+
+def _seconds(number: int, seconds: Sequence[tuple[float, float]]) -> Html:
+    left_out = f"; the first {MOST_SECONDS} seconds, the JSON file has all" if len(seconds) > MOST_SECONDS else ""
+    rows = [[f"{start:.0f} s", share(score), zone_of(score)] for start, score in seconds[:MOST_SECONDS]]
+    return table(f"Face {number}, all models{left_out}", ["from", "probability of fake", "verdict"], rows)
+
+
+def _facts(video: VideoScore, used: Used) -> Html:
+    row, path = video.row, video.path
+    size, digest = _size_and_hash(path)
+    shape = "unknown"
+    if row.frames:
+        length = f", {duration(row.frames / row.fps)}" if row.fps else ""
+        shape = f"{row.width} x {row.height} pixels, {row.frames} frames, {row.fps:.4g} per second{length}"
+    facts = {
+        "video": str(path),
+        "its SHA-256": tag("code", digest) if digest else "it cannot be read",
+        "size": in_units(size) if digest else "unknown",
+        "pictures": shape,
+        "scored": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        "program": f"dfdc {used.version}",
+        "face detector": used.detector,
+    }
+    return tag("table", tag("caption", "This video and this run"), _facts_rows(facts), class_="facts")
+
+
+def _size_and_hash(path: Path) -> tuple[int, str]:
+    """The size of a file and its SHA-256; "" if it is none or cannot be read. A pipe would wait for a writer."""
+    try:
+        if not path.is_file():
+            return 0, ""
+        return path.stat().st_size, sha256(path)
+    except (OSError, ValueError):
+        return 0, ""
+
+
+def _facts_rows(facts: Mapping[str, Any]) -> Html:
+    return tag("tbody", *(tag("tr", tag("th", key, scope="row"), tag("td", value)) for key, value in facts.items()))
+
+
+def _weights(used: Used) -> list[Html]:
+    parts = []
+    for weights in used.weights:
+        metadata = dict(weights.metadata)
+        provenance = metadata.pop("provenance", {})
+        if not isinstance(provenance, Mapping):
+            provenance = {"provenance": provenance}
+        facts = {"what it is": weights.words, "file": str(weights.path), "SHA-256": tag("code", weights.sha256)}
+        facts |= {_spaced(key): _said(value) for key, value in provenance.items()}
+        caption = tag("caption", f"Weights of the model {weights.name}")
+        parts.append(tag("table", caption, _facts_rows(facts), class_="facts"))
+        if metadata:
+            rest = _facts_rows({_spaced(key): _said(value) for key, value in sorted(metadata.items())})
+            caption = tag("caption", f"What the weights of the model {weights.name} say about themselves")
+            summary = tag("summary", f"All metadata of {weights.name}")
+            parts.append(tag("details", summary, tag("table", caption, rest, class_="facts")))
+    settings = tag("pre", yaml.safe_dump(dict(used.settings), sort_keys=False, default_flow_style=None), tabindex="0")
+    return [*parts, tag("details", tag("summary", "Settings"), settings)]
+
+
+def _spaced(key: Any) -> str:
+    return str(key).replace("_", " ")
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}: {_said(of_key)}" for key, of_key in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_said, value))
+    return str(value)
