@@ -116,7 +116,8 @@ def test_every_module_concerns_the_rules_that_the_readme_says(finished_run, grap
         dsfd, yunet = (code_of(ROOT / f"workflow/scripts/{rule}.py", DETECTORS[name]) for name in ("dsfd", "yunet"))
         wanted[rule] -= files_of(dsfd.keys() - yunet.keys())
     for rule in ("convert_pretrained", "train", "export_weights", "export_pth", "score", "score_validation_clips"):
-        timm, used = (code_of(ROOT / f"workflow/scripts/{rule}.py", FAMILIES[name]) for name in ("timm", "efficientnet"))
+        script = ROOT / f"workflow/scripts/{rule}.py"
+        timm, used = (code_of(script, FAMILIES[name]) for name in ("timm", "efficientnet"))
         if rule in wanted:
             wanted[rule] -= files_of(timm.keys() - used.keys())
     found = {}
