@@ -47,7 +47,7 @@ LISTED = 5  # of what is left out
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    parser.add_argument("kind", choices=KINDS, metavar="KIND", help=", ".join(KINDS))
+    parser.add_argument("kind", choices=list(KINDS), metavar="KIND", help=", ".join(KINDS))
     parser.add_argument("source", type=Path, metavar="SOURCE", help="the folder of the data set")
     parser.add_argument("dest", type=Path, metavar="DEST", help="the folder for the parts")
     parser.add_argument("--name", help="the beginning of all names in DEST (the kind; dfdc for dfdc-test)")
