@@ -12,7 +12,7 @@ if TEST_LABELS:
 # Only models that are trained here: the training of finished weights is unknown.
 TRAINED_KINDS = {config["models"][name]["kind"] for name in TRAINED}
 # The keys of a model that determine its samples.
-SAMPLE_KEYS = ("kind", "frames", "crop", "erasing", "seed")
+SAMPLE_KEYS = ("kind", "frames", "draw_frames", "crop", "erasing", "seed")
 
 
 rule draw_test_data_figures:
