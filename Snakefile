@@ -66,6 +66,11 @@ include: "rules/external.smk"
 include: "rules/report.smk"
 
 
+if TRAINED:
+
+    include: "rules/release.smk"
+
+
 if "demo" in config:
 
     include: "rules/demo.smk"

@@ -15,7 +15,7 @@ STAGES = (
     *("detect_test_faces", "track_test_faces", "crop_test_faces", "score", "evaluate", "submission"),
 )
 # What `rule all` asks for; all else is made only if something needs it.
-WANTED = ("evaluate", "submission")
+WANTED = ("evaluate", "submission", "release_weights")
 CLIPS, CROPS = "demo/results/clips/dfdc_train_part_0.arrow", "demo/results/test/crops/0.arrow"
 
 
