@@ -134,7 +134,7 @@ def test_files_that_cannot_be_written_are_noticed_before_the_first_video(given, 
 
 
 def row(name):
-    return Summary(name, 0.5, "ok", "", 3, [{"track": 0}])
+    return Summary(name, 0.5, "uncertain", (), "ok", "", 3, [{"track": 0}])
 
 
 @pytest.mark.parametrize(

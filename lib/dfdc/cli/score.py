@@ -4,14 +4,15 @@
     dfdc score videos/ --weights external_data --csv scores.csv --timeline timelines/
 
 WEIGHTS is the folder of a run (for example demo), a folder of exported weights (results/models), or a folder with the
-published files; a subset of the ensemble works, too. Settings are those of config.yaml; if the weights were trained
-with others, pass these with --config, as to Snakemake with --configfile: the scores are then those of the workflow.
+published files; a subset of the ensemble works, too. The settings come with weights that the workflow released
+(results/release); for others they are those of config.yaml. Pass those that differ with --config, as to Snakemake with
+--configfile: the scores are then those of the workflow.
 
-A row is printed when a video is done: its probability of being fake, the number of tracks (tracked faces) and of scored
-frames, the time that it took, and its state. A video that cannot be read or has no track gets the probability
-ensemble.unknown (0.5). --csv and --json get a row for each video as soon as it is done; at the end the rows are put in
-the order of the command line, so that the files are reproducible. With - as FILE they go to stdout, and the table to
-stderr.
+A row is printed when a video is done: what it looks like and its probability of being fake, the number of tracks
+(tracked faces) and of scored frames, the time that it took, and its state. A video that cannot be read or has no track
+gets the probability ensemble.unknown (0.5). --csv and --json get a row for each video as soon as it is done; at the end
+the rows are put in the order of the command line, so that the files are reproducible. With - as FILE they go to stdout,
+and the table to stderr.
 
 Exit status: 0, or 1 if a video could not be read, or 2 if the arguments are not valid or a file could not be written.
 """
@@ -29,13 +30,14 @@ from typing import Any
 from tqdm import tqdm
 
 from dfdc.cli.outputs import Output, Summary, csv_format, json_format
-from dfdc.config.reading import find_defaults, read_config, read_yaml
+from dfdc.config.reading import find_defaults, read_changes, read_config, read_yaml
 from dfdc.data.parts import VIDEO_SUFFIXES, test_videos
 from dfdc.figures.scored.annotation import annotate_video
 from dfdc.figures.scored.heatmap import heat_mapper
 from dfdc.figures.scored.timeline import plot_timeline
 from dfdc.networks.precision import set_threads
-from dfdc.networks.weights.find import Member, find_members
+from dfdc.networks.weights.find import Member, find_members, settings_of_weights
+from dfdc.stages.prediction.verdict import LIMITS, Verdict, judge, purpose_in_words
 from dfdc.stages.prediction.videos import ScoringSettings, VideoScore, score_videos
 from dfdc.system.errors import UserError
 from dfdc.system.jobs.devices import job_device
@@ -87,12 +89,14 @@ def run(options: argparse.Namespace) -> int:
     videos = find_videos(options.videos)
     timelines = _targets(options.timeline, "--timeline", ".png", videos)
     annotated = _targets(options.annotate, "--annotate", ".mp4", videos)
-    config = _settings(options)
-    members = _weights(options, config)
+    config = read_settings(options)
+    members = read_weights(options, config)
     settings = ScoringSettings.of(config, members)
     workers = options.workers or worker_count(config["speed"]["workers"], available_cores())
     scored: dict[Path, Summary] = {}
     failed = False
+    if purpose := purpose_in_words(members):
+        print(printable(purpose), file=sys.stderr)
     outputs = _outputs(options, members, config)
     table = _Table(videos, sys.stderr if "-" in (options.csv, options.json) else sys.stdout)
     try:
@@ -117,19 +121,20 @@ def run(options: argparse.Namespace) -> int:
             set_threads(device, config["torch_threads"])
             heat = heat_mapper(members, device) if timelines else None
             for video in results:
-                scored[video.path] = _summary(videos[video.path], video, settings)
-                table.add(video)
+                verdict = judge(video, members)
+                scored[video.path] = summary(videos[video.path], video, settings, verdict)
+                table.add(video, verdict)
                 for fault in filter(None, [output.add(scored[video.path]) for output in outputs]):
                     failed = True
                     table.say(fault)
                 if timelines and video.tracks:
-                    plot_timeline(timelines[video.path], video, settings.ensemble, videos[video.path], heat)
+                    plot_timeline(timelines[video.path], video, settings.ensemble, videos[video.path], heat, purpose)
                 if annotated and video.row.status != "unreadable":
-                    reason = annotate_video(
-                        annotated[video.path], video, settings.ensemble, config["data"]["video_timeout"]
-                    )
+                    limit = config["data"]["video_timeout"]
+                    reason = annotate_video(annotated[video.path], video, settings.ensemble, limit, purpose)
                     if reason:
                         table.say(f"{annotated[video.path]} could not be written: {reason}")
+            table.end(f"({LIMITS})")
     finally:
         in_order = [scored[path] for path in videos if path in scored]
         for fault in filter(None, [output.finish(in_order) for output in outputs]):
@@ -183,10 +188,11 @@ def _targets(place: Path | None, option: str, suffix: str, videos: Mapping[Path,
     return targets
 
 
-def _settings(options: argparse.Namespace) -> dict[str, Any]:
-    """The settings of the files, overridden by the command line."""
+def read_settings(options: argparse.Namespace) -> dict[str, Any]:
+    """The settings that came with the weights, overridden by those of the files and of the command line."""
     defaults = find_defaults(Path.cwd())
-    config = read_config(defaults, options.config)
+    travelled = settings_of_weights(options.weights, read_changes(options.config))
+    config = read_config(defaults, options.config, travelled.settings, travelled.models)
     if options.detector:
         yunet = read_yaml(defaults / YUNET)
         for section in ("detection", "tracking"):
@@ -196,7 +202,7 @@ def _settings(options: argparse.Namespace) -> dict[str, Any]:
     return config
 
 
-def _weights(options: argparse.Namespace, config: dict[str, Any]) -> list[Member]:
+def read_weights(options: argparse.Namespace, config: dict[str, Any]) -> list[Member]:
     """The weights of the models. Those of DSFD, if they are not where the settings say, are looked for beside them.
 
     Raises UserError that names all weights that are missing.
@@ -225,7 +231,7 @@ def _weights(options: argparse.Namespace, config: dict[str, Any]) -> list[Member
 class _Table:
     """Prints the table row by row, above a progress bar on stderr if that is a terminal."""
 
-    HEAD = ("fake", "tracks", "frames", "took")
+    HEAD = ("fake?", "tracks", "frames", "took")
 
     def __init__(self, videos: Mapping[Path, str], file: Any) -> None:
         self._videos, self._file = videos, file
@@ -238,34 +244,44 @@ class _Table:
     def __exit__(self, *_: object) -> None:
         self._bar.close()
 
-    def add(self, video: VideoScore) -> None:
+    def add(self, video: VideoScore, verdict: Verdict) -> None:
         """Print the row of a video."""
         row = video.row
+        state = WORDS.get(row.status, printable(f"{row.status}: {row.reason}"))
+        if row.status == "ok" and verdict.reasons:
+            state = "; ".join(verdict.reasons)
         self._print(
             printable(self._videos[video.path]),
-            f"{video.probability:.4f}",
+            f"{verdict.words} ({video.probability:.2f})",
             str(len(video.tracks)),
             str(video.frames_used()),
             duration(video.seconds) if video.seconds >= 10 else f"{video.seconds:.1f} s",
-            WORDS.get(row.status, printable(f"{row.status}: {row.reason}")),
+            state,
         )
         self._bar.update()
+
+    def end(self, text: str) -> None:
+        """Print a line below the table."""
+        self._bar.write(text, file=self._file)
 
     def say(self, text: str) -> None:
         """Print a message to stderr."""
         self._bar.write(printable(text), file=sys.stderr)
 
     def _print(self, name: str, fake: str, tracks: str, frames: str, took: str, state: str) -> None:
-        text = f"{name:<{self._width}}  {fake:>6}  {tracks:>6}  {frames:>6}  {took:>10}  {state}"
+        text = f"{name:<{self._width}}  {fake:<17}  {tracks:>6}  {frames:>6}  {took:>10}  {state}"
         self._bar.write(text, file=self._file)
         self._file.flush()
 
 
-def _summary(name: str, video: VideoScore, settings: ScoringSettings) -> Summary:
+def summary(name: str, video: VideoScore, settings: ScoringSettings, verdict: Verdict) -> Summary:
+    """The result of a video, with the scores of each track."""
     fps = video.row.fps
     return Summary(
         name,
         video.probability,
+        verdict.words,
+        verdict.reasons,
         video.row.status,
         video.row.reason,
         video.frames_used(),
@@ -289,11 +305,21 @@ def _summary(name: str, video: VideoScore, settings: ScoringSettings) -> Summary
     )
 
 
+def about_weights(members: Sequence[Member], config: Mapping[str, Any]) -> dict[str, Any]:
+    """What is said once for all videos: the detector, the limits of scores, and where each model comes from."""
+    models = {
+        member.name: {
+            "weights": str(member.path),
+            "architecture": member.model["architecture"],
+            "provenance": member.metadata.get("provenance"),
+        }
+        for member in members
+    }
+    return {"detector": config["detection"]["test"]["detector"], "limits": LIMITS, "models": models}
+
+
 def _outputs(options: argparse.Namespace, members: Sequence[Member], config: Mapping[str, Any]) -> list[Output]:
     """The files for --csv and --json, opened. Raises UserError if one cannot be written."""
-    models = {
-        member.name: {"weights": str(member.path), "architecture": member.model["architecture"]} for member in members
-    }
-    about = {"detector": config["detection"]["test"]["detector"], "models": models}
+    about = about_weights(members, config)
     wanted = (("--csv", options.csv, csv_format()), ("--json", options.json, json_format(about)))
     return [Output(target, option, kind) for option, target, kind in wanted if target is not None]

@@ -47,22 +47,25 @@ class _Annotation:
     probability: float
     fps: float
     tracks: tuple[_Shown, ...]
+    note: str
 
 
-def annotate_video(target: Path, video: VideoScore, settings: EnsembleSettings, limit: float | None) -> str:
+def annotate_video(
+    target: Path, video: VideoScore, settings: EnsembleSettings, limit: float | None, note: str = ""
+) -> str:
     """Write a copy of a scored (readable) video to an MP4 file, with its boxes and scores drawn in.
 
     Frames are upright and keep their timestamps; the audio is copied. The label below each box has the number of the
-    face, from 1, and its score in the current second; the score of the video is in the corner. Returns "", or the
-    reason why the file could not be written. The work runs in a separate process, because a video can crash the
-    decoder; it is stopped after ``limit`` seconds.
+    face, from 1, and its score in the current second; the score of the video is in the corner, and ``note`` below it.
+    Returns "", or the reason why the file could not be written. The work runs in a separate process, because a video
+    can crash the decoder; it is stopped after ``limit`` seconds.
     """
     fps = video.row.fps
     tracks = tuple(
         _Shown(scored.track, {round(start / BIN): score for start, score in scored.over_time(fps, settings)})
         for scored in video.tracks
     )
-    annotation = _Annotation(video.path, target, video.probability, fps, tracks)
+    annotation = _Annotation(video.path, target, video.probability, fps, tracks, note)
     with contextlib.closing(map_in_order(_Writer().prepare, [annotation], 1, limit, lambda _, reason: reason)) as done:
         return next(done)
 
@@ -161,7 +164,10 @@ def _draw(picture: np.ndarray, index: int, annotation: _Annotation) -> np.ndarra
             label = _label_of(track.number, score, right - left + 1 + 2 * edge, height - bottom, size, colour)
             _paste(drawn, label, left - edge, bottom)
     text = f"probability of fake: {_percent(annotation.probability)} (whole video)"
-    _paste(drawn, _label(text, 0, min(size, width // 20), FAKE if annotation.probability >= 0.5 else REAL), 0, 0)
+    corner = _label(text, 0, min(size, width // 20), FAKE if annotation.probability >= 0.5 else REAL)
+    _paste(drawn, corner, 0, 0)
+    if annotation.note:
+        _paste(drawn, _label(annotation.note, corner.shape[1], size, GREY), 0, len(corner))
     return drawn
 
 
