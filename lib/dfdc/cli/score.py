@@ -21,6 +21,7 @@ import argparse
 import contextlib
 import logging
 import os
+import re
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -31,7 +32,7 @@ from tqdm import tqdm
 
 from dfdc.cli.outputs import Output, Summary, csv_format, json_format
 from dfdc.config.reading import find_defaults, read_changes, read_config, read_yaml
-from dfdc.data.parts import VIDEO_SUFFIXES, test_videos
+from dfdc.data.parts import VIDEO_SUFFIXES, is_video, test_videos
 from dfdc.figures.scored.annotation import annotate_video
 from dfdc.figures.scored.heatmap import heat_mapper
 from dfdc.figures.scored.timeline import plot_timeline
@@ -48,12 +49,15 @@ from dfdc.system.workers.processes import available_cores, ended_by_signals, wor
 # The settings for YuNet, as an alternative if the weights of DSFD are not available: the demo's.
 YUNET = "profiles/demo/settings.yaml"
 DSFD_FILES = "WIDERFace_DSFD_RES152*.pth"
+# Of https://… a path makes https:/…
+URL = re.compile(r"[a-z][a-z0-9+.-]+:/+[^/]+", re.IGNORECASE)
 WORDS = {"ok": "ok", "no face": "no face was found", "no track": "no face was followed for long enough"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``dfdc score``."""
     parser.add_argument("videos", nargs="+", type=Path, metavar="VIDEO_OR_FOLDER", help="for a folder, all its videos")
+    parser.add_argument("--recursive", action="store_true", help="also the videos in the folders of a folder")
     parser.add_argument(
         "--weights", action="append", required=True, type=Path, help="a folder or a file; may be given several times"
     )
@@ -86,7 +90,7 @@ def run(options: argparse.Namespace) -> int:
     logging.getLogger("dfdc.system.jobs.leases").setLevel(logging.INFO)  # logs which job it waits for
     if options.csv == options.json == "-":
         raise UserError("Only one of --csv and --json can go to stdout. Name a file for the other.")
-    videos = find_videos(options.videos)
+    videos = find_videos(options.videos, options.recursive)
     timelines = _targets(options.timeline, "--timeline", ".png", videos)
     annotated = _targets(options.annotate, "--annotate", ".mp4", videos)
     config = read_settings(options)
@@ -143,27 +147,36 @@ def run(options: argparse.Namespace) -> int:
     return 2 if failed else int(any(video.status == "unreadable" for video in in_order))
 
 
-def find_videos(places: Sequence[Path]) -> dict[Path, str]:
+def find_videos(places: Sequence[Path], recursive: bool = False) -> dict[Path, str]:
     """The videos, and a name for each: its path relative to their common folder.
 
-    Raises UserError if a place does not exist or a folder contains no video.
+    ``recursive``: those in folders of a folder too, but not behind links to folders. Raises UserError if a place does
+    not exist or a folder contains no video.
     """
     paths: dict[Path, Path] = {}
     for place in places:
         if os.path.isdir(place):  # noqa: PTH112 (Path.is_dir raises if a link leads into a forbidden folder)
-            inside = test_videos(place)
+            inside = _below(place) if recursive else test_videos(place)
             if not inside:
+                hint = "" if recursive else " --recursive looks into its folders, too."
                 raise UserError(
-                    f"There is no video in the folder {place} (names that end in {', '.join(VIDEO_SUFFIXES)})."
+                    f"There is no video in the folder {place} (names that end in {', '.join(VIDEO_SUFFIXES)}).{hint}"
                 )
         elif os.path.lexists(place):  # even a link that leads nowhere: it costs a row
             inside = [place]
+        elif url := URL.match(str(place)):
+            raise UserError(f"{url[0]}… is an address, not a file. Download the video first, and name the file.")
         else:
             raise UserError(f"There is no file or folder {place}. Correct the path.")
         for path in inside:
             paths.setdefault(path.absolute(), path)
     common = Path(os.path.commonpath([path.parent for path in paths]))
     return {path: str(absolute.relative_to(common)) for absolute, path in paths.items()}
+
+
+def _below(folder: Path) -> list[Path]:
+    """The video files of a folder and of those below it, sorted by path."""
+    return sorted(Path(place, name) for place, _, names in os.walk(folder) for name in names if is_video(name))
 
 
 def _targets(place: Path | None, option: str, suffix: str, videos: Mapping[Path, str]) -> dict[Path, Path]:
