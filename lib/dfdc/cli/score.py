@@ -24,13 +24,14 @@ import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
 from dfdc.cli.outputs import Output, Summary, csv_format, json_format
+from dfdc.cli.resume import Record
 from dfdc.config.reading import find_defaults, read_changes, read_config, read_yaml
 from dfdc.data.parts import VIDEO_SUFFIXES, is_video, test_videos
 from dfdc.figures.scored.annotation import annotate_video
@@ -71,6 +72,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--csv", metavar="FILE", help="write the table to a file")
     parser.add_argument("--json", metavar="FILE", help="write the table and the scores of each track to a file")
     parser.add_argument(
+        "--resume", type=Path, metavar="FILE", help="a record of what is done, with which a stopped run goes on"
+    )
+    parser.add_argument(
         "--timeline", type=Path, metavar="PATH", help="draw scores over time: a .png, or a folder for several videos"
     )
     parser.add_argument(
@@ -102,6 +106,7 @@ def run(options: argparse.Namespace) -> int:
     if purpose := purpose_in_words(members):
         print(printable(purpose), file=sys.stderr)
     outputs = _outputs(options, members, config)
+    record = Record(options.resume, members, settings, _rounding(config)) if options.resume else None
     table = _Table(videos, sys.stderr if "-" in (options.csv, options.json) else sys.stdout)
     try:
         with (
@@ -110,7 +115,7 @@ def run(options: argparse.Namespace) -> int:
             temporary_folder("dfdc-score-") as folder,
             contextlib.closing(
                 score_videos(
-                    list(videos),
+                    list(_left(videos, record, scored, [timelines, annotated])),
                     members,
                     settings,
                     device,
@@ -124,10 +129,18 @@ def run(options: argparse.Namespace) -> int:
         ):
             set_threads(device, config["torch_threads"])
             heat = heat_mapper(members, device) if timelines else None
+            for known in list(scored.values()):
+                table.add_known(known)
+                for fault in filter(None, [output.add(known) for output in outputs]):
+                    failed = True
+                    table.say(fault)
             for video in results:
                 verdict = judge(video, members)
                 scored[video.path] = summary(videos[video.path], video, settings, verdict)
                 table.add(video, verdict)
+                if record and (fault := record.add(video.path, scored[video.path])):
+                    failed = True
+                    table.say(fault)
                 for fault in filter(None, [output.add(scored[video.path]) for output in outputs]):
                     failed = True
                     table.say(fault)
@@ -145,6 +158,30 @@ def run(options: argparse.Namespace) -> int:
             failed = True
             print(fault, file=sys.stderr)
     return 2 if failed else int(any(video.status == "unreadable" for video in in_order))
+
+
+def _rounding(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings on which the last digits of scores depend."""
+    return {"device": config["speed"]["device"], "torch_threads": config["torch_threads"]}
+
+
+def _left(
+    videos: Mapping[Path, str],
+    record: Record | None,
+    scored: dict[Path, Summary],
+    pictures: Sequence[Mapping[Path, Path]],
+) -> Iterator[Path]:
+    """The videos that are not done; the results of the others are put into ``scored``.
+
+    A video of which a picture is wanted that is not there is not done.
+    """
+    for path, name in videos.items():
+        known = record and record.of(path, name)
+        drawn = all(path not in targets or targets[path].exists() for targets in pictures)
+        if known and (drawn or not known.tracks):
+            scored[path] = known
+        else:
+            yield path
 
 
 def find_videos(places: Sequence[Path], recursive: bool = False) -> dict[Path, str]:
@@ -271,6 +308,13 @@ class _Table:
             duration(video.seconds) if video.seconds >= 10 else f"{video.seconds:.1f} s",
             state,
         )
+        self._bar.update()
+
+    def add_known(self, known: Summary) -> None:
+        """Print the row of a video that an earlier run has scored."""
+        told = f"{known.verdict} ({known.probability:.2f})"
+        state = "; ".join(map(printable, known.doubts)) or "ok"
+        self._print(printable(known.video), told, str(len(known.tracks)), str(known.frames), "before", state)
         self._bar.update()
 
     def end(self, text: str) -> None:
