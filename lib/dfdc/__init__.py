@@ -3,13 +3,12 @@
 ``dfdc.score`` scores videos, see ``dfdc.cli.api``.
 """
 
+from importlib import import_module
 from typing import Any
 
 
 def __getattr__(name: str) -> Any:
     # By name and late, so that `import dfdc` imports nothing, and no code hash follows.
     if name in ("score", "Scores"):
-        import importlib
-
-        return getattr(importlib.import_module("dfdc.cli.api"), name)
+        return getattr(import_module("dfdc.cli.api"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

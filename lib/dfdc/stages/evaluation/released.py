@@ -8,9 +8,9 @@ import pandas as pd
 import pyarrow as pa
 
 from dfdc.data.schemas.pairs import Pair
-from dfdc.stages.evaluation.calibration import LIMITS
-from dfdc.stages.evaluation.validation_report import PLAIN
 
+# Names in the evaluation and the calibration, which are not imported: how these are made decides nothing here.
+PLAIN, FITTED = "plain", ("exponent", "temperature")
 # The share of validation clips beyond a limit, and how many clips there must be to say so.
 TAIL, FEWEST = 0.05, 20
 
@@ -45,7 +45,7 @@ def _measures(report: Mapping[str, Any]) -> dict[str, Any]:
 
 def fitted_values(calibration: Mapping[str, Any]) -> dict[str, float | None]:
     """The fitted exponent and temperature of calibration.json."""
-    return {kind: calibration[kind][kind] for kind in LIMITS}
+    return {kind: calibration[kind][kind] for kind in FITTED}
 
 
 def ranges_of(scores_of: Mapping[str, pa.Table], enlarge: float) -> dict[str, Any] | None:
