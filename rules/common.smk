@@ -69,6 +69,9 @@ LAST_FRAME = max(
 )
 # The keys that define a model and its training.
 MODEL_KEYS = ("architecture", "kind", "frames", "draw_frames", "crop", "erasing", "seed")
+# Of models that are trained here there are also weights to hand on.
+RELEASED = [f"results/release/{name}.safetensors" for name in TRAINED]
+RELEASED_KEYS = (*MODEL_KEYS, "score")
 
 if config["data"]["parts"] == "auto":
     PARTS = known_parts(DATA, "results/videos") if TRAINED else []
@@ -102,7 +105,8 @@ EVALUATION = ["results/evaluation.json"] if TEST_LABELS else []
 VALIDATED = TRAINED and (config["validation"]["parts"] or config["validation"]["share"] > 0)
 VALIDATION = ["results/validation/evaluation.json"] if VALIDATED else []
 CALIBRATION = "results/validation/calibration.json" if config["ensemble"]["calibration"] != "published" else []
-ALL = ["submission.csv", *EVALUATION, *VALIDATION, *(f"results/external/{name}/evaluation.json" for name in EXTERNAL)]
+EXTERNALS = [f"results/external/{name}/evaluation.json" for name in EXTERNAL]
+ALL = ["submission.csv", *EVALUATION, *VALIDATION, *EXTERNALS, *RELEASED]
 
 
 wildcard_constraints:

@@ -9,6 +9,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # The changes of the table, as settings. The other rows have tests of their own, named here.
 SETTINGS = {
     "anything below `speed`": {"speed": {"batch_size": 3}},
+    "`data.name`": {"data": {"name": "mine"}},
     "`ensemble.exponent`": {"ensemble": {"exponent": 0.5}},
     "`ensemble.calibration`": {"ensemble": {"calibration": "exponent"}},
     "`evaluation`": {"evaluation": {"pairs": 2}},

@@ -11,11 +11,11 @@ from dfdc.networks.families import build_model
 # The stages in an order in which they can run, from the data on.
 STAGES = (
     *("detect_faces", "build_tracks", "align_tracks", "extract_clips", "pair_clips", "recompress_clips"),
-    *("convert_pretrained", "train", "export_weights"),
+    *("convert_pretrained", "train", "export_weights", "release_weights"),
     *("detect_test_faces", "track_test_faces", "crop_test_faces", "score", "evaluate", "submission"),
 )
 # What `rule all` asks for; all else is made only if something needs it.
-WANTED = ("evaluate", "submission")
+WANTED = ("evaluate", "submission", "release_weights")
 CLIPS, CROPS = "demo/results/clips/dfdc_train_part_0.arrow", "demo/results/test/crops/0.arrow"
 
 

@@ -16,14 +16,15 @@ def nested(path, value):
     [
         ("detection.train.threshold", 0.7, "detect_faces"),
         ("detection.train.every", 5, "detect_faces"),
-        ("detection.test.threshold", 0.7, "detect_test_faces"),
+        ("detection.test.threshold", 0.7, "detect_test_faces release_weights"),
         ("detection.train.precision", "fp32", ""),  # which yunet does not have
         ("detection.test.precision", "fp32", ""),
+        ("data.name", "mine", "release_weights"),
         ("data.max_unreadable", 0.4, ""),
         ("data.video_timeout", 500, "detect_faces detect_test_faces"),
         ("data.max_pixels", 30_000_000, "detect_faces detect_test_faces"),
         ("tracking.train.sigma_h", 0.8, "build_tracks"),
-        ("tracking.test.t_min", 6, "track_test_faces"),
+        ("tracking.test.t_min", 6, "track_test_faces release_weights"),
         ("alignment.min_iou", 0.4, "align_tracks"),
         ("alignment.scale_fakes", True, "align_tracks"),
         ("clips.seed", 1, "extract_clips"),
@@ -38,18 +39,18 @@ def nested(path, value):
         ("models.re.seed", 11, ("train re", "draw_sample_figures")),
         ("models.re.erasing", 0.3, ("train re", "draw_sample_figures")),
         ("models.re.draw_frames", True, ("recompress_clips", "train re", "draw_sample_figures")),
-        ("models.seq.score", {"of": 2, "take": [0]}, ("score seq",)),
+        ("models.seq.score", {"of": 2, "take": [0]}, ("score seq", "release_weights")),
         ("training.learning_rate", 0.01, "train"),
         ("training.recompression.crf", [18, 40], "recompress_clips"),
         ("training.recompression.variants", 3, "recompress_clips"),
         ("training.recompression.probability", 0.4, "train draw_sample_figures"),
         ("training.iterations", 5, "train"),
         ("training.compile", True, "train"),
-        ("prediction.fps", 10, "detect_test_faces"),
-        ("prediction.frame_every", 3, "crop_test_faces"),
+        ("prediction.fps", 10, "detect_test_faces release_weights"),
+        ("prediction.frame_every", 3, "crop_test_faces release_weights"),
         ("prediction.precision", "fp32", "score score_validation_clips"),
         ("ensemble.exponent", 0.5, "evaluate evaluate_validation submission draw_score_figures"),
-        ("ensemble.calibration", "exponent", "evaluate submission draw_score_figures"),
+        ("ensemble.calibration", "exponent", "evaluate submission draw_score_figures release_weights"),
         ("evaluation.pairs", 2, "score_validation_clips"),
         ("torch_threads", 2, "train score score_validation_clips"),
         (
@@ -77,6 +78,15 @@ def test_without_variants_clips_are_recompressed_on_the_fly(project, world):
     assert plan == world.after("train", "draw_sample_figures")
     whole = project.plan("--forceall", settings={"training": {"recompression": {"variants": 0}}})
     assert not [job for job in whole if job.startswith("recompress_clips")]
+
+
+def test_settings_that_travel_with_weights_run_no_training_and_no_export(project, world):
+    """They are written into copies of the weights (results/release), which nothing reads."""
+    assert world.after("release_weights") == ["release_weights"]
+    for path, value in (("prediction.fps", 10), ("ensemble.exponent", 0.5), ("detection.test.threshold", 0.7)):
+        rules = {job.split()[0] for job in project.plan(settings=nested(path, value))}
+        assert "release_weights" in rules
+        assert not rules & {"train", "export_weights"}
 
 
 def test_detection_is_not_run_again_for_another_number_of_cores(project):
@@ -145,7 +155,7 @@ def test_weights_of_all_models_given(project, world):
     settings = given(project, *world.model)
 
     def without_training(*starts):
-        return [job for job in world.after(*starts) if "validation" not in job]
+        return [job for job in world.after(*starts) if "validation" not in job and job != "release_weights"]
 
     assert project.plan(settings=settings) == without_training("export_weights")
     test_half = without_training("detect_test_faces", "export_weights")
@@ -169,7 +179,8 @@ def test_a_fitted_calibration_that_has_changed(project, world):
     """The submission follows on the number that it uses, and on no other."""
     changed = {"evaluation": {"pairs": 2}}
     after = world.after("score_validation_clips", "evaluate", "submission")
-    calibrated = [job for job in after if not job.endswith("_figures")]  # which the submission does not wait for
+    # The submission does not wait for figures, nor for weights to hand on.
+    calibrated = [job for job in after if not job.endswith("_figures") and job != "release_weights"]
     assert project.plan("submission.csv", settings=changed | {"ensemble": {"calibration": "exponent"}}) == calibrated
     assert project.plan("submission.csv", settings=changed) == []
 

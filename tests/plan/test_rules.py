@@ -81,5 +81,5 @@ def test_rulegraph(project, graph):
     wanted = {(rule, reader) for rule, (_, readers) in graph.items() for reader in readers.split()} | ANCIENT
     assert {(rule, reader) for rule, reader in edges if reader != "all"} == wanted
     figures = {rule for rule in graph if rule.endswith("_figures")}
-    wanted = {"evaluate", "evaluate_validation", "submission"} | figures
+    wanted = {"evaluate", "evaluate_validation", "release_weights", "submission"} | figures
     assert {rule for rule, reader in edges if reader == "all"} == wanted

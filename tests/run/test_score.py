@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 
 import av
@@ -15,6 +16,7 @@ from dfdc.networks.weights.files import export_pth
 from dfdc.networks.weights.load import load_weights
 from dfdc.stages.prediction.ensemble import video_scores
 from dfdc.stages.prediction.settings.ensemble import EnsembleSettings
+from dfdc.stages.prediction.verdict import in_words
 from published import published
 
 
@@ -59,24 +61,30 @@ def test_the_scores_are_those_of_the_workflow(finished_run, submitted, score, tm
     assert rows["empty.mp4"]["reason"] == "the file is empty"
 
     printed = capsys.readouterr()
-    assert printed.err == ""
-    head, *lines = printed.out.splitlines()
-    assert head.split() == ["video", "fake", "tracks", "frames", "took", "state"]
+    assert "made for a demonstration (the demo's faces: 4 pairs of 3 real videos)" in printed.err
+    head, *lines, end = printed.out.splitlines()
+    assert head.split() == ["video", "fake?", "tracks", "frames", "took", "state"]
+    assert "sound is not checked" in end
     assert sorted(line.split()[0] for line in lines) == list(rows)
     for line in lines:
-        name, probability, tracks, frames, *_ = line.split()
-        assert float(probability) == pytest.approx(float(rows[name]["probability"]), abs=6e-5)
+        name, words, probability, tracks, frames = re.match(r"(\S+) +(.+?) \((.+?)\) +(\d+) +(\d+)", line).groups()
+        assert probability == f"{float(rows[name]['probability']):.2f}"
         assert (tracks, frames) == (rows[name]["tracks"], rows[name]["frames"])
+        assert words == (in_words(float(rows[name]["probability"])))
         assert line.endswith("unreadable: the file is empty" if name == "empty.mp4" else ("  ok", ")", "read"))
 
     told = json.loads((tmp_path / "scores.json").read_text())
     assert told["detector"] == "yunet"
     assert list(told["models"]) == ["large_crop", "re", "seq"]
+    assert "sound is not checked" in told["limits"]
+    about = told["models"]["seq"]["provenance"]
+    assert (about["purpose"], about["architecture"], about["pairs"]) == ("demonstration", "efficientnet-lite0", 4)
     assert [video["video"] for video in told["videos"]] == list(rows)
     drawn = {f"{video['video'].removesuffix('.mp4')}.png" for video in told["videos"] if video["tracks"]}
     assert {path.name for path in (tmp_path / "lines").iterdir()} == drawn != set()
     for video in told["videos"]:
         row = rows[video["video"]]
+        assert video["verdict"] == in_words(video["probability"])
         assert (video["status"], len(video["tracks"])) == (row["status"], int(row["tracks"]))
         assert video["probability"] == pytest.approx(float(row["probability"]), abs=1e-8)
         if len(video["tracks"]) == 1:
@@ -111,6 +119,19 @@ def expected(run, video, *models):
     return pytest.approx(probability, abs=1e-6)
 
 
+def test_the_settings_come_with_the_weights(finished_run, submitted, tmp_path, monkeypatch):
+    """Without any of the settings, anywhere, from a copy of the weights: the workflow's scores."""
+    weights = tmp_path / "handed on"
+    shutil.copytree(finished_run.demo / "results/release", weights)
+    videos = sorted((finished_run.demo / "data/test_videos").glob("*.mp4"))[:2]
+    monkeypatch.chdir(tmp_path)
+    words = [*map(str, videos), "--weights", str(weights), "--device", "cpu", "--workers", "2", "--csv", "scores.csv"]
+    assert main(["score", *words]) == 0
+    with (tmp_path / "scores.csv").open(newline="") as file:
+        scores = {row["video"]: float(row["probability"]) for row in csv.DictReader(file)}
+    assert scores == pytest.approx({video.name: submitted[video.name] for video in videos}, abs=1e-6)
+
+
 def test_two_models_of_three(finished_run, score, one_as_published):
     video = min((finished_run.demo / "data/test_videos").glob("*.mp4"))
     status, rows = score([video], [finished_run.demo / "results/models/seq", one_as_published])
@@ -127,7 +148,7 @@ def test_one_model_with_numbers_on_stdout_and_the_video_with_boxes(
     printed = capsys.readouterr()
     (told,) = json.loads(printed.out)["videos"]
     assert (told["video"], told["probability"]) == (video.name, expected(finished_run, video, "re"))
-    assert printed.err.split()[:2] == ["video", "fake"]
+    assert printed.err.splitlines()[0].split()[:2] == ["video", "fake?"]
     seconds = [one["second"] for one in told["tracks"][0]["each_second"]]
     assert seconds == sorted({int(second) for second in seconds})
     with av.open(str(video)) as before, av.open(str(target)) as after:

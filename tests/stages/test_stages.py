@@ -5,7 +5,7 @@ import shutil
 
 STAGES = (
     *("detect_faces", "build_tracks", "align_tracks", "extract_clips", "pair_clips", "recompress_clips"),
-    *("convert_pretrained", "train", "export_weights"),
+    *("convert_pretrained", "train", "export_weights", "release_weights"),
     *("detect_test_faces", "track_test_faces", "crop_test_faces", "score", "evaluate", "submission"),
 )
 

@@ -39,7 +39,10 @@ def given(tmp_path):
     ("arguments", "said"),
     [
         ("absent.mp4", "There is no file or folder absent.mp4"),
+        ("https://example.org/a.mp4", "https:/example.org… is an address, not a file. Download the video first"),
         ("empty", "There is no video in the folder empty"),
+        ("videos/..", "--recursive looks into its folders, too"),
+        ("empty --recursive", "There is no video in the folder empty"),
         ("videos --weights absent", "The weights absent are neither a file nor a folder"),
         ("videos --weights empty", "No weights of a model in empty (found: no .safetensors or .pth file"),
         ("videos --csv - --json -", "Only one of --csv and --json"),
@@ -134,7 +137,7 @@ def test_files_that_cannot_be_written_are_noticed_before_the_first_video(given, 
 
 
 def row(name):
-    return Summary(name, 0.5, "ok", "", 3, [{"track": 0}])
+    return Summary(name, 0.5, "uncertain", (), "ok", "", 3, [{"track": 0}])
 
 
 @pytest.mark.parametrize(
@@ -230,6 +233,10 @@ def test_videos_are_named_below_the_folder_that_they_share(given, monkeypatch):
     assert find_videos([Path("videos/b.mov")]) == {Path("videos/b.mov"): "b.mov"}
     assert list(find_videos([Path("videos"), given / "videos/a.mp4"]).values()) == ["a.mp4", "b.mov"]
     assert list(find_videos([Path("other"), Path("videos/a.mp4")]).values()) == ["other/a.MP4", "videos/a.mp4"]
+    Path("other/deep/er").mkdir(parents=True)
+    Path("other/deep/er/c.webm").touch()
+    Path("other/deep/loop").symlink_to("..")
+    assert list(find_videos([Path("other")], recursive=True).values()) == ["a.MP4", "deep/er/c.webm"]
     # What is named is taken whatever it is called.
     assert find_videos([Path("other/a.txt")]) == {Path("other/a.txt"): "a.txt"}
     with pytest.raises(UserError, match="no video"):

@@ -36,10 +36,11 @@ from dfdc.figures.scored.page.index import Entry, index_page, line_of
 from dfdc.figures.scored.page.names import page_names
 from dfdc.figures.scored.page.pictures import small_face
 from dfdc.figures.scored.page.verdict import UNCERTAIN, Judgement, judge
-from dfdc.figures.scored.timeline import MOST_TRACKS, zone_of
+from dfdc.figures.scored.timeline import MOST_TRACKS
 from dfdc.networks.weights.files import read_tensors, save_weights
 from dfdc.networks.weights.find import Member
 from dfdc.stages.prediction.settings.ensemble import EnsembleSettings
+from dfdc.stages.prediction.verdict import in_words
 from dfdc.stages.prediction.videos import TrackScores, VideoScore
 from dfdc.system.errors import UserError
 from dfdc.system.files import sha256
@@ -164,7 +165,7 @@ def test_names_of_pages_are_those_of_the_videos_where_that_is_possible():
     [(0, "looks real"), (0.349, "looks real"), (0.35, "uncertain"), (0.65, "uncertain"), (0.651, "looks fake")],
 )
 def test_a_verdict_is_that_of_the_zone(probability, words):
-    assert zone_of(probability) == words
+    assert in_words(probability) == words
 
 
 def test_a_doubt_is_told_whatever_the_score_is():
@@ -211,7 +212,16 @@ def judged(path, tracks=1, probability=0.9, seconds=4, **row):
 
 
 def summary_of(name, video):
-    return Summary(name, video.probability, video.row.status, video.row.reason, video.frames_used(), [])
+    return Summary(
+        name,
+        video.probability,
+        in_words(video.probability),
+        (),
+        video.row.status,
+        video.row.reason,
+        video.frames_used(),
+        [],
+    )
 
 
 @dataclass
@@ -368,7 +378,7 @@ def test_a_disk_that_is_full_leaves_whole_files_and_an_index_of_them(tmp_path, d
     faults = []
     for name, reason in (("a.mp4", "why"), ("b.mp4", "why" * 20_000)):
         video = VideoScore(tmp_path / "videos" / name, Video(name, "unreadable", reason), 0.5, [], [], None, 0.1)
-        faults.append(pages.add(video, Summary(name, 0.5, "unreadable", "", 0, []), None))
+        faults.append(pages.add(video, Summary(name, 0.5, "uncertain", (), "unreadable", "", 0, []), None))
     assert faults[0] == ""
     assert faults[1].startswith("The page of b.mp4 could not be written: The disk is full")
     assert pages.finish() == ""

@@ -178,6 +178,7 @@ NEEDED = {
         *NETWORK,
     },
     "export_pth": {"networks.weights.load", "networks.weights.files", "networks.families"},
+    "release_weights": {"networks.weights.release", "stages.evaluation.released"},
     "export_weights": {"networks.weights.export", "networks.weights.files", "networks.families"},
     "detect_test_faces": DETECT,
     "track_test_faces": {"stages.faces.tracking", "data.tables"},

@@ -19,10 +19,12 @@ CSV_HEAD = ("video", "probability", "status", "reason", "tracks", "frames")
 
 @dataclass(frozen=True)
 class Summary:
-    """The result of a video for --json and --csv."""
+    """The result of a video for --json and --csv. ``doubts``: why it counts as uncertain whatever its score is."""
 
     video: str
     probability: float
+    verdict: str
+    doubts: tuple[str, ...]
     status: str
     reason: str
     frames: int

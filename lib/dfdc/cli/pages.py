@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +43,15 @@ class Pages:
         members: Sequence[Member],
         config: Mapping[str, Any],
         ensemble: EnsembleSettings,
+        purpose: str = "",
     ) -> None:
-        """Create the folder. Raises UserError if it cannot be written, or has files that must not be overwritten."""
+        """Create the folder; ``purpose`` is a warning for all pages.
+
+        Raises UserError if it cannot be written, or has files that must not be overwritten.
+        """
         self._folder, self._videos, self._about = folder, videos, about
         self._names = page_names(videos.values())
+        self._purpose = purpose
         self._settings, self._frames = ensemble, FrameReader(config["data"]["video_timeout"])
         self._used = Used.of(members, config, own_version())
         self._entries: dict[Path, tuple[Entry, Html]] = {}
@@ -62,7 +68,9 @@ class Pages:
         short = self._names[self._videos[video.path]]
         page, numbers = f"{short}.html", f"{short}.json"
         judgement = judge(video.row, video.probability, len(video.tracks))
-        context = Context(self._settings, self._used, self._frames, heat)
+        if judgement.is_judged:
+            judgement = replace(judgement, words=summary.verdict, doubts=summary.doubts)
+        context = Context(self._settings, self._used, self._frames, heat, self._purpose)
         try:
             write_text(self._folder / numbers, json_format(self._about).text([summary]))
             write_text(self._folder / page, video_page(video, judgement, summary.video, numbers, context))
@@ -85,7 +93,9 @@ class Pages:
         return ""
 
     def _write_index(self) -> None:
-        write_text(self._folder / "index.html", index_page(list(self._entries.values()), len(self._videos)))
+        write_text(
+            self._folder / "index.html", index_page(list(self._entries.values()), len(self._videos), self._purpose)
+        )
         self._due = time.monotonic() + EVERY
 
     def _refuse_to_overwrite(self) -> None:

@@ -4,14 +4,15 @@
     dfdc score videos/ --weights external_data --csv scores.csv --timeline timelines/
 
 WEIGHTS is the folder of a run (for example demo), a folder of exported weights (results/models), or a folder with the
-published files; a subset of the ensemble works, too. Settings are those of config.yaml; if the weights were trained
-with others, pass these with --config, as to Snakemake with --configfile: the scores are then those of the workflow.
+published files; a subset of the ensemble works, too. The settings come with weights that the workflow released
+(results/release); for others they are those of config.yaml. Pass those that differ with --config, as to Snakemake with
+--configfile: the scores are then those of the workflow.
 
-A row is printed when a video is done: its probability of being fake, the number of tracks (tracked faces) and of scored
-frames, the time that it took, and its state. A video that cannot be read or has no track gets the probability
-ensemble.unknown (0.5). --csv and --json get a row for each video as soon as it is done; at the end the rows are put in
-the order of the command line, so that the files are reproducible. With - as FILE they go to stdout, and the table to
-stderr. --html writes a page for each video as soon as it is done, and an index of them.
+A row is printed when a video is done: what it looks like and its probability of being fake, the number of tracks
+(tracked faces) and of scored frames, the time that it took, and its state. A video that cannot be read or has no track
+gets the probability ensemble.unknown (0.5). --csv and --json get a row for each video as soon as it is done; at the end
+the rows are put in the order of the command line, so that the files are reproducible. With - as FILE they go to stdout,
+and the table to stderr. --html writes a page for each video as soon as it is done, and an index of them.
 
 Exit status: 0, or 1 if a video could not be read, or 2 if the arguments are not valid or a file could not be written.
 """
@@ -20,9 +21,10 @@ import argparse
 import contextlib
 import logging
 import os
+import re
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +32,15 @@ from tqdm import tqdm
 
 from dfdc.cli.outputs import Output, Summary, csv_format, json_format
 from dfdc.cli.pages import Pages
-from dfdc.config.reading import find_defaults, read_config, read_yaml
-from dfdc.data.parts import VIDEO_SUFFIXES, test_videos
+from dfdc.cli.resume import Record
+from dfdc.config.reading import find_defaults, read_changes, read_config, read_yaml
+from dfdc.data.parts import VIDEO_SUFFIXES, is_video, test_videos
 from dfdc.figures.scored.annotation import annotate_video
 from dfdc.figures.scored.heatmap import heat_mapper
 from dfdc.figures.scored.timeline import plot_timeline
 from dfdc.networks.precision import set_threads
-from dfdc.networks.weights.find import Member, find_members
+from dfdc.networks.weights.find import Member, find_members, settings_of_weights
+from dfdc.stages.prediction.verdict import LIMITS, Verdict, judge, purpose_in_words
 from dfdc.stages.prediction.videos import ScoringSettings, VideoScore, score_videos
 from dfdc.system.errors import UserError
 from dfdc.system.jobs.devices import job_device
@@ -47,12 +51,15 @@ from dfdc.system.workers.processes import available_cores, ended_by_signals, wor
 # The settings for YuNet, as an alternative if the weights of DSFD are not available: the demo's.
 YUNET = "profiles/demo/settings.yaml"
 DSFD_FILES = "WIDERFace_DSFD_RES152*.pth"
+# Of https://… a path makes https:/…
+URL = re.compile(r"[a-z][a-z0-9+.-]+:/+[^/]+", re.IGNORECASE)
 WORDS = {"ok": "ok", "no face": "no face was found", "no track": "no face was followed for long enough"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``dfdc score``."""
     parser.add_argument("videos", nargs="+", type=Path, metavar="VIDEO_OR_FOLDER", help="for a folder, all its videos")
+    parser.add_argument("--recursive", action="store_true", help="also the videos in the folders of a folder")
     parser.add_argument(
         "--weights", action="append", required=True, type=Path, help="a folder or a file; may be given several times"
     )
@@ -65,6 +72,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--timeout", type=_positive, metavar="SECONDS", help="per video; default: data.video_timeout")
     parser.add_argument("--csv", metavar="FILE", help="write the table to a file")
     parser.add_argument("--json", metavar="FILE", help="write the table and the scores of each track to a file")
+    parser.add_argument(
+        "--resume", type=Path, metavar="FILE", help="a record of what is done, with which a stopped run goes on"
+    )
     parser.add_argument(
         "--timeline", type=Path, metavar="PATH", help="draw scores over time: a .png, or a folder for several videos"
     )
@@ -86,19 +96,24 @@ def run(options: argparse.Namespace) -> int:
     logging.getLogger("dfdc.system.jobs.leases").setLevel(logging.INFO)  # logs which job it waits for
     if options.csv == options.json == "-":
         raise UserError("Only one of --csv and --json can go to stdout. Name a file for the other.")
-    videos = find_videos(options.videos)
+    if options.resume and options.html:
+        raise UserError("--resume does not go with --html: an index shows faces of all videos. Give one of them.")
+    videos = find_videos(options.videos, options.recursive)
     timelines = _targets(options.timeline, "--timeline", ".png", videos)
     annotated = _targets(options.annotate, "--annotate", ".mp4", videos)
-    config = _settings(options)
-    members = _weights(options, config)
+    config = read_settings(options)
+    members = read_weights(options, config)
     settings = ScoringSettings.of(config, members)
     workers = options.workers or worker_count(config["speed"]["workers"], available_cores())
     scored: dict[Path, Summary] = {}
     failed = False
+    if purpose := purpose_in_words(members):
+        print(printable(purpose), file=sys.stderr)
     outputs = _outputs(options, members, config)
+    record = Record(options.resume, members, settings, _rounding(config)) if options.resume else None
     pages = None
     if options.html:
-        pages = Pages(options.html, videos, _about(members, config), members, config, settings.ensemble)
+        pages = Pages(options.html, videos, about_weights(members, config), members, config, settings.ensemble, purpose)
     table = _Table(videos, sys.stderr if "-" in (options.csv, options.json) else sys.stdout)
     try:
         with (
@@ -107,7 +122,7 @@ def run(options: argparse.Namespace) -> int:
             temporary_folder("dfdc-score-") as folder,
             contextlib.closing(
                 score_videos(
-                    list(videos),
+                    list(_left(videos, record, scored, [timelines, annotated])),
                     members,
                     settings,
                     device,
@@ -121,23 +136,32 @@ def run(options: argparse.Namespace) -> int:
         ):
             set_threads(device, config["torch_threads"])
             heat = heat_mapper(members, device) if timelines or pages else None
+            for known in list(scored.values()):
+                table.add_known(known)
+                for fault in filter(None, [output.add(known) for output in outputs]):
+                    failed = True
+                    table.say(fault)
             for video in results:
-                scored[video.path] = _summary(videos[video.path], video, settings)
-                table.add(video)
+                verdict = judge(video, members)
+                scored[video.path] = summary(videos[video.path], video, settings, verdict)
+                table.add(video, verdict)
+                if record and (fault := record.add(video.path, scored[video.path])):
+                    failed = True
+                    table.say(fault)
                 for fault in filter(None, [output.add(scored[video.path]) for output in outputs]):
                     failed = True
                     table.say(fault)
                 if timelines and video.tracks:
-                    plot_timeline(timelines[video.path], video, settings.ensemble, videos[video.path], heat)
+                    plot_timeline(timelines[video.path], video, settings.ensemble, videos[video.path], heat, purpose)
                 if annotated and video.row.status != "unreadable":
-                    reason = annotate_video(
-                        annotated[video.path], video, settings.ensemble, config["data"]["video_timeout"]
-                    )
+                    limit = config["data"]["video_timeout"]
+                    reason = annotate_video(annotated[video.path], video, settings.ensemble, limit, purpose)
                     if reason:
                         table.say(f"{annotated[video.path]} could not be written: {reason}")
                 if pages and (fault := pages.add(video, scored[video.path], heat)):
                     failed = True
                     table.say(fault)
+            table.end(f"({LIMITS})")
     finally:
         in_order = [scored[path] for path in videos if path in scored]
         for fault in filter(None, [output.finish(in_order) for output in outputs]):
@@ -149,27 +173,60 @@ def run(options: argparse.Namespace) -> int:
     return 2 if failed else int(any(video.status == "unreadable" for video in in_order))
 
 
-def find_videos(places: Sequence[Path]) -> dict[Path, str]:
+def _rounding(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings on which the last digits of scores depend."""
+    return {"device": config["speed"]["device"], "torch_threads": config["torch_threads"]}
+
+
+def _left(
+    videos: Mapping[Path, str],
+    record: Record | None,
+    scored: dict[Path, Summary],
+    pictures: Sequence[Mapping[Path, Path]],
+) -> Iterator[Path]:
+    """The videos that are not done; the results of the others are put into ``scored``.
+
+    A video of which a picture is wanted that is not there is not done.
+    """
+    for path, name in videos.items():
+        known = record and record.of(path, name)
+        drawn = all(path not in targets or targets[path].exists() for targets in pictures)
+        if known and (drawn or not known.tracks):
+            scored[path] = known
+        else:
+            yield path
+
+
+def find_videos(places: Sequence[Path], recursive: bool = False) -> dict[Path, str]:
     """The videos, and a name for each: its path relative to their common folder.
 
-    Raises UserError if a place does not exist or a folder contains no video.
+    ``recursive``: those in folders of a folder too, but not behind links to folders. Raises UserError if a place does
+    not exist or a folder contains no video.
     """
     paths: dict[Path, Path] = {}
     for place in places:
         if os.path.isdir(place):  # noqa: PTH112 (Path.is_dir raises if a link leads into a forbidden folder)
-            inside = test_videos(place)
+            inside = _below(place) if recursive else test_videos(place)
             if not inside:
+                hint = "" if recursive else " --recursive looks into its folders, too."
                 raise UserError(
-                    f"There is no video in the folder {place} (names that end in {', '.join(VIDEO_SUFFIXES)})."
+                    f"There is no video in the folder {place} (names that end in {', '.join(VIDEO_SUFFIXES)}).{hint}"
                 )
         elif os.path.lexists(place):  # even a link that leads nowhere: it costs a row
             inside = [place]
+        elif url := URL.match(str(place)):
+            raise UserError(f"{url[0]}… is an address, not a file. Download the video first, and name the file.")
         else:
             raise UserError(f"There is no file or folder {place}. Correct the path.")
         for path in inside:
             paths.setdefault(path.absolute(), path)
     common = Path(os.path.commonpath([path.parent for path in paths]))
     return {path: str(absolute.relative_to(common)) for absolute, path in paths.items()}
+
+
+def _below(folder: Path) -> list[Path]:
+    """The video files of a folder and of those below it, sorted by path."""
+    return sorted(Path(place, name) for place, _, names in os.walk(folder) for name in names if is_video(name))
 
 
 def _targets(place: Path | None, option: str, suffix: str, videos: Mapping[Path, str]) -> dict[Path, Path]:
@@ -194,10 +251,11 @@ def _targets(place: Path | None, option: str, suffix: str, videos: Mapping[Path,
     return targets
 
 
-def _settings(options: argparse.Namespace) -> dict[str, Any]:
-    """The settings of the files, overridden by the command line."""
+def read_settings(options: argparse.Namespace) -> dict[str, Any]:
+    """The settings that came with the weights, overridden by those of the files and of the command line."""
     defaults = find_defaults(Path.cwd())
-    config = read_config(defaults, options.config)
+    travelled = settings_of_weights(options.weights, read_changes(options.config))
+    config = read_config(defaults, options.config, travelled.settings, travelled.models)
     if options.detector:
         yunet = read_yaml(defaults / YUNET)
         for section in ("detection", "tracking"):
@@ -207,7 +265,7 @@ def _settings(options: argparse.Namespace) -> dict[str, Any]:
     return config
 
 
-def _weights(options: argparse.Namespace, config: dict[str, Any]) -> list[Member]:
+def read_weights(options: argparse.Namespace, config: dict[str, Any]) -> list[Member]:
     """The weights of the models. Those of DSFD, if they are not where the settings say, are looked for beside them.
 
     Raises UserError that names all weights that are missing.
@@ -236,7 +294,7 @@ def _weights(options: argparse.Namespace, config: dict[str, Any]) -> list[Member
 class _Table:
     """Prints the table row by row, above a progress bar on stderr if that is a terminal."""
 
-    HEAD = ("fake", "tracks", "frames", "took")
+    HEAD = ("fake?", "tracks", "frames", "took")
 
     def __init__(self, videos: Mapping[Path, str], file: Any) -> None:
         self._videos, self._file = videos, file
@@ -249,34 +307,51 @@ class _Table:
     def __exit__(self, *_: object) -> None:
         self._bar.close()
 
-    def add(self, video: VideoScore) -> None:
+    def add(self, video: VideoScore, verdict: Verdict) -> None:
         """Print the row of a video."""
         row = video.row
+        state = WORDS.get(row.status, printable(f"{row.status}: {row.reason}"))
+        if row.status == "ok" and verdict.reasons:
+            state = "; ".join(verdict.reasons)
         self._print(
             printable(self._videos[video.path]),
-            f"{video.probability:.4f}",
+            f"{verdict.words} ({video.probability:.2f})",
             str(len(video.tracks)),
             str(video.frames_used()),
             duration(video.seconds) if video.seconds >= 10 else f"{video.seconds:.1f} s",
-            WORDS.get(row.status, printable(f"{row.status}: {row.reason}")),
+            state,
         )
         self._bar.update()
+
+    def add_known(self, known: Summary) -> None:
+        """Print the row of a video that an earlier run has scored."""
+        told = f"{known.verdict} ({known.probability:.2f})"
+        state = "; ".join(map(printable, known.doubts)) or "ok"
+        self._print(printable(known.video), told, str(len(known.tracks)), str(known.frames), "before", state)
+        self._bar.update()
+
+    def end(self, text: str) -> None:
+        """Print a line below the table."""
+        self._bar.write(text, file=self._file)
 
     def say(self, text: str) -> None:
         """Print a message to stderr."""
         self._bar.write(printable(text), file=sys.stderr)
 
     def _print(self, name: str, fake: str, tracks: str, frames: str, took: str, state: str) -> None:
-        text = f"{name:<{self._width}}  {fake:>6}  {tracks:>6}  {frames:>6}  {took:>10}  {state}"
+        text = f"{name:<{self._width}}  {fake:<17}  {tracks:>6}  {frames:>6}  {took:>10}  {state}"
         self._bar.write(text, file=self._file)
         self._file.flush()
 
 
-def _summary(name: str, video: VideoScore, settings: ScoringSettings) -> Summary:
+def summary(name: str, video: VideoScore, settings: ScoringSettings, verdict: Verdict) -> Summary:
+    """The result of a video, with the scores of each track."""
     fps = video.row.fps
     return Summary(
         name,
         video.probability,
+        verdict.words,
+        verdict.reasons,
         video.row.status,
         video.row.reason,
         video.frames_used(),
@@ -300,16 +375,21 @@ def _summary(name: str, video: VideoScore, settings: ScoringSettings) -> Summary
     )
 
 
+def about_weights(members: Sequence[Member], config: Mapping[str, Any]) -> dict[str, Any]:
+    """What is said once for all videos: the detector, the limits of scores, and where each model comes from."""
+    models = {
+        member.name: {
+            "weights": str(member.path),
+            "architecture": member.model["architecture"],
+            "provenance": member.metadata.get("provenance"),
+        }
+        for member in members
+    }
+    return {"detector": config["detection"]["test"]["detector"], "limits": LIMITS, "models": models}
+
+
 def _outputs(options: argparse.Namespace, members: Sequence[Member], config: Mapping[str, Any]) -> list[Output]:
     """The files for --csv and --json, opened. Raises UserError if one cannot be written."""
-    kind = json_format(_about(members, config))
-    wanted = (("--csv", options.csv, csv_format()), ("--json", options.json, kind))
+    about = about_weights(members, config)
+    wanted = (("--csv", options.csv, csv_format()), ("--json", options.json, json_format(about)))
     return [Output(target, option, kind) for option, target, kind in wanted if target is not None]
-
-
-def _about(members: Sequence[Member], config: Mapping[str, Any]) -> dict[str, Any]:
-    """What JSON says about a run."""
-    models = {
-        member.name: {"weights": str(member.path), "architecture": member.model["architecture"]} for member in members
-    }
-    return {"detector": config["detection"]["test"]["detector"], "models": models}

@@ -1,6 +1,6 @@
 """The settings of a run: the checkout's config.yaml, overridden by the user's own files."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -87,14 +87,34 @@ def find_defaults(start: Path) -> Path:
         return DEFAULTS
 
 
-def read_config(checkout: str | Path, files: Sequence[str | Path] = ()) -> dict[str, Any]:
+def read_config(
+    checkout: str | Path,
+    files: Sequence[str | Path] = (),
+    below: Mapping[str, Any] | None = None,
+    models: Collection[str] | None = None,
+) -> dict[str, Any]:
     """The settings of a run: the checkout's config.yaml, overridden by ``files`` in order (the last one wins).
 
-    Raises UserError if a file is missing or the settings are not valid.
+    ``below`` overrides config.yaml, but not ``files``. Of the models only ``models`` are kept, if given. Raises
+    UserError if a file is missing or the settings are not valid.
     """
-    checkout = Path(checkout)
+    check_size(below or {}, "the weights")
+    config = merged(read_changes([Path(checkout) / "config.yaml"]), below or {})
+    config = merged(config, read_changes(files))
+    drop_removed_models(config)
+    if models is not None:
+        config["models"] = {name: model for name, model in config["models"].items() if name in models}
+    check_config(config)
+    return config
+
+
+def read_changes(files: Sequence[str | Path]) -> dict[str, Any]:
+    """The settings in some files together, of which the last one wins.
+
+    Raises UserError if a file is missing or is no mapping.
+    """
     config: dict[str, Any] = {}
-    for path in (checkout / "config.yaml", *files):
+    for path in files:
         try:
             changes = read_yaml(path)
         except OSError as error:
@@ -102,8 +122,6 @@ def read_config(checkout: str | Path, files: Sequence[str | Path] = ()) -> dict[
         if not isinstance(changes, Mapping):
             raise UserError(f"The settings file {path} must be a mapping of keys to values, like config.yaml.")
         config = merged(config, changes)
-    drop_removed_models(config)
-    check_config(config)
     return config
 
 

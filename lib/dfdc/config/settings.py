@@ -64,6 +64,9 @@ class ExternalSettings(Settings):
 class DataSettings(Settings):
     """The location of the videos, and the tolerance for unreadable ones."""
 
+    name: str | None
+    """What the training data are called, for those who get the weights (results/release); null if it has no name. It
+    changes no weight and no score."""
     root: Folder
     """The folder that holds the training parts and the test videos. Relative paths start at the working directory."""
     parts: Literal["auto"] | Annotated[Sequence[Part], Len(1), Predicate(all_different)]

@@ -48,17 +48,20 @@ class _Annotation:
     probability: float
     fps: float
     tracks: tuple[_Shown, ...]
+    note: str
 
 
-def annotate_video(target: Path, video: VideoScore, settings: EnsembleSettings, limit: float | None) -> str:
+def annotate_video(
+    target: Path, video: VideoScore, settings: EnsembleSettings, limit: float | None, note: str = ""
+) -> str:
     """Write a copy of a scored (readable) video to an MP4 file, with its boxes and scores drawn in.
 
     Frames are upright and keep their timestamps; the audio is copied. The label below each box has the number of the
-    face, from 1, and its score in the current second; the score of the video is in the corner. Returns "", or the
-    reason why the file could not be written. The work runs in a separate process, because a video can crash the
-    decoder; it is stopped after ``limit`` seconds.
+    face, from 1, and its score in the current second; the score of the video is in the corner, and ``note`` below it.
+    Returns "", or the reason why the file could not be written. The work runs in a separate process, because a video
+    can crash the decoder; it is stopped after ``limit`` seconds.
     """
-    annotation = _Annotation(video.path, target, video.probability, video.row.fps, _shown(video, settings))
+    annotation = _Annotation(video.path, target, video.probability, video.row.fps, _shown(video, settings), note)
     with contextlib.closing(map_in_order(_Writer().prepare, [annotation], 1, limit, lambda _, reason: reason)) as done:
         return next(done)
 
@@ -214,7 +217,10 @@ def _draw(picture: np.ndarray, index: int, annotation: _Annotation) -> np.ndarra
     drawn = np.ascontiguousarray(picture[:height, :width])
     size = _draw_faces(drawn, index, annotation.tracks, annotation.fps)
     text = f"probability of fake: {_percent(annotation.probability)} (whole video)"
-    _paste(drawn, _label(text, 0, min(size, width // 20), FAKE if annotation.probability >= 0.5 else REAL), 0, 0)
+    corner = _label(text, 0, min(size, width // 20), FAKE if annotation.probability >= 0.5 else REAL)
+    _paste(drawn, corner, 0, 0)
+    if annotation.note:
+        _paste(drawn, _label(annotation.note, corner.shape[1], size, GREY), 0, len(corner))
     return drawn
 
 

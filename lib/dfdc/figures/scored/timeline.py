@@ -16,13 +16,18 @@ from dfdc.figures.scored.heatmap import MEANING, HeatMapper
 from dfdc.figures.style import BLACK, BLUE, GREEN, ORANGE, PURPLE, SKY_BLUE, VERMILLION, percent
 from dfdc.stages.prediction.ensemble import combine, confident
 from dfdc.stages.prediction.settings.ensemble import EnsembleSettings
+from dfdc.stages.prediction.verdict import FAKE, FAKE_ABOVE, REAL, REAL_BELOW, UNCERTAIN
 from dfdc.stages.prediction.videos import BIN, TrackScores, VideoScore
 from dfdc.system.files import atomic_path
 
 # The markers of the models differ as well as their colours.
 MODELS = ((GREEN, "o"), (ORANGE, "s"), (SKY_BLUE, "^"), (PURPLE, "D"), (BLUE, "v"))
 # What a probability of fake means to a person: its range and its colour.
-ZONES = (("looks real", 0.0, 0.35, BLUE), ("uncertain", 0.35, 0.65, "#777777"), ("looks fake", 0.65, 1.0, VERMILLION))
+ZONES = (
+    (REAL, 0.0, REAL_BELOW, BLUE),
+    (UNCERTAIN, REAL_BELOW, FAKE_ABOVE, "#777777"),
+    (FAKE, FAKE_ABOVE, 1.0, VERMILLION),
+)
 MOST_TRACKS = 8
 FACES = 10  # thumbnails that fit side by side
 FACE, LARGE_FACE = 72, 240  # pixels
@@ -41,14 +46,19 @@ class Suspicious:
 
 
 def plot_timeline(
-    path: Path, video: VideoScore, settings: EnsembleSettings, name: str, heat: HeatMapper | None = None
+    path: Path,
+    video: VideoScore,
+    settings: EnsembleSettings,
+    name: str,
+    heat: HeatMapper | None = None,
+    note: str = "",
 ) -> None:
     """Plot the scores of a video with at least one track to a PNG file.
 
     Each track has a row: thumbnails of its face, the scores of each model for each frame, and the combined score of
     each second, all after the prediction transform; beside them are the frames with the highest scores, large, with
-    their heat maps below if ``heat`` draws some. If there are more than eight tracks, the longest are drawn. Needs
-    ``video.store``.
+    their heat maps below if ``heat`` draws some. If there are more than eight tracks, the longest are drawn. ``note``
+    is added to the title. Needs ``video.store``.
     """
     longest = sorted(video.tracks, key=lambda scored: len(scored.track.frames), reverse=True)[:MOST_TRACKS]
     shown = sorted(longest, key=lambda scored: scored.track.number)
@@ -57,7 +67,7 @@ def plot_timeline(
     FigureCanvasAgg(figure)
     left_out = f" (the longest {len(shown)} of {len(video.tracks)} faces)" if len(shown) < len(video.tracks) else ""
     title = f"{name}: probability of fake {percent(video.probability)} (whole video){left_out}"
-    figure.suptitle(title, fontsize=14, fontweight="bold")
+    figure.suptitle("\n".join(filter(None, [title, note])), fontsize=14, fontweight="bold", parse_math=False)
     fps, seconds = video.row.fps, video.row.frames / video.row.fps
     models = models_of(shown)
     grid = figure.add_gridspec(len(shown), 1 + MOST_SUSPICIOUS, width_ratios=[4.4] + [1] * MOST_SUSPICIOUS)
@@ -86,12 +96,6 @@ def plot_timeline(
     legend_of(scores, models)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format="png")
-
-
-def zone_of(probability: float) -> str:
-    """What a probability of fake means to a person: looks real, uncertain or looks fake."""
-    (real, _, below, _), (uncertain, *_), (fake, above, *_) = ZONES
-    return real if probability < below else fake if probability > above else uncertain
 
 
 def most_suspicious(

@@ -18,6 +18,11 @@ def faults_of_metadata(metadata: Mapping[str, Any]) -> Iterator[str]:
         yield f"kind is {_shown(metadata['kind'])}, not one of {', '.join(KINDS)}"
     if "sequence_length" in metadata and not _is_whole(metadata["sequence_length"], 1, LONGEST_WINDOW):
         yield f"sequence_length is {_shown(metadata['sequence_length'])}, not a number from 1 to {LONGEST_WINDOW}"
+    for key in ("scoring", "provenance", "fitted", "ranges"):
+        if not isinstance(metadata.get(key) or {}, dict):
+            yield f"{key} is {_shown(metadata[key])}, not a mapping"
+    if metadata.get("scoring") and not isinstance(metadata.get("name"), str):
+        yield "there are settings (scoring), but no name of the model"
     crop = metadata.get("crop")
     if crop is None:
         return

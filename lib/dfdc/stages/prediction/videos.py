@@ -6,6 +6,7 @@ does not grow with the length of a video.
 """
 
 import contextlib
+import math
 import os
 import threading
 import time
@@ -75,9 +76,19 @@ class ScoringSettings:
                 **{key: prediction[key] for key in keys},
                 kinds=tuple(sorted({member.model["kind"] for member in members})),
             ),
-            ensemble_settings(config["ensemble"], _calibration(members)),
+            _ensemble(config["ensemble"], members),
             prediction["precision"],
         )
+
+
+def _ensemble(section: Mapping[str, Any], members: Sequence[Member]) -> EnsembleSettings:
+    """The settings of the section ``ensemble``, with the fitted value that came with the weights, if it is needed."""
+    kind = section["calibration"]
+    fitted = (members[0].metadata.get("fitted") or {}).get(kind)
+    if not isinstance(fitted, float) or not 0 < fitted < math.inf:
+        return ensemble_settings(section, _calibration(members))
+    rest = {key: value for key, value in section.items() if key != "calibration"}
+    return EnsembleSettings(**(rest | {kind: fitted}))
 
 
 def _calibration(members: Sequence[Member]) -> Path:

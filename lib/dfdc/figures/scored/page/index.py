@@ -82,8 +82,11 @@ def line_of(entry: Entry) -> Html:
     )
 
 
-def index_page(entries: Sequence[tuple[Entry, Html]], expected: int) -> str:
-    """The index of the videos so far, each with its ``line_of``, of so many that are expected."""
+def index_page(entries: Sequence[tuple[Entry, Html]], expected: int, purpose: str = "") -> str:
+    """The index of the videos so far, each with its ``line_of``, of so many that are expected.
+
+    ``purpose`` is a warning, if the weights were made for a demonstration.
+    """
     ordered = sorted(entries, key=_suspicion)
     heads = [
         tag(
@@ -107,7 +110,13 @@ def index_page(entries: Sequence[tuple[Entry, Html]], expected: int) -> str:
     return document(
         "Scored videos",
         tag("header", tag("h1", "Scored videos")),
-        tag("main", tag("p", summary(entries, expected)), whole if entries else None, tag("p", NOTE, class_="faint")),
+        tag(
+            "main",
+            tag("p", purpose, class_="note") if purpose else None,
+            tag("p", summary(entries, expected)),
+            whole if entries else None,
+            tag("p", NOTE, class_="faint"),
+        ),
         script=_SCRIPT,
     )
 

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from dfdc.data.schemas.videos import TestVideo
 from dfdc.figures.scored.annotation import NO_BREAK
 from dfdc.figures.scored.page.html import Html, tag
-from dfdc.figures.scored.timeline import ZONES, zone_of
+from dfdc.figures.scored.timeline import ZONES
 from dfdc.figures.style import percent
+from dfdc.stages.prediction.verdict import in_words
 
 # The class of style of each zone.
 CLASSES = {words: name for (words, *_), name in zip(ZONES, ("real", "uncertain", "fake"), strict=True)}
@@ -68,7 +69,7 @@ class Judgement:
 def judge(row: TestVideo, probability: float, faces: int) -> Judgement:
     """The verdict on a video with so many scored faces."""
     if faces and row.status != "unreadable":
-        return Judgement(row, probability, zone_of(probability))
+        return Judgement(row, probability, in_words(probability))
     return Judgement(row, probability, NOT_JUDGED.get(row.status, NOT_JUDGED["no track"]))
 
 

@@ -22,10 +22,10 @@ from dfdc.figures.scored.timeline import (
     by_suspicion,
     most_suspicious,
     thumbnail,
-    zone_of,
 )
 from dfdc.stages.prediction.ensemble import combine
 from dfdc.stages.prediction.settings.ensemble import EnsembleSettings
+from dfdc.stages.prediction.verdict import in_words
 from dfdc.stages.prediction.videos import TrackScores, VideoScore
 from dfdc.system.files import sha256
 from dfdc.system.words import duration, in_units
@@ -52,12 +52,13 @@ HEAT = (
 
 @dataclass(frozen=True)
 class Context:
-    """What all pages of a run share."""
+    """What all pages of a run share; ``purpose`` is a warning, if the weights were made for a demonstration."""
 
     settings: EnsembleSettings
     used: Used
     frames: FrameReader
     heat: HeatMapper | None
+    purpose: str = ""
 
 
 def video_page(video: VideoScore, judgement: Judgement, name: str, json_name: str, context: Context) -> str:
@@ -66,9 +67,9 @@ def video_page(video: VideoScore, judgement: Judgement, name: str, json_name: st
     judged = judgement.is_judged
     figure = share(video.probability) if judged else None
     figures = [tag("span", figure)] if judged else []
-    notes = []
+    notes = [tag("p", context.purpose, class_="note")] if context.purpose else []
     if row.status == "damaged":
-        notes = [tag("p", f"The video is damaged, and only the rest was looked at: {row.reason}.", class_="note")]
+        notes += [tag("p", f"The video is damaged, and only the rest was looked at: {row.reason}.", class_="note")]
     tracks = video.tracks if judged else []
     longest = sorted(tracks, key=lambda scored: len(scored.track.frames), reverse=True)[:MOST_TRACKS]
     shown = sorted(longest, key=lambda scored: scored.track.number)
@@ -154,7 +155,7 @@ def _faces(video: VideoScore, shown: Sequence[TrackScores], settings: EnsembleSe
 
 
 def _word(score: float) -> Html:
-    return tag("span", zone_of(score), class_=f"word {CLASSES[zone_of(score)]}")
+    return tag("span", in_words(score), class_=f"word {CLASSES[in_words(score)]}")
 
 
 def _face(video: VideoScore, scored: TrackScores, context: Context) -> Html:
@@ -171,7 +172,7 @@ def _face(video: VideoScore, scored: TrackScores, context: Context) -> Html:
     caption = "The probability of fake over time: each model at each picture, and all models in each second."
     return tag(
         "section",
-        tag("h2", f"Face {number}: {zone_of(score)}, {share(score)}", id=f"face-{number}"),
+        tag("h2", f"Face {number}: {in_words(score)}, {share(score)}", id=f"face-{number}"),
         tag(
             "figure",
             tag("div", lines, class_="lines", role="region", aria_label=f"Scores of face {number}", tabindex="0"),
@@ -212,7 +213,7 @@ def _picture(one: Suspicious, face: Any, heat: Any, number: int, label: str, fps
     below = None
     if heat is not None:
         below = image(jpeg(thumbnail(heat, LARGE_FACE)), f"Heat map of face {number} at {at}")
-    caption = tag("figcaption", tag("b", f"{share(one.score)}, {zone_of(one.score)}"), f"{label}, at {at}")
+    caption = tag("figcaption", tag("b", f"{share(one.score)}, {in_words(one.score)}"), f"{label}, at {at}")
     return tag("figure", shown, below, caption)
 
 
@@ -229,7 +230,7 @@ def _models(scored: TrackScores, context: Context) -> tuple[list[str], list[list
 
 def _seconds(number: int, seconds: Sequence[tuple[float, float]]) -> Html:
     left_out = f"; the first {MOST_SECONDS} seconds, the JSON file has all" if len(seconds) > MOST_SECONDS else ""
-    rows = [[f"{start:.0f} s", share(score), zone_of(score)] for start, score in seconds[:MOST_SECONDS]]
+    rows = [[f"{start:.0f} s", share(score), in_words(score)] for start, score in seconds[:MOST_SECONDS]]
     return table(f"Face {number}, all models{left_out}", ["from", "probability of fake", "verdict"], rows)
 
 

@@ -1,0 +1,112 @@
+"""What a score means to a person: words, reasons for doubt, and what no score tells."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dfdc.networks.weights.find import Member
+from dfdc.stages.prediction.videos import VideoScore
+
+# Below the first probability a video looks real, above the second it looks fake.
+REAL, UNCERTAIN, FAKE = "looks real", "uncertain", "looks fake"
+REAL_BELOW, FAKE_ABOVE = 0.35, 0.65
+LIMITS = "faces only: sound is not checked, and a video without a manipulated face can be generated"
+DEMONSTRATION = "demonstration"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """``words`` are one of the three above; ``reasons`` say why a video counts as uncertain whatever its score is."""
+
+    words: str
+    reasons: tuple[str, ...] = ()
+
+
+def in_words(probability: float) -> str:
+    """The words for a probability of fake."""
+    return REAL if probability < REAL_BELOW else FAKE if probability > FAKE_ABOVE else UNCERTAIN
+
+
+def judge(video: VideoScore, members: Sequence[Member]) -> Verdict:
+    """The verdict on a video.
+
+    A video is uncertain, too, if nothing was scored, or if it is beyond the range of the validation clips and there the
+    models erred more often, or there were no such clips. The ranges come with the weights (see
+    ``evaluation.released.ranges_of``); without them only the score counts.
+    """
+    if not video.tracks:
+        return Verdict(UNCERTAIN, (video.row.reason,))
+    ranges = next((member.metadata["ranges"] for member in members if member.metadata.get("ranges")), {})
+    reasons = tuple(_doubts(video, ranges))
+    return Verdict(UNCERTAIN if reasons else in_words(video.probability), reasons)
+
+
+def _doubts(video: VideoScore, ranges: Mapping[str, Any]) -> Iterator[str]:
+    boxes = np.concatenate([scored.track.boxes for scored in video.tracks])
+    height = float(np.median(boxes[:, 3] - boxes[:, 1]))
+    smaller = _Range.of(ranges.get("face_height"))
+    if smaller and height < smaller.limit and smaller.is_doubtful:
+        yield f"its faces are {height:.0f} pixels high, {smaller.told('smaller')}"
+    means = _means(video)
+    further = _Range.of(ranges.get("disagreement"))
+    if further and sorted(means) == ranges.get("models"):
+        spread = max(means.values()) - min(means.values())
+        if spread > further.limit and further.is_doubtful:
+            yield f"the models are {spread:.2f} apart, {further.told('further')}"
+
+
+def _means(video: VideoScore) -> dict[str, float]:
+    """The mean probability of each model over all faces."""
+    names = sorted({name for scored in video.tracks for name in scored.scores})
+    of_each = {name: [scored.scores[name][1] for scored in video.tracks if name in scored.scores] for name in names}
+    return {name: float(np.concatenate(values).mean()) for name, values in of_each.items()}
+
+
+@dataclass(frozen=True)
+class _Range:
+    """A limit that 5 % of the validation clips are beyond; how many clips these were, and of how many the score was on
+    the wrong side, and the same of the others."""
+
+    limit: float
+    beyond: int
+    beyond_wrong: int
+    within: int
+    within_wrong: int
+
+    @classmethod
+    def of(cls, stored: Any) -> "_Range | None":
+        """A range as it is stored with weights; None if there is none, or it is not one (files may be anybody's)."""
+        try:
+            counts = [stored[side][kind] for side in ("beyond", "within") for kind in ("clips", "wrong")]
+            limit = float(stored["limit"])
+        except (TypeError, KeyError, ValueError):
+            return None
+        return cls(limit, *counts) if math.isfinite(limit) and all(type(count) is int for count in counts) else None
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether models err more often beyond the limit, or nothing is known about it."""
+        return self.beyond == 0 or self.beyond_wrong * self.within > self.within_wrong * self.beyond
+
+    def told(self, word: str) -> str:
+        """What is known about videos beyond the limit."""
+        if self.beyond == 0:
+            return f"{word} than in any validation clip"
+        seen = f"{self.beyond_wrong} of {self.beyond} such clips were misjudged"
+        return f"{word} than in 95 % of the validation clips ({seen})"
+
+
+def purpose_in_words(members: Sequence[Member]) -> str:
+    """A warning if weights were made for a demonstration; empty if none were."""
+    for member in members:
+        provenance = member.metadata.get("provenance") or {}
+        if provenance.get("purpose") == DEMONSTRATION:
+            trained_on = f"{provenance.get('pairs')} pairs of {provenance.get('sources')} real videos"
+            return (
+                f"These weights were made for a demonstration ({provenance.get('data')}: {trained_on}). "
+                "Their scores of other videos mean nothing."
+            )
+    return ""

@@ -1,0 +1,79 @@
+"""What a score means to a person."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dfdc.data.schemas.tracks import Track
+from dfdc.data.schemas.videos import TestVideo as Row
+from dfdc.networks.weights.find import Member
+from dfdc.stages.prediction.verdict import FAKE, REAL, UNCERTAIN, Verdict, in_words, judge, purpose_in_words
+from dfdc.stages.prediction.videos import TrackScores, VideoScore
+
+MANY_WRONG = {"beyond": {"clips": 4, "wrong": 3}, "within": {"clips": 76, "wrong": 8}}
+NONE_WRONG = {"beyond": {"clips": 4, "wrong": 0}, "within": {"clips": 76, "wrong": 8}}
+NONE = {"beyond": {"clips": 0, "wrong": 0}, "within": {"clips": 80, "wrong": 8}}
+
+
+def video(height=100, probability=0.9, **means):
+    boxes = np.tile(np.array([0, 0, 80, height], np.float32), (3, 1))
+    scores = {name: (np.arange(3), np.full(3, mean)) for name, mean in (means or {"re": 0.9, "seq": 0.8}).items()}
+    tracks = [TrackScores(Track("a.mp4", 0, [0, 1, 2], boxes, [0.9] * 3), scores)]
+    return VideoScore(Path("a.mp4"), None, probability, tracks, [], None, 0.1)
+
+
+def weights(**ranges):
+    return [Member("re", Path("re"), {}, {"ranges": {"models": ["re", "seq"], **ranges}}), Member("seq", Path("s"), {})]
+
+
+@pytest.mark.parametrize(
+    ("probability", "words"),
+    [(0.01, REAL), (0.349, REAL), (0.35, UNCERTAIN), (0.5, UNCERTAIN), (0.65, UNCERTAIN), (0.651, FAKE), (0.99, FAKE)],
+)
+def test_words(probability, words):
+    assert in_words(probability) == words
+    assert judge(video(probability=probability), []) == Verdict(words)
+
+
+def test_small_faces_are_doubtful_if_such_clips_were_misjudged_or_there_were_none():
+    many = "95 % of the validation clips (3 of 4 such clips were misjudged)"
+    for known, told in ((MANY_WRONG, many), (NONE, "any validation clip")):
+        members = weights(face_height={"limit": 64.5, **known})
+        assert judge(video(height=65), members) == Verdict(FAKE)
+        doubted = judge(video(height=60), members)
+        assert doubted.words == UNCERTAIN
+        assert doubted.reasons == (f"its faces are 60 pixels high, smaller than in {told}",)
+    assert judge(video(height=60), weights(face_height={"limit": 64.5, **NONE_WRONG})) == Verdict(FAKE)
+
+
+def test_models_that_disagree():
+    members = weights(disagreement={"limit": 0.4, **MANY_WRONG})
+    assert judge(video(re=0.9, seq=0.6), members) == Verdict(FAKE)
+    doubted = judge(video(re=0.9, seq=0.2), members)
+    assert (doubted.words, len(doubted.reasons)) == (UNCERTAIN, 1)
+    assert doubted.reasons[0].startswith("the models are 0.70 apart, further than in 95 %")
+    # Of other models nothing is known.
+    assert judge(video(re=0.9, large_crop=0.2), members) == Verdict(FAKE)
+    both = weights(disagreement={"limit": 0.4, **MANY_WRONG}, face_height={"limit": 200, **NONE})
+    assert len(judge(video(re=0.9, seq=0.2), both).reasons) == 2
+
+
+@pytest.mark.parametrize(
+    "stored", [None, 3, [], {"limit": "x"}, {"limit": 64, "beyond": 3}, {"limit": float("nan"), **NONE}]
+)
+def test_ranges_that_are_none_say_nothing(stored):
+    assert judge(video(height=10), weights(face_height=stored)) == Verdict(FAKE)
+
+
+def test_a_video_without_faces_is_uncertain_with_the_reason():
+    row = Row("a.mp4", "no face", "no face was detected")
+    found = judge(VideoScore(Path("a.mp4"), row, 0.5, [], [], None, 0.1), [])
+    assert found == Verdict(UNCERTAIN, ("no face was detected",))
+
+
+def test_weights_that_were_made_for_a_demonstration():
+    about = {"purpose": "demonstration", "data": "faces", "pairs": 94, "sources": 20}
+    shown = purpose_in_words([Member("a", Path("a"), {}), Member("b", Path("b"), {}, {"provenance": about})])
+    assert "made for a demonstration (faces: 94 pairs of 20 real videos)" in shown
+    assert purpose_in_words([Member("b", Path("b"), {}, {"provenance": about | {"purpose": None}})]) == ""
