@@ -108,7 +108,7 @@ def test_intermediate_table_gone(project, world):
     project.remove("demo/results/tracks/dfdc_train_part_0.parquet")
     assert project.plan(own_data=True) == []
     assert project.plan(settings={"ensemble": {"exponent": 0.5}}, own_data=True) == world.after(
-        "evaluate", "evaluate_validation", "submission", "draw_score_figures"
+        "evaluate", "evaluate_validation", "submission", "draw_score_figures", "release_weights"
     )
     wanted = sorted([*world.after("align_tracks"), "build_tracks dfdc_train_part_0"])
     assert project.plan(settings={"alignment": {"min_iou": 0.4}}, own_data=True) == wanted

@@ -70,7 +70,7 @@ def test_clips_are_gone_and_a_training_changes(project, world):
 def test_crops_are_gone_and_a_score_changes(project, world):
     project.remove(CROPS)
     settings = {"models": {"seq": {"score": {"of": 2, "take": [0]}}}}
-    assert project.plan(settings=settings) == world.after("score seq", "crop_test_faces 0")
+    assert project.plan(settings=settings) == world.after("score seq", "crop_test_faces 0", "release_weights")
 
 
 def test_a_run_that_stopped_in_any_stage(project, world, outputs):
