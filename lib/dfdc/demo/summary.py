@@ -10,14 +10,16 @@ def summary(folder: Path, settings: Sequence[str]) -> str:
     """The path of the submission, its log loss and AUC, and the next steps; ``settings``: the files of the run."""
     evaluation = json.loads((folder / "results" / "evaluation.json").read_text(encoding="utf-8"))
     ensemble = evaluation["ensemble"]
-    files = " ".join(f"--config {path}" for path in settings)
+    # Weights that are handed on bring their settings along.
+    brought = (folder / "results" / "release").is_dir()
+    files = "" if brought else "".join(f" --config {path}" for path in settings)
     return (
         f"\nThe submission:  {folder / 'submission.csv'}  ({evaluation['videos']['total']} videos)\n"
         f"Log loss:        {ensemble['log_loss']:.4f}   (a constant score of 0.5 gives 0.6931)\n"
         f"AUC:             {ensemble['auc']:.4f}   (on people who do not appear in training)\n"
         f"More:            {folder / 'results' / 'evaluation.json'}\n\n"
         "What you can do next, after  . .venv/bin/activate\n"
-        f"  score videos:        dfdc score {folder / 'data' / 'test_videos'} --weights {folder} {files}\n"
+        f"  score videos:        dfdc score {folder / 'data' / 'test_videos'} --weights {folder}{files}\n"
         f"  see all figures:     make report, and open {folder / 'report.html'}\n"
         "  train on your data:  dfdc doctor && snakemake --cores all submission.csv  (see docs/your-own-data.md)\n"
     )
