@@ -56,15 +56,22 @@ def test_attempts_and_limits(project, arguments):
     assert project.plan(*arguments) == []
 
 
-@pytest.mark.parametrize("profile", ["dgx", "slurm", "workstation"])
+@pytest.mark.parametrize("profile", ["dgx", "slurm"])
 def test_another_profile(project, profile):
     assert project.bare_plan("submission.csv", "--profile", f"profiles/{profile}", *TINY) == []
+
+
+def test_a_profile_that_compiles_makes_another_training(project):
+    jobs = project.bare_plan("submission.csv", "--profile", "profiles/workstation", *TINY)
+    assert {"train large_crop", "train re", "train seq"} <= set(jobs)
 
 
 @pytest.mark.parametrize("profile", ["demo", "workstation"])
 def test_own_settings_go_on_top_of_those_of_a_profile(project, profile):
     """Snakemake alone would take them instead."""
-    own = ("--configfile", "tests/tiny.yaml") if profile == "demo" else TINY
+    own = ("--configfile", "tests/tiny.yaml")
+    if profile == "workstation":
+        own = (*TINY, project.yaml("plain.yaml", {"training": {"compile": False}}))
     assert project.bare_plan("submission.csv", "--profile", f"profiles/{profile}", *own) == []
     more = project.yaml("more.yaml", {"ensemble": {"exponent": 0.5}})
     jobs = project.bare_plan("submission.csv", "--profile", f"profiles/{profile}", *own, more)
