@@ -10,8 +10,10 @@ from settings import CONFIG
 
 from dfdc.demo.people import load_background
 from dfdc.demo.sources import fetch_sources
+from dfdc.networks.inference import inference_type
 from dfdc.stages.faces.detection.batches import detect_in_batches
 from dfdc.stages.faces.detection.dsfd.detector import DSFDDetector
+from dfdc.stages.faces.detection.dsfd.folding import folded
 from dfdc.stages.faces.detection.dsfd.inputs import network_input
 from dfdc.system.workers.pool import map_in_order
 from gpu.bench import Bench
@@ -28,7 +30,8 @@ def detecting(bench: Bench) -> Iterator[Row]:
     """The proof, then images a second by the size of batches, then whole videos."""
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     rule, size = TRAIN["resize"], bench.sizes.detector
-    detector = DSFDDetector(bench.detector_weights, rule, size, TRAIN["threshold"], bench.device)
+    dtype = inference_type(bench.device, TRAIN["precision"])
+    detector = DSFDDetector(bench.detector_weights, rule, size, TRAIN["threshold"], bench.device, dtype=dtype)
     frames = _frames(bench)
     images = network_input([detector.prepare(frame).image for frame in frames], detector.multiple, bench.device)
     reference = _all_cells(detector, images, torch.float32)
@@ -59,8 +62,10 @@ def _frames(bench: Bench) -> list:
 def _all_cells(detector: DSFDDetector, images: torch.Tensor, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
     """The box, in pixels of the input, and the score of every cell, before any is left out."""
     height, width = images.shape[-2:]
-    with torch.autocast(images.device.type, dtype, enabled=dtype != torch.float32):
-        _, boxes, scores = detector.network(images, -1.0)
+    network = detector.networks[torch.float32]
+    if dtype != torch.float32:
+        network = folded(network, dtype)
+    _, boxes, scores = network(images.to(dtype), -1.0)
     return boxes * torch.tensor([width, height, width, height], device=boxes.device), scores
 
 
@@ -93,7 +98,9 @@ def _rates(bench: Bench, detector: DSFDDetector, frames: list) -> Iterator[Row]:
 def _against_decoding(bench: Bench, detector: DSFDDetector) -> Iterator[Row]:
     videos, processes = sorted(bench.videos.iterdir()), bench.processes
     detector.batch_size = max(bench.sizes.detector_batches[-2], 1)
-    decoded = _videos_per_second(map_in_order(Decoder().prepare, videos, processes, None, lambda path, reason: 0))
+    decoded = _videos_per_second(
+        map_in_order(Decoder(TRAIN["every"]).prepare, videos, processes, None, lambda path, reason: 0)
+    )
     yield Row(
         "decoding alone", decoded, "videos/s", note=f"{processes} processes, {bench.sizes.video_frames} frames each"
     )

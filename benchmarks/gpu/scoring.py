@@ -13,7 +13,7 @@ from dfdc.networks.families import build_model
 from dfdc.networks.inputs import IMAGENET
 from dfdc.networks.weights.files import save_weights
 from dfdc.networks.weights.find import Member, find_members
-from dfdc.stages.prediction.scorer import BATCH, Scorer
+from dfdc.stages.prediction.scorer import BATCH, Scorer, prepared
 from dfdc.stages.prediction.videos import ScoringSettings, score_videos
 from gpu.bench import Bench
 from gpu.rows import Row
@@ -25,14 +25,14 @@ def scoring(bench: Bench) -> Iterator[Row]:
     faces = Store(bench.clips.stores["part"]).read(0, range(14))
     rounds = 8 if bench.device.type == "cuda" else 1
     for member in members:
-        scorer = Scorer(member.path, bench.device)
+        scorer = Scorer(member.path, bench.device, CONFIG["prediction"]["precision"])
         length = scorer.sequence_length if scorer.kind == "sequence" else 1
         count = BATCH // length if bench.device.type == "cuda" else 1
         units = [[faces[number % len(faces)] for number in range(length)]] * count
-        scorer(units, [False] * count)
+        scorer([prepared(unit, scorer.crop, flip=False) for unit in units])
         start = time.perf_counter()
         for _ in range(rounds):
-            scorer(units, [False] * count)
+            scorer([prepared(unit, scorer.crop, flip=False) for unit in units])
         rate = rounds * count * length / (time.perf_counter() - start)
         yield Row(member.name, rate, "images/s", note=f"{count * length} a batch, resizing in one process included")
     yield from _videos(bench, members)
