@@ -43,7 +43,8 @@ from dfdc.stages.faces.detection.detect import detect_faces
 from dfdc.stages.faces.detection.detectors import build_detector
 from dfdc.stages.faces.detection.settings import DetectionSettings
 from dfdc.system.workers.pool import map_in_order
-from dfdc.video.reading import count_frames, open_video, read_crops, read_frames
+from dfdc.video.counting import count_frames
+from dfdc.video.reading import open_video, read_crops, read_frames
 
 ROOT = Path(__file__).resolve().parents[1]
 PEOPLE = ("woman", "man")

@@ -27,7 +27,8 @@ from dfdc.stages.training.checkpoint import TrainingState, save_checkpoint
 from dfdc.stages.training.checkpoint import _read as read_checkpoint_file
 from dfdc.system.checksums import read_json, write_json
 from dfdc.system.errors import UserError, VideoError
-from dfdc.video.reading import count_frames, open_video, read_frames
+from dfdc.video.counting import count_frames
+from dfdc.video.reading import open_video, read_frames
 
 ROOT = Path(__file__).resolve().parents[2]
 STATE = {"layer.weight": torch.arange(300.0).reshape(20, 15), "layer.bias": torch.ones(7)}

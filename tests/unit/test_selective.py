@@ -17,8 +17,10 @@ from samples import moving, overwritten, truncated
 
 from dfdc.data.seeding import generator
 from dfdc.system.errors import VideoError
-from dfdc.video.h264 import MAX_REORDERED, Doubt, most_reordered, read_parameters, sei_types
-from dfdc.video.reading import count_frames, open_video, read_frames
+from dfdc.video.counting import count_frames
+from dfdc.video.h264 import Doubt, sei_types
+from dfdc.video.order import MAX_REORDERED, most_reordered, read_parameters
+from dfdc.video.reading import open_video, read_frames
 from dfdc.video.selective import MAX_GROUP, decode_wanted
 
 FRAMES = 40
@@ -352,7 +354,7 @@ def test_pictures_that_a_decoder_may_drop_are_not_counted(videos, monkeypatch, r
     def read(extradata):
         return replace(read_parameters(extradata), reordered=reordered)
 
-    monkeypatch.setattr("dfdc.video.selective.read_parameters", read)
+    monkeypatch.setattr("dfdc.video.counting.read_parameters", read)
     assert count_frames(open_video(videos["h264, pyramid"])) is None
     assert count_frames(open_video(videos["h264, no B-frames"])) == FRAMES
 

@@ -20,7 +20,6 @@ from dfdc.system.errors import VideoError
 from dfdc.system.workers.pool import progressed
 from dfdc.video.boxes import Box
 from dfdc.video.h264 import Doubt
-from dfdc.video.selective import count_frames as count_without_decoding
 from dfdc.video.selective import decode_wanted
 from dfdc.video.upright import Converter, upright_size
 
@@ -61,6 +60,10 @@ class OpenVideo:
         opened, self._opened = self._opened, None
         return opened or open_container(self.path)
 
+    def keep(self, container: av.container.InputContainer) -> None:
+        """Reuse a container of the video, which is at its start, for the next call of ``container``."""
+        self._opened = container
+
 
 def open_video(path: str | Path, max_pixels: int | None = None) -> OpenVideo:
     """Open a file, check that it is a video, and read its frame rate.
@@ -80,7 +83,7 @@ def open_video(path: str | Path, max_pixels: int | None = None) -> OpenVideo:
     if found.st_size == 0:
         raise VideoError("the file is empty")
     container = open_container(path)
-    stream = _picture_stream(container)
+    stream = picture_stream(container)
     if stream.codec_context is None:
         container.close()
         raise VideoError("its codec is unknown")
@@ -93,22 +96,6 @@ def open_video(path: str | Path, max_pixels: int | None = None) -> OpenVideo:
     )
 
 
-def count_frames(video: OpenVideo) -> int | None:
-    """The number of frames of a video if it is certain without decoding, else None: for ``read_frames``.
-
-    It is certain for most H.264 videos in MP4 files, unless the pictures themselves are damaged.
-    """
-    container = video.container()
-    try:
-        counted = count_without_decoding(container, _picture_stream(container))
-        container.seek(0)
-    except (Doubt, av.FFmpegError, ValueError, MemoryError):
-        container.close()
-        return None
-    video._opened = container
-    return counted
-
-
 def read_frames(
     video: OpenVideo, wanted: Callable[[int], bool] | None = None, end: int | None = None, counted: int | None = None
 ) -> Iterator[tuple[int, np.ndarray]]:
@@ -119,9 +106,9 @@ def read_frames(
     ``height`` and ``frames_read``. If the data are damaged, the frames before the damage are yielded and
     ``video.damage`` is set; raises VideoError if there are none.
 
-    ``counted`` is the number of frames, from ``count_frames`` or if the video has been decoded before to its end, in
-    order, without damage or spoilt frames. Unwanted frames are then not decoded if the wanted frames certainly do not
-    depend on them, and damage to them is not noticed. If damage is met, the rest is read as without ``counted``.
+    ``counted`` is the number of frames, from ``counting.count_frames`` or if the video has been decoded before to its
+    end, in order, without damage or spoilt frames. Unwanted frames are then not decoded if the wanted frames certainly
+    do not depend on them, and damage to them is not noticed. If damage is met, the rest is read as without ``counted``.
     """
 
     def picture(_: int, frame: av.VideoFrame, converter: Converter) -> np.ndarray:
@@ -239,14 +226,15 @@ def open_container(path: Path) -> av.container.InputContainer:
         raise VideoError(f"it cannot be opened as a video ({_words(error)})") from error
 
 
-def _picture_stream(container: av.container.InputContainer) -> av.video.stream.VideoStream:
+def picture_stream(container: av.container.InputContainer) -> av.video.stream.VideoStream:
+    """The first video stream. Raises VideoError if there is none."""
     if not container.streams.video:
         raise VideoError("it has no video stream")
     return container.streams.video[0]
 
 
 def _decoded_stream(container: av.container.InputContainer, video: OpenVideo) -> av.video.stream.VideoStream:
-    stream = _picture_stream(container)
+    stream = picture_stream(container)
     stream.thread_count = 1  # callers read several videos in parallel instead
     if video.max_pixels is not None:
         stream.codec_context.options = {"max_pixels": str(video.max_pixels)}

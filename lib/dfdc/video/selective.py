@@ -3,7 +3,7 @@
 A frame's number is its position among all frames that the decoder outputs, which cannot be determined from container
 headers. It can be determined from the packets if each packet is one frame, and frames are output in the order of their
 time stamps: then a frame's number is the rank of its time stamp. That is so if an earlier full decoding gave exactly as
-many frames as the file has packets, in the order of their time stamps, or if ``count_frames`` finds that a decoder does
+many frames as the file has packets, in the order of their time stamps, or if ``counting`` finds that a decoder does
 so unless the file is damaged.
 
 Two kinds of packets can then be skipped (ITU-T H.264, 7.4.1 and 7.4.1.2.4): all packets from one IDR picture to the
@@ -17,23 +17,18 @@ from dataclasses import dataclass
 
 import av
 
-from dfdc.system.workers.pool import progressed
 from dfdc.video.h264 import (
     DELIMITER,
     FILLER,
     HARMLESS_SEI,
     IDR,
-    MAX_REORDERED,
     SEI,
     SLICE,
     Doubt,
-    OrderCount,
     is_reference,
     length_prefix,
-    most_reordered,
     nal_type,
     nal_units,
-    read_parameters,
     sei_types,
 )
 
@@ -60,32 +55,6 @@ class _Picture:
     @property
     def reference(self) -> bool:
         return any(map(is_reference, self.slices))
-
-
-def count_frames(container: av.container.InputContainer, stream: av.video.stream.VideoStream) -> int:
-    """The number of frames that decoding everything gives, in the order of their time stamps, if no data are damaged.
-
-    Reads all packets but decodes none. Raises Doubt if that is not certain, and av.FFmpegError if reading fails.
-    """
-    if not stream.frames:
-        raise Doubt
-    parameters = read_parameters(stream.codec_context.extradata or b"")
-    count = OrderCount(parameters)
-    frames, latest = 0, -(2**63)
-    for group in _groups(container, stream, stream.frames, stream.frames):
-        if frames == 0 and group[0].types - ONLY_PICTURES:  # it may contain other parameters
-            raise Doubt
-        times = [picture.packet.pts for picture in group]
-        counts = [count(picture.slices) for picture in group]
-        by_time = [of_picture for _, of_picture in sorted(zip(times, counts, strict=True))]
-        if min(times) <= latest or len(set(times)) < len(times) or by_time != sorted(set(counts)):
-            raise Doubt
-        # With a smaller buffer than pictures need, a decoder outputs frames late or drops them.
-        if most_reordered(counts) > min(parameters.reordered or 0, MAX_REORDERED):
-            raise Doubt
-        frames, latest = frames + len(group), max(times)
-        progressed()
-    return frames
 
 
 def decode_wanted(
@@ -131,7 +100,7 @@ def _needed(
         raise Doubt
     stream.codec_context.options = {**stream.codec_context.options, **OPTIONS}
     first, latest = 0, -(2**63)
-    for group in _groups(container, stream, end, counted):
+    for group in groups_of(container, stream, end, counted):
         times = sorted(picture.packet.pts for picture in group)
         if times[0] <= latest or len(set(times)) < len(times):
             raise Doubt
@@ -147,7 +116,7 @@ def _needed(
     yield [], [None]
 
 
-def _groups(
+def groups_of(
     container: av.container.InputContainer, stream: av.video.stream.VideoStream, end: int, counted: int
 ) -> Iterator[list[_Picture]]:
     """The groups of pictures from one IDR picture to the next, in decoding order, up to frame ``end - 1``."""

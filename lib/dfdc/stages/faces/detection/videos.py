@@ -12,7 +12,8 @@ from dfdc.data.schemas.detections import Faces
 from dfdc.data.schemas.videos import TestVideo, Video
 from dfdc.stages.faces.detection.resize import Resized
 from dfdc.system.errors import VideoError
-from dfdc.video.reading import count_frames, open_video, partly_decoded, read_frames
+from dfdc.video.counting import count_frames
+from dfdc.video.reading import open_video, partly_decoded, read_frames
 
 
 class Detector(Protocol):
