@@ -12,7 +12,7 @@ from dfdc.networks.weights.export import export_weights
 from dfdc.networks.weights.files import read_weights_metadata, save_weights
 from dfdc.networks.weights.load import load_weights
 from dfdc.networks.weights.pretrained import load_pretrained
-from dfdc.stages.prediction.scorer import Scorer
+from dfdc.stages.prediction.scorer import Scorer, prepared
 from dfdc.system.errors import UserError
 
 SMALL = ("test_convnext", "test_resnet", "test_efficientnet", "resnet10t")
@@ -75,8 +75,8 @@ def test_scores_are_those_of_the_network_with_its_own_normalisation(tmp_path):
     assert read_weights_metadata(tmp_path / "e.safetensors")["mean"] == [0.5, 0.5, 0.5]
 
     faces = pictures(4)
-    scorer = Scorer(tmp_path / "e.safetensors", torch.device("cpu"))
-    scores = np.concatenate(scorer([[face] for face in faces], [False] * 4))
+    scorer = Scorer(tmp_path / "e.safetensors", torch.device("cpu"), "fp32")
+    scores = np.concatenate(scorer([prepared([face], scorer.crop, flip=False) for face in faces]))
     half = load_weights(tmp_path / "e.safetensors", name, "frame", own=True)
     model.load_state_dict(half)
     with torch.inference_mode():
