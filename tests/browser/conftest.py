@@ -31,7 +31,7 @@ def chromium() -> str:
         if attempt == "there" and shutil.which("apt-get") and os.geteuid() == 0:
             for words in (["update"], ["install", "--yes", "--no-install-recommends", "chromium"]):
                 subprocess.run(["apt-get", *words], env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"}, check=False)
-    pytest.skip(f"there is no browser here ({', '.join(NAMES)}), and it cannot be installed: that needs root and apt")
+    pytest.skip(f"there is no browser here ({', '.join(NAMES)}), and it could not be installed with apt, as root")
 
 
 @pytest.fixture(scope="session")

@@ -162,12 +162,12 @@ def test_hostile_names_are_words_and_every_link_leads_somewhere(opened, pages):
         assert page.locator("h1").inner_text() == "Scored videos"
 
 
-def test_what_is_photographed(opened, pages):
-    folder = os.environ.get("DFDC_SCREENSHOTS")
-    if not folder:
-        pytest.skip("DFDC_SCREENSHOTS names no folder for photographs of the pages")
+def test_pages_can_be_photographed_and_printed(opened, pages, tmp_path):
+    folder = Path(os.environ.get("DFDC_SCREENSHOTS") or tmp_path)
     for name in names_of(pages):
         for look, viewport, scheme in (("light", DESK, "light"), ("dark", DESK, "dark"), ("phone", PHONE, "light")):
             page = opened(name, viewport, color_scheme=scheme)
-            page.screenshot(path=Path(folder, f"{name}-{look}.png"), full_page=True)
-        opened(name).pdf(path=Path(folder, f"{name}.pdf"))
+            page.screenshot(path=folder / f"{name}-{look}.png", full_page=True)
+            assert (folder / f"{name}-{look}.png").stat().st_size > 5000
+        opened(name).pdf(path=folder / f"{name}.pdf")
+        assert (folder / f"{name}.pdf").read_bytes().startswith(b"%PDF")

@@ -1,6 +1,7 @@
 """Small inputs that several tests need: moving pictures, videos, stores of clips, weights."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import torch
 
 from dfdc.data.pictures.encoding import encode_png
 from dfdc.data.pictures.writing import write_store
+from dfdc.data.schemas.alignment import AlignedTrack
 from dfdc.data.schemas.pairs import Pair
 from dfdc.networks.efficientnet import Classifier
 from dfdc.networks.families import build_model
@@ -181,3 +183,21 @@ VALUES_OF_TYPES = {
 def columns(schema: pa.Schema, rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
     """Rows as columns of a table; what a row does not name is null."""
     return {name: [row.get(name) for row in rows] for name in schema.names}
+
+
+BOX = [30.0, 20.0, 70.0, 60.0]
+
+
+def aligned_track(real="r.mp4", fake="f.mp4", entries=12, first=0, **changes) -> AlignedTrack:
+    """An aligned track of two videos, whose boxes move by a pixel from one sampled frame to the next."""
+    aligned = AlignedTrack(
+        real,
+        fake,
+        "aligned",
+        real_track=0,
+        fake_track=0,
+        frames=[6 * (first + n) for n in range(entries)],
+        real_boxes=[[side + n for side in BOX] for n in range(entries)],
+        fake_boxes=[[side + n + 0.5 for side in BOX] for n in range(entries)],
+    )
+    return replace(aligned, **changes)

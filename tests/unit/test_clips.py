@@ -8,11 +8,11 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from samples import frame_data, moving, truncated, write_video
+from samples import BOX, frame_data, moving, truncated, write_video
+from samples import aligned_track as track
 
 from dfdc.data.pictures.decoding import decode_png
 from dfdc.data.pictures.store import Store
-from dfdc.data.schemas.alignment import AlignedTrack
 from dfdc.data.schemas.clips import CLIPS, Clip
 from dfdc.data.schemas.pairs import PAIRS
 from dfdc.data.schemas.videos import TrainingVideo
@@ -27,22 +27,7 @@ from dfdc.video.boxes import enlarged
 from dfdc.video.reading import open_video, read_frames
 from published import published
 
-BOX = [30.0, 20.0, 70.0, 60.0]
 SIDES = st.floats(-3000, 6000, width=32)
-
-
-def track(real="r.mp4", fake="f.mp4", entries=12, first=0, **changes):
-    aligned = AlignedTrack(
-        real,
-        fake,
-        "aligned",
-        real_track=0,
-        fake_track=0,
-        frames=[6 * (first + n) for n in range(entries)],
-        real_boxes=[[side + n for side in BOX] for n in range(entries)],
-        fake_boxes=[[side + n + 0.5 for side in BOX] for n in range(entries)],
-    )
-    return replace(aligned, **changes)
 
 
 @given(st.tuples(SIDES, SIDES, SIDES, SIDES), st.floats(1, 5), st.integers(1, 4000), st.integers(1, 4000))

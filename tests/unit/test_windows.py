@@ -1,33 +1,16 @@
 """The windows of an aligned track that become clips."""
 
-from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from samples import aligned_track as track
 
-from dfdc.data.schemas.alignment import AlignedTrack
 from dfdc.stages.clips.settings.cutting import ClipSettings
 from dfdc.stages.clips.windows import choose_windows, spread, windows_needed
 from dfdc.video.boxes import enlarged
 from published import published
-
-BOX = [30.0, 20.0, 70.0, 60.0]
-
-
-def track(real="r.mp4", fake="f.mp4", entries=12, first=0, **changes):
-    aligned = AlignedTrack(
-        real,
-        fake,
-        "aligned",
-        real_track=0,
-        fake_track=0,
-        frames=[6 * (first + n) for n in range(entries)],
-        real_boxes=[[side + n for side in BOX] for n in range(entries)],
-        fake_boxes=[[side + n + 0.5 for side in BOX] for n in range(entries)],
-    )
-    return replace(aligned, **changes)
 
 
 def windows(one, per_track=1, needed=1, **changes):
