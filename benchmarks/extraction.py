@@ -7,7 +7,7 @@ project cuts all clips of a video in one pass and writes them to a store. The pu
 pair with OpenCV, decodes them from the first frame to the end of the window, crops, and writes a PNG file per frame. It
 is timed twice: reading every frame, and grabbing (decoding without conversion) those before the window. All variants
 cut the same frames and boxes, one after the other in each round. Printed are the medians over the rounds, the medians
-of the ratios within rounds, and the costs of the individual steps.
+of the ratios within rounds, the project's decoding alone, which bounds the ratio, and the costs of the individual steps.
 """
 
 import argparse
@@ -36,7 +36,7 @@ from dfdc.demo.sources import fetch_sources
 from dfdc.stages.clips.cutting import extract_clips
 from dfdc.stages.clips.settings.cutting import ClipSettings
 from dfdc.stages.clips.windows import choose_windows
-from dfdc.video.reading import open_video, read_frames
+from dfdc.video.reading import open_video, read_crops, read_frames
 
 WIDTH, HEIGHT, FRAMES, FPS, CRF = 1920, 1080, 300, 29.97, 23
 EVERY, FAKES = 6, 5
@@ -173,7 +173,21 @@ def main() -> None:
             seconds = statistics.median(times[column] for times in rounds)
             ratio = statistics.median(times[column] / times[-1] for times in rounds)
             print(f"| {name} | {seconds:.2f} | {ratio:.2f} | {megabytes[column]:.1f} |")
+        alone = statistics.median(core_seconds(lambda: decode(folder, aligned)) for _ in range(options.rounds))
+        print(f"\nDecoding alone what the project's clips depend on: {alone / len(aligned):.2f} core-seconds per pair")
         print_parts(folder, aligned, store)
+
+
+def decode(folder: Path, aligned: list[AlignedTrack]) -> None:
+    """What ``ours`` decodes, without cutting anything."""
+    wanted: dict[str, set[int]] = {}
+    for row in aligned:
+        ((first, _),) = choose_windows(row, SETTINGS, EVERY, WIDTH, HEIGHT)
+        for video in (row.real, row.fake):
+            wanted.setdefault(video, set()).update(range(first, first + SETTINGS.frames))
+    for video, frames in wanted.items():
+        for _ in read_crops(open_video(folder / video), {frame: [] for frame in sorted(frames)}, FRAMES):
+            pass
 
 
 def check(store: Path, target: Path, aligned: list[AlignedTrack]) -> None:

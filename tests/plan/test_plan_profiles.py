@@ -78,6 +78,13 @@ def test_own_settings_go_on_top_of_those_of_a_profile(project, profile):
     assert jobs == ["evaluate", "submission"]
 
 
+def test_a_workstation_cuts_clips_while_the_gpu_detects():
+    """Together the two jobs fit into its cores, so that neither waits for the other."""
+    profile = yaml.safe_load((ROOT / "profiles/workstation/config.yaml").read_text(encoding="utf-8"))
+    threads = dict(each.split("=") for each in profile["set-threads"])
+    assert int(threads["detect_faces"]) + int(threads["extract_clips"]) == profile["cores"]
+
+
 def test_a_workstation_has_fewer_shards_and_compiles():
     config = read_config(ROOT, [ROOT / "profiles/workstation/settings.yaml"])
     assert config["prediction"]["shards"] == 8
