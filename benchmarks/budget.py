@@ -4,8 +4,8 @@
 
 Core-hours are those of all cores together, GPU-hours those of one GPU. A stage that uses both takes as long as the
 slower of the two: decoding and loading go on while the GPU computes. "Side by side" is how `profiles/workstation` lets
-them run: the clips of a part are cut while faces are detected in the next, all other stages run one after the other. The
-row "at best" is the bound where all overlap. To put in rates that were measured, name them:
+them run: the clips of a part are cut while faces are detected in the next; the other stages follow one by one. The row
+"at best" is the bound where all overlap. To put in rates that were measured, name them:
 `python benchmarks/budget.py step_frame=0.05 detect=2.1`.
 """
 
@@ -117,7 +117,7 @@ def table(rates: Rates) -> str:
     walls = " | ".join(f"**{sum(stage.wall(cores) for stage in (both, *others)):.1f}**" for cores in CORES)
     lines.append(f"| **side by side** | | | {walls} | clips are cut while faces are detected in the next part | |")
     walls = " | ".join(f"{max(core / cores, gpu):.1f}" for cores in CORES)
-    lines.append(f"| at best | | | {walls} | if all stages overlapped so that the GPU or all cores were always busy | |")
+    lines.append(f"| at best | | | {walls} | if stages overlapped, so that the GPU or all cores were always busy | |")
     yunet = VIDEOS * rates.detect / 3600
     walls = " | ".join(f"{yunet / cores:.1f}" for cores in CORES)
     how = f"{VIDEOS:,} videos x {rates.detect} core-s"

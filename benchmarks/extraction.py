@@ -7,7 +7,7 @@ project cuts all clips of a video in one pass and writes them to a store. The pu
 pair with OpenCV, decodes them from the first frame to the end of the window, crops, and writes a PNG file per frame. It
 is timed twice: reading every frame, and grabbing (decoding without conversion) those before the window. All variants
 cut the same frames and boxes, one after the other in each round. Printed are the medians over the rounds, the medians
-of the ratios within rounds, the project's decoding alone, which bounds the ratio, and the costs of the individual steps.
+of the ratios within rounds, the project's decoding alone, which bounds the ratio, and the costs of single steps.
 """
 
 import argparse
