@@ -144,7 +144,7 @@ scale: .venv/installed
 lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/snakefmt --check Snakefile rules workflow/Snakefile
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python workflow/modules.py --check
 	$(BIN)/python workflow/tables.py --check

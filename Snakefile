@@ -17,8 +17,9 @@ logging.raiseExceptions = False
 HERE = Path(workflow.snakefile).parent
 if not (HERE / "lib").is_dir():
     logger.error(
-        f"The workflow needs the folder lib beside its Snakefile, which {workflow.snakefile} does not have. Clone the "
-        "repository, and name the clone's Snakefile in the module statement (see docs/modules.md)."
+        f"The workflow needs the folder lib beside its Snakefile, which {workflow.snakefile} does not have. In the module "
+        'statement, name the Snakefile of a clone or, of a repository at a hosting service, path="workflow/Snakefile" (see '
+        "docs/modules.md)."
     )
     sys.exit(1)
 # This file and the scripts use the library of the checkout, whether or not it is installed.

@@ -1,5 +1,8 @@
 """The workflow as a module of another one."""
 
+import os
+import subprocess
+
 import pytest
 import yaml
 
@@ -7,7 +10,7 @@ IMPORT = """
 configfile: "config.yaml"
 
 module dfdc:
-    snakefile: "{snakefile}"
+    snakefile: {snakefile}
     config: config["dfdc"]
 {statement}
 
@@ -26,8 +29,8 @@ rule count:
 def importing(program, finished_run, tmp_path):
     """A function that writes a workflow which imports this one, in a folder with data."""
 
-    def written(names="", statement=""):
-        snakefile = program.folder / "Snakefile"
+    def written(names="", statement="", snakefile=None):
+        snakefile = snakefile or repr(str(program.folder / "Snakefile"))
         text = IMPORT.format(snakefile=snakefile, names=names, statement=statement)
         (tmp_path / "Snakefile").write_text(text)
         full, default = program.own_data_settings(), yaml.safe_load((program.folder / "config.yaml").read_text())
@@ -40,20 +43,49 @@ def importing(program, finished_run, tmp_path):
     return written
 
 
-@pytest.mark.parametrize(("names", "prefix"), [("", ""), (" as dfdc_*", "dfdc_"), (" as *_dfdc", "")])
-def test_all_rules_are_imported(importing, world, tmp_path, names, prefix):
-    target = names.removeprefix(" as ").replace("*", "all") or "all"
-    done = importing(names).bare_dry_run(target, "--quiet", "host", folder=tmp_path)
-    assert done.returncode == 0, done.stdout
-    for rule in ("detect_faces", "train", "submission", "draw_score_figures"):
-        assert f"rule {(names.removeprefix(' as ') or '*').replace('*', rule)}:" in done.stdout
-    assert "rule count:" not in done.stdout
+@pytest.fixture
+def service(program, tmp_path):
+    """A hosting service that has the program with a tag, in place of GitHub, and a cache with nothing in it."""
+    repository = tmp_path / "service"
+    git = ["git", f"--git-dir={repository}", f"--work-tree={program.folder}"]
+    author = {f"GIT_{who}_{what}": "somebody" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    for command in (["init"], ["add", "."], ["commit", "--message", "all"], ["tag", "v1"]):
+        subprocess.run([*git, *command], env=os.environ | author, check=True, capture_output=True)
+    address = {"KEY_0": f"url.file://{repository}.insteadOf", "VALUE_0": "https://github.com/somebody/dfdc"}
+    program.environment |= {f"GIT_CONFIG_{name}": value for name, value in (address | {"COUNT": "1"}).items()}
+    program.environment |= {"XDG_CACHE_HOME": str(tmp_path / "cache"), "GITHUB_TOKEN": ""}
+    yield lambda path: f'github("somebody/dfdc", path="{path}", tag="v1")'
+    program.environment.clear()
 
 
-def test_a_job_that_failed_runs_again_under_another_name(importing, tmp_path):
-    program = importing(" as dfdc_*")
+def planned(program, folder, *arguments):
+    """The jobs of the importing workflow's plan."""
+    return program.bare_plan(*arguments, "--directory", str(folder), "--snakefile", str(folder / "Snakefile"))
+
+
+@pytest.mark.parametrize("names", ["", " as dfdc_*", " as *_dfdc"])
+def test_all_rules_are_imported(importing, world, tmp_path, names):
+    def renamed(job):
+        rule, *values = job.split()
+        return " ".join([names.removeprefix(" as ").replace("*", rule) or rule, *values])
+
+    jobs = world.after("detect_faces", "convert_pretrained", "detect_test_faces")
+    assert set(planned(importing(names), tmp_path, renamed("all"))) - {renamed("all")} == set(map(renamed, jobs))
+
+
+def test_a_repository_at_a_hosting_service_is_planned_as_a_clone_is(importing, service, world, tmp_path):
+    program = importing(snakefile=service("workflow/Snakefile"))
+    text = (tmp_path / "Snakefile").read_text()
+    (tmp_path / "Snakefile").write_text(text.replace("    default_target: True\n", ""))
+    assert planned(program, tmp_path) == world.after("detect_faces", "convert_pretrained", "detect_test_faces")
+
+
+def test_a_job_that_failed_runs_again_under_another_name(importing, service, tmp_path):
+    """What was made with the program of a hosting service is up to date for a clone, if it has not failed."""
+    program = importing(" as dfdc_*", snakefile=service("workflow/Snakefile"))
     done = program.bare_snakemake("--directory", str(tmp_path), "--snakefile", str(tmp_path / "Snakefile"), "-c2")
     assert done.returncode == 0, done.stdout
+    importing(" as dfdc_*")
     assert (tmp_path / "counted.txt").exists()
     assert "Nothing to be done" in program.bare_dry_run(folder=tmp_path).stdout
     failed = tmp_path / ".snakemake/unfinished/track_test_faces/0"
@@ -80,13 +112,19 @@ def test_results_cannot_have_a_prefix(importing, tmp_path, statement):
     assert "Traceback" not in done.stdout
 
 
-def test_a_module_needs_the_library_beside_it(importing, program, tmp_path):
-    importing()
-    (tmp_path / "elsewhere").mkdir()
-    (tmp_path / "elsewhere/Snakefile").write_text((program.folder / "Snakefile").read_text())
-    text = (tmp_path / "Snakefile").read_text().replace(str(program.folder), str(tmp_path / "elsewhere"))
-    (tmp_path / "Snakefile").write_text(text)
-    done = program.bare_dry_run(folder=tmp_path)
+@pytest.mark.parametrize("path", ["Snakefile", "workflow/Snakefile"])
+def test_a_module_needs_the_library_beside_it(importing, program, tmp_path, path):
+    file = tmp_path / "elsewhere" / path
+    file.parent.mkdir(parents=True)
+    file.write_text((program.folder / path).read_text())
+    done = importing(snakefile=repr(str(file))).bare_dry_run(folder=tmp_path)
     assert done.returncode == 1
-    assert "Clone the repository" in done.stdout
+    assert "docs/modules.md" in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+def test_of_a_hosting_service_the_right_file_has_to_be_named(importing, service, tmp_path):
+    done = importing(snakefile=service("Snakefile")).bare_dry_run(folder=tmp_path)
+    assert done.returncode == 1
+    assert 'path="workflow/Snakefile"' in done.stdout
     assert "Traceback" not in done.stdout

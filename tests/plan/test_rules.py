@@ -10,6 +10,8 @@ import pytest
 from parsed import parsed_rules
 from snakemake.io import is_flagged, strip_wildcard_constraints
 
+from dfdc.data import parts
+
 ROOT = Path(__file__).resolve().parents[2]
 # Rules that no other needs.
 ON_DEMAND = {"export_pth": ("model", ""), "evaluate_external": ("external", "")}
@@ -56,6 +58,18 @@ def test_each_parameter_holds_the_names_of_its_values(finished_run):
         about = json.loads(record.read_text())
         bare = [value for value in about["params"] if not isinstance(ast.literal_eval(value), dict)]
         assert bare == ["'0 unfinished attempts'"], about["rule"]
+
+
+def test_the_test_videos_are_listed_once_for_all_shards(rules, tmp_path, monkeypatch):
+    """Once for each shard would take as many times as long."""
+    (tmp_path / "data/test_videos").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    listed = []
+    monkeypatch.setattr(parts, "test_videos", lambda folder: listed.append(folder) or [])
+    (rule,) = (rule for rule in rules if rule.name == "detect_test_faces")
+    for shard in "01":
+        assert rule.params.videos(SimpleNamespace(shard=shard))
+    assert listed == [Path("data/test_videos")]
 
 
 def test_what_is_made_is_kept(rules):

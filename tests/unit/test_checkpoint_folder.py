@@ -1,11 +1,14 @@
 """The folder of a training's checkpoints, and those that other code has left beside it."""
 
+import ast
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from dfdc.stages.training.checkpoint import checkpoints, prepare_folder
 
+TRAIN = Path(__file__).resolve().parents[2] / "workflow/scripts/train.py"
 CODE = {"dfdc": "1", "dfdc.data.seeding": "2"}
 
 
@@ -50,3 +53,10 @@ def test_a_record_of_the_code_that_is_gone(earlier, caplog):
     prepare_folder(earlier.with_name("aaaa-2222"), CODE)
     assert "Other code has reached iteration 57 of it" in caplog.text
     assert "what has changed" not in caplog.text
+
+
+def test_another_version_of_the_training_is_another_training():
+    """Its folder has another name, so no checkpoints of it are used or offered."""
+    assigned = [node for node in ast.walk(ast.parse(TRAIN.read_text())) if isinstance(node, ast.Assign)]
+    (fingerprint,) = (node.value for node in assigned if ast.unparse(node.targets) == "fingerprint")
+    assert "TRAINING_VERSION" in {node.id for node in ast.walk(fingerprint) if isinstance(node, ast.Name)}

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+from select import select
 
 import pytest
 import torch
@@ -168,13 +169,14 @@ def test_two_jobs_in_an_allocation_of_one_gpu_take_turns(monkeypatch, start):
     """As when a Snakemake in an `salloc` starts them."""
     monkeypatch.setenv("SLURM_JOB_ID", "1")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4")
-    first, second = start(1), start(1)
-    said = {job: job.stderr.readline() for job in (first, second)}
-    (waiting,) = (job for job in said if "waiting for 1 GPU: all 1 in use by process" in said[job])
-    (holding,) = said.keys() - {waiting}
-    assert leased_by(holding) == ["4"]
-    holding.stdin.close()
-    assert leased_by(waiting) == ["4"]
+    first = start(1)
+    assert leased_by(first) == ["4"]
+    second = start(1)
+    # It would say on stdout that it has leased one.
+    assert select([second.stdout, second.stderr], [], [], 60)[0] == [second.stderr]
+    assert "waiting for 1 GPU: all 1 in use by process" in second.stderr.readline()
+    first.stdin.close()
+    assert leased_by(second) == ["4"]
 
 
 def test_jobs_in_one_allocation_of_slurm_share_it_out(monkeypatch, start):
