@@ -277,10 +277,11 @@ def test_parts_come_before_the_result_and_wait_until_they_are_taken(tmp_path):
 
 
 def test_parts_of_an_item_whose_worker_dies(tmp_path):
-    events = list(work_on(Parts(tmp_path, ("b", 2)).prepare, "abc", 2, None))
+    events = list(work_on(Parts(tmp_path, ("b", 2)).prepare, "abc", 2, 600.0))
     of_b = [event for event in events if event.item == "b"]
     assert [event.value[0] for event in of_b[:-1]] == [0, 1, 0, 1]
     assert of_b[-1].kind is Kind.FAILURE
+    assert of_b[-1].seconds < 60  # for as long as it was worked on
     assert [event.value for event in events if event.kind is Kind.RESULT] in (
         ["end of a", "end of c"],
         ["end of c", "end of a"],
