@@ -251,6 +251,10 @@ def test_two_folders(capsys, tmp_path, tree):
         "a_1_swap.mp4": "swap",
         "b_blend.mp4": "blend",
     }
+    table.write_text("fake,original,method\nswap/a_1.mp4,a.mp4,x/y\nb.mp4,b.mov,x\0\nc_9.mp4,a.mp4,blend\n")
+    said = imported(capsys, "folders", source, tmp_path / "data", "--pairs", table, "--name", "methods")
+    assert "fake/swap/a_1.mp4: its name would be 'a_1_x/y.mp4', which no file can have" in said
+    assert r"fake/b.mp4: its name would be 'b_x\x00.mp4', which no file can have" in said
     for options, said in (
         ((), "Give one of --rule and --pairs"),
         ((*rule, "--pairs", table), "Give one of --rule and --pairs"),
