@@ -166,14 +166,14 @@ class Slow:
         return self.work
 
     def work(self, item):
-        for _ in range(25):
-            time.sleep(0.1)
+        for _ in range(2):
+            time.sleep(1.3)
             progressed()
         return item
 
 
 def test_an_item_that_takes_long_but_makes_progress():
-    assert list(map_in_order(Slow().prepare, [7], 1, 1.9, lambda item, reason: reason)) == [7]
+    assert list(map_in_order(Slow().prepare, [7], 1, 2.2, lambda item, reason: reason)) == [7]
 
 
 @dataclass(frozen=True)
