@@ -325,8 +325,9 @@ def test_pictures_that_become_larger_than_allowed(tmp_path):
     path.write_bytes((tmp_path / "small.h264").read_bytes() + (tmp_path / "large.h264").read_bytes())
     video = open_video(path, 100_000)
     sizes = [frame.shape[:2] for _, frame in read_frames(video)]
-    assert sizes
+    assert len(sizes) == video.frames_read == 600  # and none of the large ones
     assert set(sizes) == {(96, 128)}
+    assert video.damage
 
 
 def test_a_list_of_files_is_no_video(tmp_path):
