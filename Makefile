@@ -47,7 +47,7 @@ install: .venv/installed
 
 # The longest training starts first, so that the others fill the remaining cores.
 demo: .venv/installed
-	@for file in $(CONFIG); do test -f $$file || { echo "There is no file $$file, which CONFIG names."; exit 1; }; done
+	@$(BIN)/python -m dfdc.config.reading $(CONFIG)
 	$(ACTIVE) $(BRIEF) snakemake --cores $(CORES) all --profile profiles/demo $(if $(CONFIG),--configfile $(CONFIG)) \
 		--prioritize results/models/seq/weights.safetensors
 	@$(BIN)/python -m dfdc.demo.summary demo profiles/demo/settings.yaml $(CONFIG)

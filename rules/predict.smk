@@ -118,7 +118,8 @@ rule submission:
         evaluation=EVALUATION,
         calibration=CALIBRATION,
     output:
-        "submission.csv",
+        submission="submission.csv",
+        checksum="results/submission.sha256",
     log:
         "logs/submission.log",
     benchmark:

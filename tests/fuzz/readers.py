@@ -1,7 +1,11 @@
 """What is fuzzed: each reader with sound files, and what it may make of damaged ones."""
 
+import contextlib
+import io
 import json
+import shutil
 import tarfile
+import tempfile
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +18,7 @@ import yaml
 from safetensors.torch import save_file
 from samples import moving, write_clips, write_video
 
+from dfdc.cli.main import build_parser
 from dfdc.config.check import check_config
 from dfdc.config.reading import merged, read_yaml
 from dfdc.data.labels import read_details
@@ -27,6 +32,7 @@ from dfdc.stages.training.checkpoint import TrainingState, save_checkpoint
 from dfdc.stages.training.checkpoint import _read as read_checkpoint_file
 from dfdc.system.checksums import read_json, write_json
 from dfdc.system.errors import UserError, VideoError
+from dfdc.system.jobs.records.accepted import ACCEPTED, read_accepted, record_accepted
 from dfdc.video.counting import count_frames
 from dfdc.video.reading import open_video, read_frames
 
@@ -113,6 +119,16 @@ def _read_tar(path: Path) -> bool:
     return False
 
 
+ENTRIES = [{"date": "2026-11-24", "rule": name, "files": [f"results/{name}"]} for name in ("tracks", "scores")]
+
+
+def _accept(path: Path) -> None:
+    (path.parent / "results").mkdir(exist_ok=True)
+    for entry in ENTRIES:
+        record_accepted(path.parent, entry)
+    (path.parent / ACCEPTED).replace(path)
+
+
 METADATA = {"a.mp4": {"label": "REAL", "split": "train"}}
 METADATA |= {f"f{n}.mp4": {"label": "FAKE", "original": "a.mp4", "split": "train"} for n in range(5)}
 SETTINGS = {"training": {"iterations": 40, "learning_rate": 0.01}, "models": {"re": {"frames": [1, 3]}, "re2": None}}
@@ -125,6 +141,75 @@ def _read_settings(path: Path) -> None:
     config = merged(read_yaml(ROOT / "config.yaml"), changes)
     check_config(config)
 
+
+# The lists that data sets come with, or users give, and the command that reads each with what is in its folder.
+REAL = {"label": "real", "set": "train", "target_id": 1, "swapped_id": None}
+FAKE = {"label": "fake", "set": "train", "target_id": 1, "swapped_id": 2, "augmentations": ["quality"]}
+PREVIEW = {"original_videos/1/1_C_001.mp4": REAL, "method_A/1/1_C/2_1_C_001.mp4": FAKE}
+PREVIEW |= {"method_B/1/1_C/2_1_C_001.mp4": FAKE | {"set": "test"}}
+CELEBRITIES = ["YouTube-real/00001.mp4", "Celeb-real/id0_0000.mp4", "Celeb-synthesis/id0_id1_0000.mp4"]
+YOUTUBE, FACESWAP = "original_sequences/youtube/c23/videos/{}.mp4", "manipulated_sequences/FaceSwap/c23/videos/{}.mp4"
+
+
+@dataclass(frozen=True)
+class Import:
+    """A data set whose list is damaged: ``dfdc import`` with ``options``, among which are LIST and SOURCE."""
+
+    options: str
+    list: str
+    content: str
+    videos: tuple[str, ...]
+
+    def write(self, path: Path) -> None:
+        path.write_text(self.content)
+
+    def read(self, path: Path) -> None:
+        """Import the data set into a folder, outside of which nothing may be written."""
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder, contextlib.redirect_stdout(io.StringIO()):
+            source, made = Path(folder, "source"), Path(folder, "made")
+            for name in self.videos:
+                (source / name).parent.mkdir(parents=True, exist_ok=True)
+                (source / name).write_bytes(b"video")
+            shutil.copy(path, source / self.list)
+            before = set(source.rglob("*"))
+            options = self.options.replace("LIST", str(source / self.list)).replace("SOURCE", str(source)).split()
+            parsed = build_parser(["import"]).parse_args(["import", *options[:2], str(made), *options[2:]])
+            try:
+                parsed.run(parsed)
+            finally:
+                assert set(source.rglob("*")) == before
+                assert {entry.name for entry in Path(folder).iterdir()} <= {"source", "made"}
+            for part in made.glob("*_part_*"):
+                read_metadata(part / "metadata.json")
+
+
+IMPORTS = {
+    "import faceforensics": Import(
+        "faceforensics SOURCE --split LIST",
+        "val.json",
+        json.dumps([["071", "054"], ["087", "081"]]),
+        tuple(YOUTUBE.format(one) for one in ("071", "054")) + tuple(map(FACESWAP.format, ("071_054", "054_071"))),
+    ),
+    "import celeb-df": Import(
+        "celeb-df SOURCE --split test",
+        "List_of_testing_videos.txt",
+        "".join(f"{int('synthesis' not in name)} {name}\n" for name in CELEBRITIES),
+        (*CELEBRITIES, "Celeb-synthesis/id0_id2_0000.mp4"),
+    ),
+    "import dfdc-preview": Import("dfdc-preview SOURCE", "dataset.json", json.dumps(PREVIEW), tuple(PREVIEW)),
+    "import dfdc-test": Import(
+        "dfdc-test SOURCE",
+        "labels.csv",
+        "filename,label,original,method\na.mp4,0,,\nb.mp4,1,a.mp4,swap\n",
+        ("a.mp4", "b.mp4", "c.mp4"),
+    ),
+    "import pairs": Import(
+        "folders SOURCE --pairs LIST",
+        "pairs.csv",
+        "fake,original,method\nswap/a_1.mp4,a.mp4,\nb.mp4,b.mov,blend\n",
+        ("real/a.mp4", "real/b.mov", "fake/swap/a_1.mp4", "fake/b.mp4"),
+    ),
+}
 
 READERS = {
     "table": Reader(_table, lambda path: read_table(path, SCORES).to_pylist(), ".parquet", exact=True),
@@ -150,6 +235,11 @@ READERS = {
         ".csv",
     ),
     "settings": Reader(lambda path: path.write_text(yaml.safe_dump(SETTINGS)), _read_settings, ".yaml"),
+    # A line that is missing altogether is not noticed.
+    "accepted": Reader(
+        _accept, lambda path: [entry for entry in read_accepted(path) if entry not in ENTRIES], ".jsonl", exact=True
+    ),
+    **{name: Reader(each.write, each.read, Path(each.list).suffix) for name, each in IMPORTS.items()},
 }
 
 

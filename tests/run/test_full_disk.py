@@ -116,6 +116,24 @@ def test_a_run_on_a_full_disk_ends_before_it_deletes_anything(finished_run, disk
     assert {"align_tracks dfdc_train_part_0", "align_tracks dfdc_train_part_1", "submission"} <= set(planned)
 
 
+def test_a_disk_that_fills_while_a_finished_job_is_recorded(finished_run, disk, tmp_path):
+    """Snakemake's records are on a disk of their own here, so that it is full for nothing else."""
+    project = finished_run.copy(tmp_path / "copy")
+    before = (project.demo / "submission.csv").read_bytes()
+    records = disk(project.demo / ".snakemake/metadata", "64k")
+    run("dd", "if=/dev/zero", f"of={records / 'filler'}")
+    project.remove("demo/submission.csv")
+    done = project.snakemake("submission.csv")
+    assert done.returncode == 1
+    assert done.stdout.count("The disk is full") == 1
+    assert f"no space for Snakemake's records in {records} (0 MB are free). Finished files are intact." in done.stdout
+    assert "Error recording metadata" not in done.stdout
+    assert "Traceback" not in done.stdout
+    assert (project.demo / "submission.csv").read_bytes() == before
+    (records / "filler").unlink()
+    assert project.plan("submission.csv") == ["submission"]
+
+
 def test_a_run_goes_on_when_there_is_room(finished_run, disk, tmp_path):
     project = type(finished_run).fresh(tmp_path / "copy", finished_run.folder)
     disk(project.demo, "4m")

@@ -90,18 +90,24 @@ def test_the_first_start(tmp_path):
     assert same(before, state.model.state_dict())
 
 
-BROKEN = (b"", b"something else entirely", None, 0.5)
+BROKEN = {
+    "empty": lambda whole: b"",
+    "something else": lambda whole: b"something else entirely",
+    "cut": lambda whole: whole[:-10],
+    "half": lambda whole: whole[: len(whole) // 2],
+    "a bit of its header": lambda whole: whole[:40] + bytes([whole[40] ^ 4]) + whole[41:],
+    "a bit of a tensor": lambda whole: whole[:-5] + bytes([whole[-5] ^ 4]) + whole[-4:],
+}
 
 
-@pytest.mark.parametrize("content", BROKEN)
-def test_a_damaged_checkpoint(tmp_path, caplog, content):
+@pytest.mark.parametrize("kind", BROKEN)
+def test_a_damaged_checkpoint(tmp_path, caplog, kind):
     state = made()
     for number in (1, 2):
         step(state, number)
         save_checkpoint(tmp_path, number, state, {}, keep=2)
     newest, older = checkpoints(tmp_path)
-    whole = newest.read_bytes()
-    damaged = whole[:-10] if content is None else whole[: len(whole) // 2] if content == 0.5 else content
+    damaged = BROKEN[kind](newest.read_bytes())
     newest.write_bytes(damaged)
     assert load_checkpoint(tmp_path, made())[0] == 1
     assert f"The checkpoint {newest} is damaged" in caplog.text

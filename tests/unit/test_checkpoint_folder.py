@@ -48,8 +48,11 @@ def test_nothing_is_told_once_this_code_has_a_checkpoint_itself(earlier, caplog)
     assert not caplog.messages
 
 
-def test_a_record_of_the_code_that_is_gone(earlier, caplog):
+@pytest.mark.parametrize("content", [None, "", "[1]", "null", "{"])
+def test_a_record_of_the_code_that_is_gone_or_damaged(earlier, caplog, content):
     (earlier / "code.json").unlink()
+    if content is not None:
+        (earlier / "code.json").write_text(content)
     prepare_folder(earlier.with_name("aaaa-2222"), CODE)
     assert "Other code has reached iteration 57 of it" in caplog.text
     assert "what has changed" not in caplog.text

@@ -1,5 +1,6 @@
 """Files with checksums: damaged ones are never read as other data, and their name is said."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -21,10 +22,15 @@ from dfdc.cli.main import main
 from dfdc.data.pictures.store import Store
 from dfdc.data.schemas.scores import SCORES
 from dfdc.data.tables import read_table, write_table
+from dfdc.figures.pictures import Row, write_sheet
+from dfdc.figures.style import drawing
 from dfdc.networks.weights.files import read_tensors, save_weights
 from dfdc.stages.clips.reading import load_in_order
-from dfdc.system.checksums import read_json, write_json
+from dfdc.stages.prediction.ensemble import submission_csv
+from dfdc.system.checksums import read_json, verify_figure, write_json, write_sum
 from dfdc.system.errors import OutOfMemory, UserError
+from dfdc.system.files import write_text
+from dfdc.system.jobs.records.accepted import ACCEPTED, accepted, record_accepted
 
 STATE = {"a.weight": torch.arange(200.0).reshape(10, 20), "b": torch.ones(3)}
 
@@ -183,6 +189,65 @@ def test_verify_names_what_is_damaged(tmp_path, capsys, monkeypatch):
     assert "4 damaged" in lines[4]
     assert main(["verify", "absent"]) == 2
     assert main(["verify", "results/sound-s.arrow"]) == 0
+
+
+@pytest.mark.parametrize("name", ["f.svg", "f.jpg"])
+def test_a_figure_that_was_changed(tmp_path, capsys, name):
+    path = tmp_path / name
+    if name == "f.svg":
+        with drawing(path, 2, 2) as (axes,):
+            axes.plot([1, 3, 2])
+    else:
+        write_sheet(path, "title", [Row(moving(2))], 60)
+    sound = path.read_bytes()
+    assert verify_figure(sound)
+    assert main(["verify", str(path)]) == main(["inspect", str(path)]) == 0
+    assert "1 files verified" in capsys.readouterr().out
+    for place in range(0, len(sound), len(sound) // 200):
+        changed = bytearray(sound)
+        changed[place] ^= 1 << place % 8
+        with contextlib.suppress(ValueError):
+            assert not verify_figure(changed)  # the comment is not there any more
+    changed = sound.replace(b"1", b"2", 1) if name == "f.svg" else sound[:-20] + sound[-19:]
+    path.write_bytes(changed)
+    assert main(["verify", str(path)]) == 1
+    assert f"{path}: its content does not match its checksum" in capsys.readouterr().out
+    assert main(["inspect", str(path)]) == 2
+    assert f"{path} is damaged: its content does not match" in capsys.readouterr().err
+
+
+def test_a_submission_that_was_changed(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("results").mkdir()
+    write_text("submission.csv", submission_csv({"a.mp4": 0.25, "b.mp4": 0.5}))
+    write_sum("results/submission.sha256", "submission.csv")
+    if shutil.which("sha256sum"):
+        assert subprocess.run(["sha256sum", "--check", "results/submission.sha256"], check=False).returncode == 0
+    assert main(["verify"]) == main(["inspect", "submission.csv"]) == 0
+    assert "1 files verified" in capsys.readouterr().out
+    write_text("submission.csv", submission_csv({"a.mp4": 0.26, "b.mp4": 0.5}))
+    assert main(["verify", str(tmp_path)]) == 1
+    assert f"{tmp_path / 'submission.csv'}: its content does not match its checksum" in capsys.readouterr().out
+    assert main(["inspect", "submission.csv"]) == 2
+    assert "submission.csv is damaged" in capsys.readouterr().err
+    shutil.copy("submission.csv", "other.csv")  # which may be any table of scores
+    assert main(["inspect", "other.csv"]) == 0
+
+
+def test_a_record_of_accepted_results_that_was_changed(tmp_path, capsys):
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results/tracks.csv").write_text("filename,label\na.mp4,1\n")
+    for rule in ("build_tracks", "score"):
+        record_accepted(tmp_path, {"date": "2026-11-24", "rule": rule, "files": ["results/tracks.csv"], "code": {}})
+    path = tmp_path / ACCEPTED
+    assert [entry["rule"] for entry in accepted(tmp_path / "results/tracks.csv")] == ["build_tracks", "score"]
+    assert main(["verify", str(path)]) == 0
+    for changed in (("score", "store"), ('"checksum"', '"checksun"'), ("{", "", 1)):
+        path.write_text(path.read_text().replace(*changed))
+        assert main(["verify", str(path)]) == 1
+        assert "does not match its checksum" in capsys.readouterr().out
+        assert main(["inspect", str(tmp_path / "results/tracks.csv")]) == 2
+        assert f"{path} is damaged: what is in line " in capsys.readouterr().err
 
 
 def test_pictures_of_a_store_that_is_not_mapped(tmp_path):

@@ -432,6 +432,15 @@ def test_hostile_settings(tmp_path, content, said):
     assert time.monotonic() - begun < 20  # and not for ever; a second on a quiet machine
 
 
+def test_make_demo_says_what_is_wrong_with_the_users_settings(tmp_path):
+    (tmp_path / "own.yaml").write_bytes("data: {root: caf\xe9}".encode("latin-1"))
+    command = [sys.executable, "-m", "dfdc.config.reading", tmp_path / "own.yaml"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"The settings file {tmp_path / 'own.yaml'} is not text in UTF-8")
+    assert "-m dfdc.config.reading $(CONFIG)" in (ROOT / "Makefile").read_text()
+
+
 def test_a_pipe_is_no_settings_file(tmp_path):
     os.mkfifo(tmp_path / "own.yaml")
     with pytest.raises(UserError, match="are not a file"):

@@ -173,6 +173,10 @@ def test_celeb_df(capsys, tmp_path, tree):
     said = imported(capsys, "celeb-df", source, tmp_path / "data", "--split", "train", "--name", "train")
     assert "7 videos: 5 real, 2 fakes" in said
     assert "id2_id3_0000.mp4: its original id2_0000.mp4 is not among the videos" in said
+    listed.unlink()
+    os.mkfifo(listed)
+    assert "it is not a file" in refused(capsys, "celeb-df", source, tmp_path / "x", "--split", "test")
+    listed.unlink()
     for content in ("", "0 YouTube-real/00001.mp4\n", "1\n", "1 Celeb-synthesis/id0_id1_0001.mp4\n"):
         listed.write_text(content)
         assert "cannot be read" in refused(capsys, "celeb-df", source, tmp_path / "x", "--split", "test")
@@ -193,7 +197,9 @@ def test_the_preview_of_dfdc(capsys, tmp_path, tree):
     assert found["456_123_C_001_method_B.mp4"] == {"label": "FAKE", "original": "123_C_001.mp4", "method": "method_B"}
     said = imported(capsys, "dfdc-preview", source, tmp_path / "data", "--split", "test", "--test")
     assert "1 videos: 0 real, 1 fakes" in said
-    for wrong in ({"../x.mp4": entries[real]}, {real: {"label": "REAL", "set": "train"}}, {}, [], {real: {}}):
+    paths = ("../x.mp4", "/x.mp4", "", "method_A/metadata.json", "x\0.mp4", "\ud800.mp4", "\ud800/x.mp4")
+    names = [{path: entries[fake]} for path in paths]
+    for wrong in (*names, {real: {"label": "REAL", "set": "train"}}, {}, [], {real: {}}):
         (source / "dataset.json").write_text(json.dumps(wrong))
         assert "is not the list of videos" in refused(capsys, "dfdc-preview", source, tmp_path / "x")
 
@@ -245,6 +251,10 @@ def test_two_folders(capsys, tmp_path, tree):
         "a_1_swap.mp4": "swap",
         "b_blend.mp4": "blend",
     }
+    table.write_text("fake,original,method\nswap/a_1.mp4,a.mp4,x/y\nb.mp4,b.mov,x\0\nc_9.mp4,a.mp4,blend\n")
+    said = imported(capsys, "folders", source, tmp_path / "data", "--pairs", table, "--name", "methods")
+    assert "fake/swap/a_1.mp4: its name would be 'a_1_x/y.mp4', which no file can have" in said
+    assert r"fake/b.mp4: its name would be 'b_x\x00.mp4', which no file can have" in said
     for options, said in (
         ((), "Give one of --rule and --pairs"),
         ((*rule, "--pairs", table), "Give one of --rule and --pairs"),

@@ -27,6 +27,8 @@ def test_a_metadata_json(tmp_path):
         ("l.csv", "filename,label\na.mp4,1\na.mp4,0\n", "a.mp4 has several labels, which differ"),
         ("l.json", '{"a.mp4": {"label": "FAKE"}, "a.mp4": {"label": "REAL"}}', "'a.mp4' has several entries"),
         ("l.csv", 'filename,label\n"a.mp4,1\nb.mp4,0\n', "must be a CSV"),
+        ("l.csv", 'filename,label\na.mp4,1\nb.mp4,"0\n', "unexpected end of data"),
+        ("l.csv", 'filename,label\n"a.mp4,1\n' + "b.mp4,0\n" * 20_000, "field larger than field limit"),
         ("l.csv", "filename,label\na.mp4\n", "must be a CSV"),
         ("l.json", "[" * 10_000, "must be a CSV"),
         ("l.json", '["a.mp4"]', "must be a CSV"),

@@ -32,6 +32,13 @@ def test_a_fault_of_the_user_has_no_traceback(capsys):
     assert "Traceback" not in Path("logs/a.log").read_text()
 
 
+def test_names_with_commands_for_the_terminal_do_not_reach_it(capsys):
+    with pytest.raises(SystemExit), rule_log("logs/a.log", "score"):
+        raise UserError("caf\udce9\x1b[2J\x07.mp4 is missing.")
+    assert capsys.readouterr().err == "[score] caf\\udce9\\x1b[2J\\x07.mp4 is missing.\n"
+    assert r"caf\udce9" in Path("logs/a.log").read_text()
+
+
 def test_any_other_fault_has_its_traceback_in_the_log_alone(capsys):
     with pytest.raises(SystemExit) as ended, rule_log("logs/a.log", "score"):
         {}["absent"]

@@ -20,6 +20,7 @@ from dfdc.stages.prediction import videos as videos_module
 from dfdc.stages.prediction.settings.crops import CropSettings
 from dfdc.stages.prediction.settings.ensemble import EnsembleSettings
 from dfdc.stages.prediction.videos import AHEAD, ScoringSettings, score_videos
+from dfdc.system.workers.pool import Event, Kind
 from dfdc.system.workers.threads import ahead
 from published import YUNET, published
 
@@ -86,6 +87,26 @@ def test_the_next_videos_are_prepared_while_one_is_scored(paths, members, tmp_pa
     others.close()
     assert multiprocessing.active_children() == []
     assert not any(thread.name == "ahead" for thread in threading.enumerate())
+
+
+def test_faces_without_room_cost_a_row(paths, disk, tmp_path):
+    folder = disk(tmp_path / "faces", "16k")
+    extractor = videos_module._Extractor(SETTINGS, folder, detects=True)
+    extract = extractor.prepare()
+    with_face, without = (extract(videos_module._Video(number, paths[number])) for number in (0, 5))
+    assert (with_face.row.status, with_face.crops) == ("unreadable", [])
+    assert with_face.row.reason.startswith("its faces could not be kept: The disk is full")
+    assert without.row.status == "no face"
+
+
+def test_a_video_whose_worker_died_took_as_long_as_it_was_worked_on(monkeypatch, tmp_path):
+    def work_on(_, videos, *__):
+        yield Event(0, next(videos), Kind.FAILURE, "its process was killed", 3.0)
+
+    monkeypatch.setattr(videos_module, "work_on", work_on)
+    limit, ended = 600.0, threading.Event()
+    (failed,) = videos_module._extract([tmp_path / "a.mp4"], SETTINGS, CPU, 1, 4, limit, tmp_path, ended)
+    assert (failed.row.status, failed.row.reason, failed.seconds) == ("unreadable", "its process was killed", 3.0)
 
 
 def test_videos_are_detected_on_a_gpu_while_others_are_cropped(paths, monkeypatch, tmp_path):

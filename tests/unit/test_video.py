@@ -1,3 +1,4 @@
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -9,7 +10,9 @@ import pytest
 from samples import moving, overwritten, truncated, write_sound, write_video
 
 from dfdc.system.errors import VideoError
-from dfdc.video.reading import open_video, read_frames
+from dfdc.system.workers import pool
+from dfdc.video.counting import count_frames
+from dfdc.video.reading import open_video, read_crops, read_frames
 
 
 def read(path, **choice):
@@ -236,6 +239,28 @@ def test_a_minute_of_4k_takes_little_memory(tmp_path):
     assert megabytes < 600  # one RGB frame takes 25, all of them would take 7,500
 
 
+def test_each_frame_is_progress(whole, monkeypatch):
+    """The limit on time is one on time without progress, however long a video is."""
+    here, there = multiprocessing.Pipe()
+    monkeypatch.setattr(pool, "TICK", -1)
+    monkeypatch.setattr(pool, "_pool", pool._Pool(there))
+
+    def told():
+        count = 0
+        while here.poll():
+            count += here.recv()[0] is pool.Kind.PROGRESS
+        return count
+
+    video = open_video(whole)
+    counted = count_frames(video)
+    assert (counted, told()) == (30, 3)  # a group of ten pictures at a time
+    assert len(list(read_frames(video))) == told() == 30
+    assert len(list(read_frames(video, lambda index: index % 10 == 9, counted=counted))) == 3
+    assert told() >= 3
+    assert len(list(read_crops(video, {29: [(0, 0, 9, 9)]}))) == 1
+    assert told() == 30
+
+
 def test_spoilt_frames_are_given_and_counted(tmp_path, index_first):
     content = bytearray(index_first.read_bytes())
     packets = content.find(b"mdat")
@@ -300,8 +325,9 @@ def test_pictures_that_become_larger_than_allowed(tmp_path):
     path.write_bytes((tmp_path / "small.h264").read_bytes() + (tmp_path / "large.h264").read_bytes())
     video = open_video(path, 100_000)
     sizes = [frame.shape[:2] for _, frame in read_frames(video)]
-    assert sizes
+    assert len(sizes) == video.frames_read == 600  # and none of the large ones
     assert set(sizes) == {(96, 128)}
+    assert video.damage
 
 
 def test_a_list_of_files_is_no_video(tmp_path):

@@ -31,7 +31,7 @@ from dfdc.data.pictures.png import PNG_SIGNATURE
 from dfdc.data.pictures.store import Store
 from dfdc.data.pictures.writing import PICTURES, STREAMS
 from dfdc.data.tables import read_any_table
-from dfdc.system.checksums import read_json
+from dfdc.system.checksums import damaged, read_json, verify_figure, verify_submission
 from dfdc.system.errors import UserError
 from dfdc.system.files import atomic_path
 from dfdc.system.jobs.records.accepted import accepted
@@ -275,8 +275,14 @@ def describe_weights(path: Path) -> Iterator[str]:
 
 
 def describe_submission(path: Path, rows: int) -> Iterator[str]:
-    """The number of videos and the distribution of their scores, or their labels. Raises UserError if a line is
-    invalid."""
+    """The number of videos and the distribution of their scores, or their labels.
+
+    Raises UserError if a line is invalid, or if it is the submission of a run and has changed.
+    """
+    try:
+        verify_submission(path)
+    except ValueError as error:
+        raise damaged(path, str(error)) from error
     try:
         lines = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
         scores = np.array([float(line["label"]) for line in lines])
@@ -321,10 +327,15 @@ def describe_report(path: Path) -> Iterator[str]:
 
 
 def describe_figure(path: Path) -> Iterator[str]:
-    """The format and the size of a figure. Raises UserError if it cannot be read."""
+    """The format and the size of a figure. Raises UserError if it cannot be read, or has changed."""
+    content = path.read_bytes()
     try:
-        if path.read_bytes()[:5] in (b"<?xml", b"<svg "):
-            root = ElementTree.fromstring(path.read_bytes())
+        verify_figure(content)
+    except ValueError as error:
+        raise damaged(path, str(error)) from error
+    try:
+        if content[:5] in (b"<?xml", b"<svg "):
+            root = ElementTree.fromstring(content)
             kind, size = "SVG", f"{root.get('width')} x {root.get('height')}"
         else:
             with Image.open(path) as picture:

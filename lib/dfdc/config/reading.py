@@ -1,5 +1,10 @@
-"""The settings of a run: the checkout's config.yaml, overridden by the user's own files."""
+"""The settings of a run: the checkout's config.yaml, overridden by the user's own files.
 
+``python -m dfdc.config.reading FILE…`` says whether files of settings can be read, before Snakemake reads them, which
+has no messages for some mistakes.
+"""
+
+import sys
 from collections.abc import Collection, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
@@ -10,6 +15,7 @@ import yaml
 from dfdc.config.check import check_config, drop_removed_models
 from dfdc.system.errors import UserError
 from dfdc.system.jobs.provenance import LIBRARY
+from dfdc.system.words import printable
 
 # Bounds of settings files, far above what settings need.
 LARGEST, MOST_VALUES, DEEPEST = 2**20, 20_000, 50
@@ -147,3 +153,10 @@ def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
         both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
         result[key] = merged(result[key], value) if both else value
     return result
+
+
+if __name__ == "__main__":
+    try:
+        read_changes(sys.argv[1:])
+    except UserError as error:
+        sys.exit(printable(str(error)))

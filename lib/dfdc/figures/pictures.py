@@ -1,5 +1,6 @@
 """Contact sheets: rows of small pictures with captions, as JPEG files."""
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -10,6 +11,7 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from dfdc.system.checksums import COMMENT, with_checksum
 from dfdc.system.files import atomic_path
 
 GAP, WIDE_GAP = 6, 30  # pixels between pictures, and between groups of them
@@ -30,8 +32,10 @@ class Row:
 
 def write_sheet(path: str | Path, title: str, rows: Sequence[Row], height: int) -> None:
     """Write rows of pictures, all ``height`` pixels high, below a title, as a JPEG file."""
+    written = io.BytesIO()
+    Image.fromarray(sheet(title, rows, height)).save(written, "JPEG", quality=88, subsampling=0, comment=COMMENT)
     with atomic_path(path) as temporary:
-        Image.fromarray(sheet(title, rows, height)).save(temporary, "JPEG", quality=88, subsampling=0)
+        temporary.write_bytes(with_checksum(written.getvalue()))
 
 
 def sheet(title: str, rows: Sequence[Row], height: int) -> np.ndarray:

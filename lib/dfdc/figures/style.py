@@ -1,5 +1,6 @@
 """The common style of all figures: sizes, fonts, colour-blind-safe colours; and writing them."""
 
+import io
 import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from dfdc.system.checksums import COMMENT, with_checksum
 from dfdc.system.files import atomic_path
 
 # Okabe and Ito, "Color Universal Design" (2008).
@@ -48,8 +50,10 @@ def drawing(path: str | Path, width: float, height: float, rows: int = 1, column
     with matplotlib.rc_context(STYLE):
         figure = Figure((width, height), layout="constrained")
         yield list(figure.subplots(rows, columns, squeeze=False).flat)
+        written = io.BytesIO()
+        figure.savefig(written, format="svg", metadata={"Date": None, "Description": COMMENT})
         with atomic_path(path) as temporary:
-            figure.savefig(temporary, format="svg", metadata={"Date": None})
+            temporary.write_bytes(with_checksum(written.getvalue()))
 
 
 def series(names: Sequence[str]) -> dict[str, str]:

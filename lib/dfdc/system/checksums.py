@@ -1,4 +1,4 @@
-"""Checksums inside of tables, stores and JSON files, verified on every read.
+"""Checksums inside of tables, stores, JSON files and figures, verified on every read.
 
 Parquet and Arrow files end with a footer that tells where their data are. What lies between the data and the footer is
 skipped by all readers of these formats: that is where a file's checksum is put, so that other tools still read it.
@@ -7,10 +7,14 @@ The checksum of a store covers its schema, its footer and a record of the places
 checksums of each clip: of all of it, and of its head, which tells where its pictures begin and end. With a sound head
 nothing outside of the clip is read; the pictures, PNG files, have checksums of their own. So a reader verifies what it
 reads, and not more.
+
+A submission has no room for one, because its format is given: its checksum is in a file of its own, which ``sha256sum
+--check`` reads, too.
 """
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from struct import Struct
@@ -21,7 +25,7 @@ import pyarrow as pa
 from isal import isal_zlib
 
 from dfdc.system.errors import UserError
-from dfdc.system.files import write_text
+from dfdc.system.files import sha256, write_text
 from dfdc.system.versions import versions
 
 # The ends of Parquet and Arrow files: the length of the footer (4 bytes), then one of these.
@@ -129,7 +133,7 @@ CHECKSUM = "checksum"  # the key in a JSON file
 def write_json(path: str | Path, content: Mapping[str, Any]) -> None:
     """Write a result, the versions of libraries and a checksum atomically."""
     content = {**content, "versions": versions()}
-    write_text(path, json.dumps({**content, CHECKSUM: _checksum_of(content)}, indent=2) + "\n")
+    write_text(path, json.dumps({**content, CHECKSUM: checksum_of(content)}, indent=2) + "\n")
 
 
 def read_json(path: str | Path) -> dict[str, Any]:
@@ -147,7 +151,7 @@ def read_json(path: str | Path) -> dict[str, Any]:
     expected = content.pop(CHECKSUM, None) if isinstance(content, dict) else None
     if expected is None:
         raise damaged(path, "it has no checksum: it was written by other software, or has changed since")
-    if expected != _checksum_of(content):
+    if expected != checksum_of(content):
         raise damaged(path, "its content does not match its checksum")
     return content
 
@@ -157,6 +161,48 @@ def has_checksum(path: Path) -> bool:
     return f'"{CHECKSUM}"'.encode() in path.read_bytes()
 
 
-def _checksum_of(content: Mapping[str, Any]) -> str:
+def checksum_of(content: Mapping[str, Any]) -> str:
+    """The checksum of values of JSON, in hexadecimal."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    return _digest(text.encode()).hex()
+
+
+# The comment in a figure: the digits of its checksum, which covers the file with zeros in their place.
+NO_DIGITS = "0" * 2 * DIGEST
+COMMENT = f"dfdc checksum {NO_DIGITS}"
+FILLED = re.compile(rb"(?<=dfdc checksum )[0-9a-f]{%d}" % len(NO_DIGITS))
+
+
+def with_checksum(figure: bytes) -> bytes:
+    """A figure's file with its checksum, which has ``COMMENT`` in one place where its format permits comments."""
+    return figure.replace(COMMENT.encode(), COMMENT.replace(NO_DIGITS, _digest(figure).hex()).encode())
+
+
+def verify_figure(figure: bytes) -> bool:
+    """Verify a figure's file, and return whether it has a checksum. Raises ValueError if it has changed."""
+    found = FILLED.search(figure)
+    if found and found.group().decode() != _digest(FILLED.sub(NO_DIGITS.encode(), figure)).hex():
+        raise ValueError("its content does not match its checksum")
+    return found is not None
+
+
+# The checksum of a submission, from the folder of a run; and its name in there.
+SUM_OF_SUBMISSION, SUBMISSION = Path("results/submission.sha256"), "submission.csv"
+
+
+def write_sum(path: str | Path, submission: str | Path) -> None:
+    """Write the checksum of a submission to a file that ``sha256sum --check`` reads in the folder of the run."""
+    write_text(path, f"{sha256(submission)}  {SUBMISSION}\n")
+
+
+def verify_submission(path: Path) -> bool:
+    """Verify a submission in the folder of its run, and return whether it has a checksum, which others have not.
+
+    Raises ValueError if it has changed since it was written.
+    """
+    sums = path.parent / SUM_OF_SUBMISSION
+    if path.name != SUBMISSION or not sums.is_file():
+        return False
+    if sums.read_bytes() != f"{sha256(path)}  {SUBMISSION}\n".encode():
+        raise ValueError(f"its content does not match its checksum, which is in {sums}")
+    return True

@@ -55,18 +55,20 @@ def is_disk_full(error: BaseException) -> bool:
     return getattr(error, "errno", None) in numbers or any(f"(os error {number})" in str(error) for number in numbers)
 
 
-def full_disk(path: str | os.PathLike) -> str:
-    """The error message if there is no space for a file."""
-    folder = Path(path).parent
+def full_disk(path: str | os.PathLike, records: str = "") -> str:
+    """The error message if there is no space for a file, or for ``records`` of a run in a folder."""
+    folder = Path(path) if records else Path(path).parent
     free, remedy = "", "Free some space"
     if folder.is_dir():
         disk = os.statvfs(folder)
         free = f" ({disk.f_bavail * disk.f_frsize / 1e6:.0f} MB are free)"
         if disk.f_files and not disk.f_favail:
             free, remedy = " (it holds as many files as it can: no inodes are free)", "Delete files"
+    what = f"for {records} in {folder.absolute()}" if records else f"to write {Path(path).absolute()}"
+    removed = "Finished files are intact." if records else "The partial file was removed; finished files are intact."
     return (
-        f"The disk is full: there was no space to write {Path(path).absolute()}{free}. The partial file was removed; "
-        f"finished files are intact. {remedy}, then run again: the run resumes from there."
+        f"The disk is full: there was no space {what}{free}. {removed} {remedy}, then run again: the run resumes from "
+        "there."
     )
 
 

@@ -54,6 +54,8 @@ def read_test_list(path: Path) -> set[str]:
     Raises UserError if it cannot be read, or has a label that contradicts the folder of the video.
     """
     try:
+        if path.exists() and not path.is_file():  # to open a pipe would be to wait for somebody who writes into it
+            raise OSError("it is not a file")
         lines = [line.split(maxsplit=1) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
         wrong = [" ".join(line) for line in lines if line[0] != ("0" if line[1].startswith(FAKES) else "1")]
         if not lines or wrong:

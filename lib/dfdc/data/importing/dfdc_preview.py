@@ -5,7 +5,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
 from dfdc.data.importing.found import Collection, Found, check_root
-from dfdc.data.parts import read_entries
+from dfdc.data.parts import is_video, read_entries
 from dfdc.system.errors import UserError
 
 LIST = "dataset.json"
@@ -48,8 +48,9 @@ def read_list(path: Path) -> dict[str, dict[str, Any]]:
     try:
         entries = read_entries(path)
         for where, entry in entries.items():
-            if PurePosixPath(where).is_absolute() or ".." in PurePosixPath(where).parts or "\0" in where:
-                raise ValueError(f"{where!r} is not a path in the data set")
+            parts = PurePosixPath(where).parts
+            if where.startswith("/") or ".." in parts or "\0" in where or not is_video(where) or not where.encode():
+                raise ValueError(f"{where!r} is not the path of a video in the data set")
             if entry["label"] not in ("real", "fake") or entry["set"] not in ("train", "test"):
                 raise ValueError(f"{where!r} has another label than real and fake, or another set than train and test")
         if not entries:

@@ -35,6 +35,8 @@ def _fault(video: Found) -> str:
     """Why a video cannot be used, or ""."""
     if not is_text(video.name):
         return "its name is not UTF-8"
+    if "/" in video.name or "\0" in video.name:  # from the name of a method in the user's table
+        return f"its name would be {video.name!r}, which no file can have"
     if len(video.name.encode()) > LONGEST_NAME:
         return f"its name would have more than {LONGEST_NAME} bytes"
     try:

@@ -70,8 +70,8 @@ def prepare_folder(folder: Path, code: Mapping[str, str]) -> None:
 def _differences(folder: Path, code: Mapping[str, str]) -> str:
     """The files that differ from the code that wrote the checkpoints in a folder, in words."""
     try:
-        before = json.loads((folder / "code.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        before = dict(json.loads((folder / "code.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, RecursionError):
         return ""
     names = sorted(name for name in before.keys() | code.keys() if before.get(name) != code.get(name))
     return f" (what has changed since: {some(names)})" if names else ""

@@ -31,7 +31,7 @@ def rule_log(path: str | Path, name: str) -> Iterator[None]:
     """
     logging.raiseExceptions = False  # continue if the log cannot be written because the disk is full
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    to_file = logging.FileHandler(path, mode="w", encoding="utf-8")
+    to_file = logging.FileHandler(path, mode="w", encoding="utf-8", errors="backslashreplace")
     to_file.setFormatter(logging.Formatter("{asctime} {levelname} {message}", style="{"))
     to_terminal = logging.StreamHandler()
     to_terminal.setFormatter(_Printable(f"[{name}] {{message}}", style="{"))

@@ -14,10 +14,12 @@ from typing import Any
 from snakemake_interface_logger_plugins.common import LogEvent
 
 from dfdc.system.errors import UserError
+from dfdc.system.files import full_disk, is_disk_full
 from dfdc.system.jobs.attempts import begin_attempts, forget_attempts, job_of, unfinished_attempts
 from dfdc.system.jobs.retries import forget_try, judge
 from dfdc.system.words import printable
 
+RECORDS = Path(".snakemake/metadata")
 # A planned job: the name of its rule in this workflow, and its wildcards.
 Job = tuple[str, Mapping[str, str]]
 
@@ -44,13 +46,13 @@ class Plan(logging.Filter):
         self.unfinished = unfinished_attempts(beginning=True)
         self._workflow, self._logger, self._folder, self._check = workflow, logger, folder, check
         self._jobs: dict[int, Any] = {}
-        self._announced = False
+        self._announced = self._is_full = False
         for other in [other for other in logger.filters if isinstance(other, Plan)]:  # of an earlier run in the process
             logger.removeFilter(other)
         logger.addFilter(self)
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Act on an event, and let the record pass."""
+        """Act on an event, and let the record pass, unless it repeats that the disk is full."""
         event = getattr(record, "event", None)
         if event == LogEvent.RUN_INFO and not self._announced:
             self._announced = True
@@ -64,6 +66,11 @@ class Plan(logging.Filter):
                 name = _name(self._jobs[record.job_id])
                 forget_try(name)
                 forget_attempts([name])
+        elif event == LogEvent.ERROR and _is_for_want_of_room(sys.exc_info()[1]):
+            # Snakemake's own words do not say which disk, and come twice, when it fails to clean up after the first.
+            record.msg = full_disk(RECORDS, "Snakemake's records")
+            is_repeated, self._is_full = self._is_full, True
+            return not is_repeated
         elif event == LogEvent.GROUP_ERROR:
             self._failed([about["jobid"] for about in record.job_error_info])
         elif event == LogEvent.JOB_ERROR and not record.indent:  # indented: a member of a group, see above
@@ -99,6 +106,13 @@ class Plan(logging.Filter):
     def _is_own(self, rule: Any) -> bool:
         """Whether a rule is one of this workflow's, and runs something."""
         return bool(rule.script and rule.log) and Path(str(rule.snakefile)).is_relative_to(self._folder)
+
+
+def _is_for_want_of_room(error: BaseException | None) -> bool:
+    """Whether an error, or one that led to it, means that the disk is full."""
+    while error is not None and not is_disk_full(error):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _name(job: Any) -> str:
