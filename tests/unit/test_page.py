@@ -31,11 +31,12 @@ from dfdc.data.schemas.crops import Crop
 from dfdc.data.schemas.tracks import Track
 from dfdc.data.schemas.videos import TestVideo as Video
 from dfdc.figures.scored.heatmap import heat_mapper
+from dfdc.figures.scored.page.entry import HEAD, Entry, read_entry
 from dfdc.figures.scored.page.html import VOID, Html, tag, text
-from dfdc.figures.scored.page.index import Entry, index_page, line_of
+from dfdc.figures.scored.page.index import index_page, line_of
 from dfdc.figures.scored.page.names import page_names
 from dfdc.figures.scored.page.pictures import small_face
-from dfdc.figures.scored.page.verdict import UNCERTAIN, Judgement, judge
+from dfdc.figures.scored.page.verdict import UNCERTAIN, Judgement
 from dfdc.figures.scored.timeline import MOST_TRACKS
 from dfdc.networks.weights.files import read_tensors, save_weights
 from dfdc.networks.weights.find import Member
@@ -356,8 +357,7 @@ def test_a_page_with_many_faces_is_of_moderate_size(written):
 
 def test_an_index_of_a_thousand_videos_is_small_and_fast(astronaut):
     face = small_face(astronaut[40:240, 120:320])
-    row = Video("a", frames=100, fps=10.0)
-    entries = [Entry(f"{n}.mp4", f"{n}.mp4.html", judge(row, n / 1000, 1), 1, face) for n in range(1000)]
+    entries = [Entry(f"{n}.mp4", f"{n}.mp4.html", in_words(n / 1000), n / 1000, 1, 10.0, face) for n in range(1000)]
     lines = [(entry, line_of(entry)) for entry in entries]
     begun = time.process_time()
     page = index_page(lines, 1500)
@@ -367,6 +367,47 @@ def test_an_index_of_a_thousand_videos_is_small_and_fast(astronaut):
     assert found.text.count(".mp4") == 1000
     assert "1,000 of 1,500 videos so far. Looks fake: 349. Uncertain: 301. Looks real: 350." in found.text
     assert [each["data-value"] for each in found.all("th")[6:9]] == ["999.mp4", "998.mp4", "997.mp4"]
+
+
+# --- what a page keeps for the index of a later run
+
+
+def test_a_page_keeps_what_the_index_says_of_it(tmp_path, astronaut):
+    face = small_face(astronaut[40:240, 120:320])
+    pages, _ = pages_of(tmp_path, [HOSTILE])
+    video = judged(tmp_path / "videos" / HOSTILE)
+    assert pages.add(video, summary_of(HOSTILE, video), None, "of these") == ""
+    (page,) = (each for each in (tmp_path / "out").glob("*.html") if each.name != "index.html")
+    checked(page.read_text())
+    kept = read_entry(page, "of these")
+    assert (kept.name, kept.page, kept.faces, kept.probability) == (HOSTILE, page.name, 1, 0.9)
+    assert kept.thumbnail.startswith(b"\xff\xd8")
+    assert read_entry(page, "of others") is None
+    assert read_entry(tmp_path / "absent.html", "of these") is None
+    # Pages that were not judged, and names that are no text.
+    for entry in (kept, Entry(os.fsdecode(b"\xff'\"<.mp4"), "a.html", "no face was found", None, 0, None, face)):
+        page.write_text(f"<html><head>{entry.kept('k')}</head>")
+        assert read_entry(page, "k") == entry
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "",
+        "<meta name=dfdc-entry>",
+        "<meta name=dfdc-entry content='{'>",
+        "<meta name=dfdc-entry content='[1]'>",
+        """<meta name=dfdc-entry content='{"key": "k"}'>""",
+        """<meta name=dfdc-entry content='{"key": "k", "entry": {"thumbnail": "x"}}'>""",
+        """<meta name=dfdc-entry content='{"key": "k", "entry": {"thumbnail": "", "name": "a"}}'>""",
+        """<meta name=dfdc-entry content='{"key": "k", "entry": 3}'>""",
+        "x" * HEAD + Entry("a", "a.html", "looks real", 0.1, 1, 2.0, b"").kept("k"),
+        "\xff\0<![",
+    ],
+)
+def test_what_no_page_of_ours_keeps_is_nothing(tmp_path, head):
+    (tmp_path / "a.html").write_text(head)
+    assert read_entry(tmp_path / "a.html", "k") is None
 
 
 # --- complete or not at all

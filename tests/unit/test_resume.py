@@ -79,3 +79,31 @@ def test_another_file_is_refused_and_kept(folder, capsys, content):
     assert main(["score", "videos", *RESUMED]) == 2
     assert "--resume done.jsonl was not written by dfdc score" in capsys.readouterr().err
     assert Path("done.jsonl").read_bytes() == content
+
+
+def test_pages_of_the_earlier_run_stay_and_are_in_the_index(folder, left, capsys):
+    paged = (*RESUMED, "--html", "out")
+    assert main(["score", "videos/0.mp4", *RESUMED]) == 0
+    capsys.readouterr()
+    assert left(capsys, *paged) == ["0.mp4", "1.mp4"]  # there is no page yet
+    assert main(["score", "videos/0.mp4", *paged]) == 0
+    before = {path.name: path.stat().st_mtime_ns for path in Path("out").glob("0.*")}
+    assert len(before) == 2
+    capsys.readouterr()
+    assert left(capsys, *paged) == ["1.mp4"]
+    assert main(["score", "videos", *paged]) == 0
+    assert {path.name: path.stat().st_mtime_ns for path in Path("out").glob("0.*")} == before
+    assert main(["score", "videos", *OPTIONS, "--html", "whole"]) == 0
+    assert Path("out/index.html").read_bytes() == Path("whole/index.html").read_bytes()
+    capsys.readouterr()
+    # A file that is missing, or that was made of another video, under another name or with other settings.
+    Path("out/0.mp4.json").unlink()
+    assert left(capsys, *paged) == ["0.mp4"]
+    Path("out/0.mp4.json").touch()
+    shutil.copy("out/1.mp4.html", "out/0.mp4.html")
+    assert left(capsys, *paged) == ["0.mp4"]
+    Path("out/0.mp4.html").unlink()
+    shutil.copy("videos/1.mp4", "videos/0.mp4")
+    assert left(capsys, *paged) == ["0.mp4"]
+    Path("other.yaml").write_text("ensemble: {unknown: 0.4}")
+    assert left(capsys, *paged, "--config", "other.yaml") == ["0.mp4", "1.mp4"]

@@ -45,20 +45,24 @@ class Record:
     def of(self, video: Path, name: str) -> Summary | None:
         """The result of a video, under a name; None if it is not known."""
         try:
-            key = self._keys[video] = f"{sha256(video)} {self._how}" if video.is_file() else ""
+            self._keys[video] = f"{sha256(video)} {self._how}" if video.is_file() else ""
         except OSError:
             return None
-        known = self._known.get(key)
+        known = self._known.get(self.key(video))
         return known and replace(known, video=name)
+
+    def key(self, video: Path) -> str:
+        """What the result of a video that ``of`` was asked for is found by; "" if the video cannot be read."""
+        return self._keys.get(video, "")
 
     def add(self, video: Path, summary: Summary) -> str:
         """Write down the result of a video that ``of`` did not know; returns what went wrong, or "".
 
         A video that could not be read is left out, and so tried again next time.
         """
-        if summary.status == "unreadable" or not self._keys.get(video):
+        if summary.status == "unreadable" or not self.key(video):
             return ""
-        line = json.dumps({"key": self._keys[video], "result": asdict(summary)})
+        line = json.dumps({"key": self.key(video), "result": asdict(summary)})
         try:
             with self._path.open("ab") as file:
                 file.write(line.encode() + b"\n")

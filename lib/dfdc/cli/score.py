@@ -96,8 +96,6 @@ def run(options: argparse.Namespace) -> int:
     logging.getLogger("dfdc.system.jobs.leases").setLevel(logging.INFO)  # logs which job it waits for
     if options.csv == options.json == "-":
         raise UserError("Only one of --csv and --json can go to stdout. Name a file for the other.")
-    if options.resume and options.html:
-        raise UserError("--resume does not go with --html: an index shows faces of all videos. Give one of them.")
     videos = find_videos(options.videos, options.recursive)
     timelines = _targets(options.timeline, "--timeline", ".png", videos)
     annotated = _targets(options.annotate, "--annotate", ".mp4", videos)
@@ -113,7 +111,8 @@ def run(options: argparse.Namespace) -> int:
     record = Record(options.resume, members, settings, _rounding(config)) if options.resume else None
     pages = None
     if options.html:
-        pages = Pages(options.html, videos, about_weights(members, config), members, config, settings.ensemble, purpose)
+        about, ensemble, goes_on = about_weights(members, config), settings.ensemble, record is not None
+        pages = Pages(options.html, videos, about, members, config, ensemble, purpose, goes_on)
     table = _Table(videos, sys.stderr if "-" in (options.csv, options.json) else sys.stdout)
     try:
         with (
@@ -122,7 +121,7 @@ def run(options: argparse.Namespace) -> int:
             temporary_folder("dfdc-score-") as folder,
             contextlib.closing(
                 score_videos(
-                    list(_left(videos, record, scored, [timelines, annotated])),
+                    list(_left(videos, record, scored, [timelines, annotated], pages)),
                     members,
                     settings,
                     device,
@@ -158,7 +157,8 @@ def run(options: argparse.Namespace) -> int:
                     reason = annotate_video(annotated[video.path], video, settings.ensemble, limit, purpose)
                     if reason:
                         table.say(f"{annotated[video.path]} could not be written: {reason}")
-                if pages and (fault := pages.add(video, scored[video.path], heat)):
+                key = record.key(video.path) if record else ""
+                if pages and (fault := pages.add(video, scored[video.path], heat, key)):
                     failed = True
                     table.say(fault)
             table.end(f"({LIMITS})")
@@ -183,15 +183,16 @@ def _left(
     record: Record | None,
     scored: dict[Path, Summary],
     pictures: Sequence[Mapping[Path, Path]],
+    pages: Pages | None,
 ) -> Iterator[Path]:
-    """The videos that are not done; the results of the others are put into ``scored``.
+    """The videos that are not done; the results of the others are put into ``scored``, and their pages into the index.
 
-    A video of which a picture is wanted that is not there is not done.
+    A video of which a picture or a page is wanted that is not there is not done.
     """
     for path, name in videos.items():
         known = record and record.of(path, name)
         drawn = all(path not in targets or targets[path].exists() for targets in pictures)
-        if known and (drawn or not known.tracks):
+        if known and (drawn or not known.tracks) and (not pages or pages.keep(path, record.key(path))):
             scored[path] = known
         else:
             yield path

@@ -2,12 +2,12 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from dfdc.figures.scored.page.document import document
+from dfdc.figures.scored.page.entry import Entry
 from dfdc.figures.scored.page.html import Html, tag
 from dfdc.figures.scored.page.pictures import image
-from dfdc.figures.scored.page.verdict import VERDICTS, Judgement, capital, share
+from dfdc.figures.scored.page.verdict import CLASSES, VERDICTS, capital, share
 from dfdc.figures.style import thousands
 from dfdc.system.words import duration
 
@@ -54,31 +54,19 @@ for (const table of document.querySelectorAll("table.videos")) {
 """
 
 
-@dataclass(frozen=True)
-class Entry:
-    """A video in the index; ``page`` is the name of its page's file, ``thumbnail`` a JPEG file, which may be empty."""
-
-    name: str
-    page: str
-    judgement: Judgement
-    faces: int
-    thumbnail: bytes
-
-
 def line_of(entry: Entry) -> Html:
     """The row of a video. It is made once, because pages with many rows are written again and again."""
-    judgement, row, judged = entry.judgement, entry.judgement.row, entry.judgement.is_judged
     picture = image(entry.thumbnail, f"A face in {entry.name}") if entry.thumbnail else None
-    seconds = row.frames / row.fps if row.frames and row.fps else None
-    value = f"{judgement.probability:.6f}" if judged else None
+    value = None if entry.probability is None else f"{entry.probability:.6f}"
+    length = "–" if entry.seconds is None else duration(entry.seconds)
     return tag(
         "tr",
         tag("td", picture),
         tag("th", tag("a", entry.name, href=entry.page), scope="row", data_value=entry.name),
-        tag("td", tag("span", judgement.words, class_=f"word {judgement.style}"), data_value=value),
-        tag("td", share(judgement.probability) if judged else "–", data_value=value, class_="number"),
+        tag("td", tag("span", entry.words, class_=f"word {CLASSES.get(entry.words, 'none')}"), data_value=value),
+        tag("td", "–" if value is None else share(entry.probability), data_value=value, class_="number"),
         tag("td", entry.faces, data_value=entry.faces, class_="number minor"),
-        tag("td", "–" if seconds is None else duration(seconds), data_value=seconds, class_="number minor"),
+        tag("td", length, data_value=entry.seconds, class_="number minor"),
     )
 
 
@@ -123,7 +111,7 @@ def index_page(entries: Sequence[tuple[Entry, Html]], expected: int, purpose: st
 
 def _suspicion(each: tuple[Entry, Html]) -> tuple[bool, float, str]:
     entry, _ = each
-    return not entry.judgement.is_judged, -entry.judgement.probability, entry.name
+    return entry.probability is None, -(entry.probability or 0), entry.name
 
 
 NOTE = (
@@ -134,7 +122,7 @@ NOTE = (
 
 def summary(entries: Sequence[tuple[Entry, Html]], expected: int) -> str:
     """How many videos there are, and how many of each verdict."""
-    counts = Counter(entry.judgement.words for entry, _ in entries)
+    counts = Counter(entry.words for entry, _ in entries)
     words = " ".join(f"{capital(name)}: {thousands(counts[name])}." for name in VERDICTS if counts[name])
     done = len(entries)
     videos = "1 video" if expected == 1 else f"{thousands(expected)} videos"

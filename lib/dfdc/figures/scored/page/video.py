@@ -61,8 +61,13 @@ class Context:
     purpose: str = ""
 
 
-def video_page(video: VideoScore, judgement: Judgement, name: str, json_name: str, context: Context) -> str:
-    """The page of a video; the videos that could not be judged have one too. Needs ``video.store`` if it has tracks."""
+def video_page(
+    video: VideoScore, judgement: Judgement, name: str, json_name: str, context: Context, kept: Html | None = None
+) -> str:
+    """The page of a video; the videos that could not be judged have one too. Needs ``video.store`` if it has tracks.
+
+    ``kept`` is what its head keeps for the index of a later run.
+    """
     row, settings = video.row, context.settings
     judged = judgement.is_judged
     figure = share(video.probability) if judged else None
@@ -92,6 +97,7 @@ def video_page(video: VideoScore, judgement: Judgement, name: str, json_name: st
             *_weights(context.used),
             tag("p", "All scores, to be read by programs: ", tag("a", json_name, href=json_name)),
         ),
+        kept=kept,
     )
 
 
