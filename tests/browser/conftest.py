@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 from playwright.sync_api import sync_playwright
 
 from dfdc.cli.main import main
@@ -45,7 +46,7 @@ def browser():
 
 @pytest.fixture(scope="session")
 def pages(tmp_path_factory):
-    """A folder of pages: of two videos with a face, one without, and two of one name, which is hostile."""
+    """A folder of pages: of two videos and an image with a face, a video without, and two of a name that is hostile."""
     folder = tmp_path_factory.mktemp("pages")
     for place in ("one", "two"):
         (folder / "videos" / place).mkdir(parents=True)
@@ -54,6 +55,7 @@ def pages(tmp_path_factory):
     for number in (9, 10):
         sway = [np.roll(photo, round(20 * np.sin(index / 9)), axis=1) for index in range(10 * number)]
         write_video(folder / f"videos/clip {number}.mp4", sway)
+    Image.fromarray(photo).save(folder / "videos/photo.jpg")
     write_video(folder / "videos/one/none.mp4", moving(20))
     weights = write_weights(folder / "re.safetensors")
     places = [folder / "videos", folder / "videos/one", folder / "videos/two"]

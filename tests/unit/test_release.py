@@ -16,7 +16,7 @@ from dfdc.networks.weights.files import read_tensors, read_weights_metadata, sav
 from dfdc.networks.weights.find import EXPORTED, Travelled, find_members, settings_of_weights
 from dfdc.networks.weights.release import release_weights, scoring_of_model
 from dfdc.stages.evaluation.released import FEWEST, provenance_of, ranges_of
-from dfdc.stages.prediction.videos import ScoringSettings
+from dfdc.stages.prediction.scoring_settings import ScoringSettings
 from dfdc.system.errors import UserError
 
 ROOT = find_checkout(Path(__file__).parent)

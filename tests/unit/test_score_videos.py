@@ -11,15 +11,18 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from samples import moving, write_video, write_weights
 
 from dfdc.networks.weights.find import Member
 from dfdc.stages.faces.detection.yunet import YuNetDetector
 from dfdc.stages.faces.settings.tracking import TrackerSettings
-from dfdc.stages.prediction import videos as videos_module
+from dfdc.stages.prediction import extraction
+from dfdc.stages.prediction.extraction import AHEAD
+from dfdc.stages.prediction.scoring_settings import ScoringSettings
 from dfdc.stages.prediction.settings.crops import CropSettings
 from dfdc.stages.prediction.settings.ensemble import EnsembleSettings
-from dfdc.stages.prediction.videos import AHEAD, ScoringSettings, score_videos
+from dfdc.stages.prediction.videos import score_videos
 from dfdc.system.workers.threads import ahead
 from published import YUNET, published
 
@@ -90,7 +93,7 @@ def test_the_next_videos_are_prepared_while_one_is_scored(paths, members, tmp_pa
 
 def test_videos_are_detected_on_a_gpu_while_others_are_cropped(paths, monkeypatch, tmp_path):
     """With YuNet in place of the detector on the GPU: rows and crops are those of workers that detect themselves."""
-    monkeypatch.setattr(videos_module, "build_detector", lambda *_: YuNetDetector(None, 160, YUNET.threshold))
+    monkeypatch.setattr(extraction, "build_detector", lambda *_: YuNetDetector(None, 160, YUNET.threshold))
     on_gpu = replace(SETTINGS, detection=replace(SETTINGS.detection, detector="dsfd"))
     found = {}
     for name, device, settings, workers in (
@@ -100,7 +103,7 @@ def test_videos_are_detected_on_a_gpu_while_others_are_cropped(paths, monkeypatc
         folder = tmp_path / name
         folder.mkdir()
         ended = threading.Event()
-        extracted = videos_module._extract(paths, settings, device, workers, 4, None, folder, ended)
+        extracted = extraction.extract_faces(paths, settings, device, workers, 4, None, folder, ended)
         with contextlib.closing(ahead(extracted, AHEAD, ended)) as results:
             found[name] = {one.path: (one.row, one.crops) for one in itertools.islice(results, 5)}
         # What detects, decodes and crops the others has ended.
@@ -110,3 +113,25 @@ def test_videos_are_detected_on_a_gpu_while_others_are_cropped(paths, monkeypatc
     assert found["cpu"] == found["gpu"]
     for number in range(4):
         assert len({(tmp_path / name / f"{number}.arrow").read_bytes() for name in found}) == 1
+
+
+def test_images_are_detected_on_a_gpu_after_the_videos(paths, astronaut, monkeypatch, tmp_path):
+    monkeypatch.setattr(extraction, "build_detector", lambda *_: YuNetDetector(None, 160, YUNET.threshold))
+    Image.fromarray(astronaut).save(tmp_path / "face.png")
+    (tmp_path / "none.jpg").write_bytes(b"no image")
+    items = [tmp_path / "face.png", paths[0], tmp_path / "none.jpg"]
+    settings = replace(SETTINGS, detection=replace(SETTINGS.detection, detector="dsfd"))
+    device = SimpleNamespace(type="cuda")
+    found = {
+        one.path: one
+        for one in extraction.extract_faces(items, settings, device, 1, 4, None, tmp_path, threading.Event())
+    }
+    assert list(found) == [items[1], items[0], items[2]]
+    face, none = found[items[0]], found[items[2]]
+    assert (face.is_image, face.row.status, len(face.tracks), len(face.crops)) == (True, "ok", 1, 2)
+    assert (none.is_image, none.row.status) == (True, "unreadable")
+    (tmp_path / "alone").mkdir()
+    alone = extraction._Extractor(SETTINGS, tmp_path / "alone", detects=True)
+    again = alone.prepare()(extraction._Item(0, items[0], is_image=True))
+    assert (again.row, again.crops) == (face.row, face.crops)
+    assert (tmp_path / "alone/0.arrow").read_bytes() == face.store.read_bytes()

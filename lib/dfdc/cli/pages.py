@@ -4,7 +4,6 @@ import math
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from dfdc.stages.prediction.videos import VideoScore
 from dfdc.system.errors import UserError
 from dfdc.system.files import write_text
 from dfdc.system.versions import own_version
+from dfdc.video.images import is_image
 
 # Seconds between writings of the index, which has all videos.
 EVERY = 10.0
@@ -55,6 +55,7 @@ class Pages:
         """
         self._folder, self._videos, self._about = folder, videos, about
         self._names = page_names(videos.values())
+        self._noun = "file" if any(map(is_image, videos)) else "video"
         self._purpose = purpose
         self._settings, self._frames = ensemble, FrameReader(config["data"]["video_timeout"])
         self._used = Used.of(members, config, own_version())
@@ -92,9 +93,7 @@ class Pages:
         """
         short = self._names[self._videos[video.path]]
         page, numbers = f"{short}.html", f"{short}.json"
-        judgement = judge(video.row, video.probability, len(video.tracks))
-        if judgement.is_judged:
-            judgement = replace(judgement, words=summary.verdict, doubts=summary.doubts)
+        judgement = judge(video, summary.verdict, summary.doubts)
         context = Context(self._settings, self._used, self._frames, heat, self._purpose)
         try:
             entry = self._entry(video, judgement, summary.video, page)
@@ -116,7 +115,7 @@ class Pages:
             judgement.words,
             judgement.probability if judged else None,
             len(video.tracks),
-            row.frames / row.fps if row.frames and row.fps else None,
+            row.frames / row.fps if row.frames and row.fps and not video.is_image else None,
             thumbnail_of(video, self._settings),
         )
 
@@ -131,7 +130,8 @@ class Pages:
 
     def _write_index(self) -> None:
         write_text(
-            self._folder / "index.html", index_page(list(self._entries.values()), len(self._videos), self._purpose)
+            self._folder / "index.html",
+            index_page(list(self._entries.values()), len(self._videos), self._purpose, self._noun),
         )
         self._due = time.monotonic() + EVERY
 

@@ -9,7 +9,7 @@ from typing import Any
 from dfdc.cli.outputs import Summary
 from dfdc.config.canonical import digest
 from dfdc.networks.weights.find import Member
-from dfdc.stages.prediction.videos import ScoringSettings
+from dfdc.stages.prediction.scoring_settings import ScoringSettings
 from dfdc.system.errors import UserError
 from dfdc.system.files import sha256
 from dfdc.system.jobs.provenance import code_of
@@ -76,4 +76,4 @@ def _entry(line: bytes) -> tuple[str, Summary]:
     result = entry["result"]
     if result.keys() != {field.name for field in fields(Summary)}:
         raise ValueError("other columns")
-    return entry["key"], Summary(**{**result, "doubts": tuple(result["doubts"])})
+    return entry["key"], Summary(**{**result, **{key: tuple(result[key]) for key in ("doubts", "notes")}})

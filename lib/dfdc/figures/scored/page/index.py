@@ -14,7 +14,7 @@ from dfdc.system.words import duration
 # The columns: their names, what sorts them, and the class of style.
 COLUMNS = (
     ("face", None, None),
-    ("video", "text", None),
+    ("{noun}", "text", None),
     ("verdict", "number", None),
     ("probability of fake", "number", "number"),
     ("faces", "number", "number minor"),
@@ -70,16 +70,16 @@ def line_of(entry: Entry) -> Html:
     )
 
 
-def index_page(entries: Sequence[tuple[Entry, Html]], expected: int, purpose: str = "") -> str:
+def index_page(entries: Sequence[tuple[Entry, Html]], expected: int, purpose: str = "", noun: str = "video") -> str:
     """The index of the videos so far, each with its ``line_of``, of so many that are expected.
 
-    ``purpose`` is a warning, if the weights were made for a demonstration.
+    ``purpose`` is a warning, if the weights were made for a demonstration; ``noun`` is what each is called.
     """
     ordered = sorted(entries, key=_suspicion)
     heads = [
         tag(
             "th",
-            name,
+            name.format(noun=noun),
             scope="col",
             class_=style,
             data_kind=kind,
@@ -87,7 +87,7 @@ def index_page(entries: Sequence[tuple[Entry, Html]], expected: int, purpose: st
         )
         for name, kind, style in COLUMNS
     ]
-    caption = tag("caption", "The most suspicious videos first.")
+    caption = tag("caption", f"The most suspicious {noun}s first.")
     whole = tag(
         "table",
         caption,
@@ -96,14 +96,14 @@ def index_page(entries: Sequence[tuple[Entry, Html]], expected: int, purpose: st
         class_="videos",
     )
     return document(
-        "Scored videos",
-        tag("header", tag("h1", "Scored videos")),
+        f"Scored {noun}s",
+        tag("header", tag("h1", f"Scored {noun}s")),
         tag(
             "main",
             tag("p", purpose, class_="note") if purpose else None,
-            tag("p", summary(entries, expected)),
+            tag("p", summary(entries, expected, noun)),
             whole if entries else None,
-            tag("p", NOTE, class_="faint"),
+            tag("p", NOTE.format(noun=noun), class_="faint"),
         ),
         script=_SCRIPT,
     )
@@ -116,15 +116,15 @@ def _suspicion(each: tuple[Entry, Html]) -> tuple[bool, float, str]:
 
 NOTE = (
     "Faces only: sound is not checked, and a video without a manipulated face can be generated as a whole. The page of "
-    "each video says what its probability means."
+    "each {noun} says what its probability means."
 )
 
 
-def summary(entries: Sequence[tuple[Entry, Html]], expected: int) -> str:
+def summary(entries: Sequence[tuple[Entry, Html]], expected: int, noun: str) -> str:
     """How many videos there are, and how many of each verdict."""
     counts = Counter(entry.words for entry, _ in entries)
     words = " ".join(f"{capital(name)}: {thousands(counts[name])}." for name in VERDICTS if counts[name])
     done = len(entries)
-    videos = "1 video" if expected == 1 else f"{thousands(expected)} videos"
+    videos = f"1 {noun}" if expected == 1 else f"{thousands(expected)} {noun}s"
     so_far = videos if done == expected else f"{thousands(done)} of {videos} so far"
     return f"{so_far}. {words}".strip()
