@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -178,7 +179,7 @@ def test_a_doubt_is_told_whatever_the_score_is():
 # --- pages
 
 
-def pages_of(folder, names, config=None, settings=SETTINGS):
+def pages_of(folder, names, config=None, settings=SETTINGS, goes_on=False):
     """Pages for videos of these names, and the members."""
     plain = write_weights(folder / "plain.safetensors")
     weights = folder / "re.safetensors"
@@ -190,7 +191,8 @@ def pages_of(folder, names, config=None, settings=SETTINGS):
     model = {**config["models"]["re"], "architecture": "efficientnet-lite0", "kind": "frame", "crop": crop}
     members = [Member("re", weights, model)]
     videos = {folder / "videos" / name: name for name in names}
-    return Pages(folder / "out", videos, {"detector": "yunet"}, members, config, settings), members
+    about = {"detector": "yunet"}
+    return Pages(folder / "out", videos, about, members, config, settings, goes_on=goes_on), members
 
 
 def judged(path, tracks=1, probability=0.9, seconds=4, **row):
@@ -384,6 +386,20 @@ def test_a_page_keeps_what_the_index_says_of_it(tmp_path, astronaut):
     assert kept.thumbnail.startswith(b"\xff\xd8")
     assert read_entry(page, "of others") is None
     assert read_entry(tmp_path / "absent.html", "of these") is None
+    # It is kept in the index of a run that goes on, if its files are there and the same was asked for.
+    assert pages.finish() == ""
+    index = (tmp_path / "out/index.html").read_bytes()
+    later, _ = pages_of(tmp_path, [HOSTILE, "b.mp4"], goes_on=True)
+    assert (tmp_path / "out/index.html").read_bytes() == index
+    assert not later.keep(video.path, "of others")
+    shutil.copy(page, tmp_path / "out/b.mp4.html")
+    (tmp_path / "out/b.mp4.json").touch()
+    assert not later.keep(tmp_path / "videos/b.mp4", "of these")  # it is the page of another name
+    assert later.keep(video.path, "of these")
+    assert later.finish() == ""
+    assert (tmp_path / "out/index.html").read_text() == index.decode().replace("1 video.", "1 of 2 videos so far.")
+    page.with_suffix(".json").unlink()
+    assert not later.keep(video.path, "of these")
     # Pages that were not judged, and names that are no text.
     for entry in (kept, Entry(os.fsdecode(b"\xff'\"<.mp4"), "a.html", "no face was found", None, 0, None, face)):
         page.write_text(f"<html><head>{entry.kept('k')}</head>")

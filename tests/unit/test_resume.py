@@ -45,21 +45,29 @@ def left(monkeypatch):
 
 
 def test_only_what_is_left_is_scored(folder, left, capsys):
-    assert main(["score", "videos/0.mp4", *RESUMED]) == 0
+    paged = (*RESUMED, "--html", "pages")
+    assert main(["score", "videos/0.mp4", *paged]) == 0
+    before = {path.name: path.stat().st_mtime_ns for path in Path("pages").glob("0.*")}
     Path("videos/broken.mp4").touch()
     shutil.copy("videos/0.mp4", "videos/copy.mp4")
     capsys.readouterr()
     assert left(capsys, *RESUMED) == ["1.mp4", "broken.mp4"]
-    assert main(["score", "videos", *RESUMED, "--csv", "one.csv"]) == 1
+    # The copy, which has no page, is scored for it.
+    assert left(capsys, *paged) == ["1.mp4", "broken.mp4", "copy.mp4"]
+    assert main(["score", "videos", *paged, "--csv", "one.csv"]) == 1
     rows = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
-    assert "before" in rows["copy.mp4"]
+    assert "before" in rows["0.mp4"]
     assert "before" not in rows["1.mp4"]
+    # The pages of before stay, and are in the index.
+    assert {path.name: path.stat().st_mtime_ns for path in Path("pages").glob("0.*")} == before
+    index = Path("pages/index.html").read_text()
+    assert [f'href="{name}.mp4.html"' in index for name in ("0", "1", "broken", "copy")] == [True] * 4
     # The files are those of a run without a record.
     assert main(["score", "videos", *OPTIONS, "--csv", "other.csv"]) == 1
     capsys.readouterr()
     assert Path("one.csv").read_bytes() == Path("other.csv").read_bytes()
     # What could not be read is tried again; with other weights or settings all.
-    assert left(capsys, *RESUMED) == ["broken.mp4"]
+    assert left(capsys, *RESUMED) == left(capsys, *paged) == ["broken.mp4"]
     Path("other.yaml").write_text("ensemble: {unknown: 0.4}")
     assert len(left(capsys, *RESUMED, "--config", "other.yaml")) == 4
     # The last line was not finished.
@@ -79,31 +87,3 @@ def test_another_file_is_refused_and_kept(folder, capsys, content):
     assert main(["score", "videos", *RESUMED]) == 2
     assert "--resume done.jsonl was not written by dfdc score" in capsys.readouterr().err
     assert Path("done.jsonl").read_bytes() == content
-
-
-def test_pages_of_the_earlier_run_stay_and_are_in_the_index(folder, left, capsys):
-    paged = (*RESUMED, "--html", "out")
-    assert main(["score", "videos/0.mp4", *RESUMED]) == 0
-    capsys.readouterr()
-    assert left(capsys, *paged) == ["0.mp4", "1.mp4"]  # there is no page yet
-    assert main(["score", "videos/0.mp4", *paged]) == 0
-    before = {path.name: path.stat().st_mtime_ns for path in Path("out").glob("0.*")}
-    assert len(before) == 2
-    capsys.readouterr()
-    assert left(capsys, *paged) == ["1.mp4"]
-    assert main(["score", "videos", *paged]) == 0
-    assert {path.name: path.stat().st_mtime_ns for path in Path("out").glob("0.*")} == before
-    assert main(["score", "videos", *OPTIONS, "--html", "whole"]) == 0
-    assert Path("out/index.html").read_bytes() == Path("whole/index.html").read_bytes()
-    capsys.readouterr()
-    # A file that is missing, or that was made of another video, under another name or with other settings.
-    Path("out/0.mp4.json").unlink()
-    assert left(capsys, *paged) == ["0.mp4"]
-    Path("out/0.mp4.json").touch()
-    shutil.copy("out/1.mp4.html", "out/0.mp4.html")
-    assert left(capsys, *paged) == ["0.mp4"]
-    Path("out/0.mp4.html").unlink()
-    shutil.copy("videos/1.mp4", "videos/0.mp4")
-    assert left(capsys, *paged) == ["0.mp4"]
-    Path("other.yaml").write_text("ensemble: {unknown: 0.4}")
-    assert left(capsys, *paged, "--config", "other.yaml") == ["0.mp4", "1.mp4"]

@@ -17,7 +17,7 @@ from samples import moving, write_video, write_weights
 from dfdc.networks.weights.find import Member
 from dfdc.stages.faces.detection.yunet import YuNetDetector
 from dfdc.stages.faces.settings.tracking import TrackerSettings
-from dfdc.stages.prediction import extraction
+from dfdc.stages.prediction import extraction, videos
 from dfdc.stages.prediction.extraction import AHEAD
 from dfdc.stages.prediction.scoring_settings import ScoringSettings
 from dfdc.stages.prediction.settings.crops import CropSettings
@@ -134,4 +134,12 @@ def test_images_are_detected_on_a_gpu_after_the_videos(paths, astronaut, monkeyp
     alone = extraction._Extractor(SETTINGS, tmp_path / "alone", detects=True)
     again = alone.prepare()(extraction._Item(0, items[0], is_image=True))
     assert (again.row, again.crops) == (face.row, face.crops)
+    # A model that looks at windows does not score it.
+    scored = videos._score(
+        replace(face, crops=[]),
+        [(Member("seq", items[0], {"score": {"of": 1, "take": [0]}}), SimpleNamespace(kind="sequence"))],
+        SETTINGS.ensemble,
+        1,
+    )
+    assert (scored.row.status, scored.probability, scored.passed_over) == ("no model", 0.5, ("seq",))
     assert (tmp_path / "alone/0.arrow").read_bytes() == face.store.read_bytes()

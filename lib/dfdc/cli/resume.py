@@ -56,11 +56,11 @@ class Record:
         return self._keys.get(video, "")
 
     def add(self, video: Path, summary: Summary) -> str:
-        """Write down the result of a video that ``of`` did not know; returns what went wrong, or "".
+        """Write down the result of a video, if ``of`` did not know it; returns what went wrong, or "".
 
         A video that could not be read is left out, and so tried again next time.
         """
-        if summary.status == "unreadable" or not self.key(video):
+        if summary.status == "unreadable" or not self.key(video) or self.key(video) in self._known:
             return ""
         line = json.dumps({"key": self.key(video), "result": asdict(summary)})
         try:
