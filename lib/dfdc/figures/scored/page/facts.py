@@ -28,7 +28,7 @@ def facts_of(video: VideoScore, used: Used) -> Html:
         video.noun: str(path),
         "its SHA-256": tag("code", digest) if digest else "it cannot be read",
         "size": in_units(size) if digest else "unknown",
-        "pictures": shape,
+        "picture" if video.is_image else "pictures": shape,
         "scored": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         "program": f"dfdc {used.version}",
         "face detector": used.detector,
