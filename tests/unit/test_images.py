@@ -16,8 +16,8 @@ from PIL import Image
 from samples import moving, write_video, write_weights
 
 from dfdc.cli.main import main
-from dfdc.cli.resume import _entry
 from dfdc.cli.score import find_videos
+from dfdc.cli.scoring.resume import _entry
 from dfdc.system.errors import VideoError
 from dfdc.video.images import is_image, read_image
 

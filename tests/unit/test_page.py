@@ -22,8 +22,8 @@ from hypothesis import strategies as st
 from samples import moving, write_video, write_weights
 
 from dfdc.cli.main import main
-from dfdc.cli.outputs import Summary, json_format
-from dfdc.cli.pages import Pages
+from dfdc.cli.scoring.outputs import Summary, json_format
+from dfdc.cli.scoring.pages import Pages
 from dfdc.config.reading import read_config
 from dfdc.data.pictures.encoding import encode_png
 from dfdc.data.pictures.store import Store

@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 import torch
 
-from dfdc.cli.outputs import Summary
 from dfdc.cli.score import about_weights, find_videos, read_settings, read_weights, summary
+from dfdc.cli.scoring.outputs import Summary
 from dfdc.networks.precision import set_threads
 from dfdc.stages.prediction.scoring_settings import ScoringSettings
 from dfdc.stages.prediction.verdict import judge, purpose_in_words

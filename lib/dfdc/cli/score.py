@@ -33,9 +33,9 @@ from typing import Any
 
 from tqdm import tqdm
 
-from dfdc.cli.outputs import Output, Summary, csv_format, json_format
-from dfdc.cli.pages import Pages
-from dfdc.cli.resume import Record
+from dfdc.cli.scoring.outputs import Output, Summary, csv_format, json_format
+from dfdc.cli.scoring.pages import Pages
+from dfdc.cli.scoring.resume import Record
 from dfdc.config.reading import find_defaults, read_changes, read_config, read_yaml
 from dfdc.data.parts import VIDEO_SUFFIXES, is_video
 from dfdc.figures.scored.annotation import annotate_video

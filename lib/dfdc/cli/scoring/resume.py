@@ -6,7 +6,7 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
-from dfdc.cli.outputs import Summary
+from dfdc.cli.scoring.outputs import Summary
 from dfdc.config.canonical import digest
 from dfdc.networks.weights.find import Member
 from dfdc.stages.prediction.scoring_settings import ScoringSettings
@@ -26,7 +26,7 @@ class Record:
         """Read the record, if there is one. Raises UserError if it cannot be read or written, or is another file."""
         self._path = path
         models = [(member.name, sha256(member.path), member.model["score"]) for member in members]
-        code = code_of(Path(__file__).with_name("score.py"))
+        code = code_of(Path(__file__).parent.with_name("score.py"))
         self._how = digest(models, asdict(settings), speed, code, versions())
         self._keys: dict[Path, str] = {}
         try:

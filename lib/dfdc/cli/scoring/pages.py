@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dfdc.cli.outputs import Summary, json_format
+from dfdc.cli.scoring.outputs import Summary, json_format
 from dfdc.figures.scored.annotation import FrameReader
 from dfdc.figures.scored.heatmap import HeatMapper
 from dfdc.figures.scored.page.document import GENERATOR
