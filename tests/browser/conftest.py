@@ -35,6 +35,11 @@ def chromium() -> str:
     pytest.skip(f"there is no browser here ({', '.join(NAMES)}), and it could not be installed with apt, as root")
 
 
+def astronaut_face() -> np.ndarray:
+    """A photo of a face."""
+    return cv2.cvtColor(cv2.imread(str(fetch_sources()["astronaut"])), cv2.COLOR_BGR2RGB)[0:320, 60:380]
+
+
 @pytest.fixture(scope="session")
 def browser():
     path = chromium()
@@ -51,7 +56,7 @@ def pages(tmp_path_factory):
     for place in ("one", "two"):
         (folder / "videos" / place).mkdir(parents=True)
         (folder / "videos" / place / HOSTILE).write_bytes(b"no video")
-    photo = cv2.cvtColor(cv2.imread(str(fetch_sources()["astronaut"])), cv2.COLOR_BGR2RGB)[0:320, 60:380]
+    photo = astronaut_face()
     for number in (9, 10):
         sway = [np.roll(photo, round(20 * np.sin(index / 9)), axis=1) for index in range(10 * number)]
         write_video(folder / f"videos/clip {number}.mp4", sway)

@@ -37,6 +37,7 @@ from dfdc.figures.scored.page.html import VOID, Html, tag, text
 from dfdc.figures.scored.page.index import index_page, line_of
 from dfdc.figures.scored.page.names import page_names
 from dfdc.figures.scored.page.pictures import small_face
+from dfdc.figures.scored.page.upload import upload_page
 from dfdc.figures.scored.page.verdict import UNCERTAIN, Judgement
 from dfdc.figures.scored.timeline import MOST_TRACKS
 from dfdc.networks.weights.files import read_tensors, save_weights
@@ -369,6 +370,13 @@ def test_an_index_of_a_thousand_videos_is_small_and_fast(astronaut):
     assert found.text.count(".mp4") == 1000
     assert "1,000 of 1,500 videos so far. Looks fake: 349. Uncertain: 301. Looks real: 350." in found.text
     assert [each["data-value"] for each in found.all("th")[6:9]] == ["999.mp4", "998.mp4", "997.mp4"]
+
+
+def test_the_page_into_which_files_are_dragged():
+    page = checked(upload_page("Not <b> for you.", 2_000_000, 60, "Nothing is kept."))
+    assert "Not <b> for you." in page.text
+    assert "Up to 2 MB and 60 s each. Nothing is kept." in page.text
+    assert [each["id"] for each in page.all("input")] == [each["for"] for each in page.all("label")]
 
 
 # --- what a page keeps for the index of a later run

@@ -78,8 +78,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--detector", choices=["yunet"], help="detect faces with YuNet, which is bundled")
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], help="default: speed.device of the settings")
-    parser.add_argument("--workers", type=_positive, metavar="N", help="worker processes; default: one per core")
-    parser.add_argument("--timeout", type=_positive, metavar="SECONDS", help="per video; default: data.video_timeout")
+    parser.add_argument("--workers", type=positive, metavar="N", help="worker processes; default: one per core")
+    parser.add_argument("--timeout", type=positive, metavar="SECONDS", help="per video; default: data.video_timeout")
     parser.add_argument("--csv", metavar="FILE", help="write the table to a file")
     parser.add_argument("--json", metavar="FILE", help="write the table and the scores of each track to a file")
     parser.add_argument(
@@ -94,7 +94,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--html", type=Path, metavar="FOLDER", help="write a page for each video, and an index")
 
 
-def _positive(text: str) -> int:
+def positive(text: str) -> int:
+    """A whole number of at least 1, as an argument."""
     if not text.isdecimal() or int(text) == 0:
         raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, not {text}")
     return int(text)

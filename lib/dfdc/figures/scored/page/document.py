@@ -110,9 +110,9 @@ summary { cursor: pointer; }
 """
 
 
-def document(title: str, *body: Html, script: str = "", kept: Html | None = None) -> str:
+def document(title: str, *body: Html, script: str = "", kept: Html | None = None, connects: bool = False) -> str:
     """A whole page; ``kept`` is a further element of its head. Its content security policy allows its own style and
-    script, pictures within the page, and nothing else."""
+    script, pictures within the page, and nothing else; if it ``connects``, requests to where it comes from."""
     policy = {
         "default-src": "'none'",
         "img-src": "data:",
@@ -120,6 +120,7 @@ def document(title: str, *body: Html, script: str = "", kept: Html | None = None
         "script-src": _hash(script) if script else "'none'",
         "base-uri": "'none'",
         "form-action": "'none'",
+        **({"connect-src": "'self'"} if connects else {}),
     }
     head = tag(
         "head",
