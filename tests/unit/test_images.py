@@ -15,10 +15,11 @@ import pytest
 from PIL import Image
 from samples import moving, write_video, write_weights
 
+from dfdc.cli import score as score_module
 from dfdc.cli.main import main
 from dfdc.cli.score import find_videos
 from dfdc.cli.scoring.resume import _entry
-from dfdc.system.errors import VideoError
+from dfdc.system.errors import UserError, VideoError
 from dfdc.video.images import is_image, read_image
 
 PICTURE = moving(1, 24, 40)[0]
@@ -184,7 +185,7 @@ def images(tmp_path, monkeypatch, astronaut):
     return folder
 
 
-def test_images_are_scored_by_the_models_that_look_at_single_faces(images, capsys):
+def test_images_are_scored_by_the_models_that_look_at_single_faces(images, capsys, monkeypatch):
     words = "--detector yunet --device cpu --workers 1 --json all.json --html pages --resume done"
     weights = ["--weights", "re.safetensors", "--weights", "seq.safetensors"]
     assert main(["score", "images", *weights, *words.split()]) == 1
@@ -219,6 +220,18 @@ def test_images_are_scored_by_the_models_that_look_at_single_faces(images, capsy
     assert "Scored files" in index
     assert index.count("<img") == 3
 
+    # Only what could not be read is tried again, and what has no page.
+    def stopped(paths, *_):
+        raise UserError(" ".join(path.name for path in paths))
+
+    monkeypatch.setattr(score_module, "score_videos", stopped)
+    assert main(["score", "images", *weights, *words.split()]) == 2
+    assert capsys.readouterr().err == "dfdc score: bomb.png short.jpg\n"
+    rows = Path("pages/index.html").read_text().count("<tr>")
+    assert rows == 1 + len(told) - 2  # those of before are in the index, beside the headings
+    Path("pages/odd1.png.html").unlink()
+    assert main(["score", "images", *weights, *words.split()]) == 2
+    assert capsys.readouterr().err == "dfdc score: bomb.png odd1.png short.jpg\n"
     # What is done is known, and is the same.
     known = dict(map(_entry, Path("done").read_bytes().splitlines()))
     assert [json.loads(json.dumps(asdict(each))) for each in known.values()] == [

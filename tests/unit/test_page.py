@@ -267,7 +267,7 @@ def written(tmp_path_factory):
     pages, members = pages_of(folder, list(videos))
     heat = heat_mapper(members, torch.device("cpu"))
     for name, video in videos.items():
-        assert pages.add(video, summary_of(name, video), None if name == "damaged.mp4" else heat) == ""
+        assert pages.add(video, summary_of(name, video), None if name == "damaged.mp4" else heat, key=name) == ""
     assert pages.finish() == ""
     return Written(folder / "out", members, videos)
 
@@ -382,32 +382,29 @@ def test_the_page_into_which_files_are_dragged():
 # --- what a page keeps for the index of a later run
 
 
-def test_a_page_keeps_what_the_index_says_of_it(tmp_path, astronaut):
-    face = small_face(astronaut[40:240, 120:320])
-    pages, _ = pages_of(tmp_path, [HOSTILE])
-    video = judged(tmp_path / "videos" / HOSTILE)
-    assert pages.add(video, summary_of(HOSTILE, video), None, "of these") == ""
-    (page,) = (each for each in (tmp_path / "out").glob("*.html") if each.name != "index.html")
-    checked(page.read_text())
-    kept = read_entry(page, "of these")
-    assert (kept.name, kept.page, kept.faces, kept.probability) == (HOSTILE, page.name, 1, 0.9)
+def test_a_page_keeps_what_the_index_says_of_it(written, tmp_path, astronaut):
+    out, names = tmp_path / "out", list(written.videos)
+    shutil.copytree(written.folder, out)
+    page = out / f"{page_names(names)[HOSTILE]}.html"
+    kept = read_entry(page, HOSTILE)
+    assert (kept.name, kept.page, kept.faces, kept.probability) == (HOSTILE, page.name, 2, 0.9)
     assert kept.thumbnail.startswith(b"\xff\xd8")
     assert read_entry(page, "of others") is None
-    assert read_entry(tmp_path / "absent.html", "of these") is None
-    # It is kept in the index of a run that goes on, if its files are there and the same was asked for.
+    assert read_entry(tmp_path / "absent.html", HOSTILE) is None
+    # It is in the index of a run that goes on, if its files are there and the same was asked for.
+    pages, _ = pages_of(tmp_path, names, goes_on=True)
+    paths = {name: tmp_path / "videos" / name for name in names}
+    index = (written.folder / "index.html").read_bytes()
+    assert (out / "index.html").read_bytes() == index
+    assert [pages.keep(path, name) for name, path in paths.items()] == [True] * len(names)
     assert pages.finish() == ""
-    index = (tmp_path / "out/index.html").read_bytes()
-    later, _ = pages_of(tmp_path, [HOSTILE, "b.mp4"], goes_on=True)
-    assert (tmp_path / "out/index.html").read_bytes() == index
-    assert not later.keep(video.path, "of others")
-    shutil.copy(page, tmp_path / "out/b.mp4.html")
-    (tmp_path / "out/b.mp4.json").touch()
-    assert not later.keep(tmp_path / "videos/b.mp4", "of these")  # it is the page of another name
-    assert later.keep(video.path, "of these")
-    assert later.finish() == ""
-    assert (tmp_path / "out/index.html").read_text() == index.decode().replace("1 video.", "1 of 2 videos so far.")
+    assert (out / "index.html").read_bytes() == index
+    assert not pages.keep(paths[HOSTILE], "of others")
+    shutil.copy(page, out / "many.mp4.html")
+    assert not pages.keep(paths["many.mp4"], HOSTILE)  # it is the page of another name
     page.with_suffix(".json").unlink()
-    assert not later.keep(video.path, "of these")
+    assert not pages.keep(paths[HOSTILE], HOSTILE)
+    face = small_face(astronaut[40:240, 120:320])
     # Pages that were not judged, and names that are no text.
     for entry in (kept, Entry(os.fsdecode(b"\xff'\"<.mp4"), "a.html", "no face was found", None, 0, None, face)):
         page.write_text(f"<html><head>{entry.kept('k')}</head>")

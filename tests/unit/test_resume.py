@@ -45,29 +45,21 @@ def left(monkeypatch):
 
 
 def test_only_what_is_left_is_scored(folder, left, capsys):
-    paged = (*RESUMED, "--html", "pages")
-    assert main(["score", "videos/0.mp4", *paged]) == 0
-    before = {path.name: path.stat().st_mtime_ns for path in Path("pages").glob("0.*")}
+    assert main(["score", "videos/0.mp4", *RESUMED]) == 0
     Path("videos/broken.mp4").touch()
     shutil.copy("videos/0.mp4", "videos/copy.mp4")
     capsys.readouterr()
     assert left(capsys, *RESUMED) == ["1.mp4", "broken.mp4"]
-    # The copy, which has no page, is scored for it.
-    assert left(capsys, *paged) == ["1.mp4", "broken.mp4", "copy.mp4"]
-    assert main(["score", "videos", *paged, "--csv", "one.csv"]) == 1
+    assert main(["score", "videos", *RESUMED, "--csv", "one.csv"]) == 1
     rows = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
-    assert "before" in rows["0.mp4"]
+    assert "before" in rows["copy.mp4"]
     assert "before" not in rows["1.mp4"]
-    # The pages of before stay, and are in the index.
-    assert {path.name: path.stat().st_mtime_ns for path in Path("pages").glob("0.*")} == before
-    index = Path("pages/index.html").read_text()
-    assert [f'href="{name}.mp4.html"' in index for name in ("0", "1", "broken", "copy")] == [True] * 4
     # The files are those of a run without a record.
     assert main(["score", "videos", *OPTIONS, "--csv", "other.csv"]) == 1
     capsys.readouterr()
     assert Path("one.csv").read_bytes() == Path("other.csv").read_bytes()
     # What could not be read is tried again; with other weights or settings all.
-    assert left(capsys, *RESUMED) == left(capsys, *paged) == ["broken.mp4"]
+    assert left(capsys, *RESUMED) == ["broken.mp4"]
     Path("other.yaml").write_text("ensemble: {unknown: 0.4}")
     assert len(left(capsys, *RESUMED, "--config", "other.yaml")) == 4
     # The last line was not finished.

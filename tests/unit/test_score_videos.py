@@ -3,6 +3,8 @@
 import contextlib
 import itertools
 import multiprocessing
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import replace
@@ -96,14 +98,14 @@ def test_videos_are_detected_on_a_gpu_while_others_are_cropped(paths, monkeypatc
     monkeypatch.setattr(extraction, "build_detector", lambda *_: YuNetDetector(None, 160, YUNET.threshold))
     on_gpu = replace(SETTINGS, detection=replace(SETTINGS.detection, detector="dsfd"))
     found = {}
-    for name, device, settings, workers in (
-        ("cpu", CPU, SETTINGS, 1),
-        ("gpu", SimpleNamespace(type="cuda"), on_gpu, 2),  # two that decode, and one that crops
+    for name, gpu, settings, workers in (
+        ("cpu", None, SETTINGS, 1),
+        ("gpu", "cuda", on_gpu, 2),  # two that decode, and one that crops
     ):
         folder = tmp_path / name
         folder.mkdir()
         ended = threading.Event()
-        extracted = extraction.extract_faces(paths, settings, device, workers, 4, None, folder, ended)
+        extracted = extraction.extract_faces(paths, settings.extraction(), gpu, workers, 4, None, folder, ended)
         with contextlib.closing(ahead(extracted, AHEAD, ended)) as results:
             found[name] = {one.path: (one.row, one.crops) for one in itertools.islice(results, 5)}
         # What detects, decodes and crops the others has ended.
@@ -120,18 +122,15 @@ def test_images_are_detected_on_a_gpu_after_the_videos(paths, astronaut, monkeyp
     Image.fromarray(astronaut).save(tmp_path / "face.png")
     (tmp_path / "none.jpg").write_bytes(b"no image")
     items = [tmp_path / "face.png", paths[0], tmp_path / "none.jpg"]
-    settings = replace(SETTINGS, detection=replace(SETTINGS.detection, detector="dsfd"))
-    device = SimpleNamespace(type="cuda")
-    found = {
-        one.path: one
-        for one in extraction.extract_faces(items, settings, device, 1, 4, None, tmp_path, threading.Event())
-    }
+    settings = replace(SETTINGS, detection=replace(SETTINGS.detection, detector="dsfd")).extraction()
+    extracted = extraction.extract_faces(items, settings, "cuda", 1, 4, None, tmp_path, threading.Event())
+    found = {one.path: one for one in extracted}
     assert list(found) == [items[1], items[0], items[2]]
     face, none = found[items[0]], found[items[2]]
     assert (face.is_image, face.row.status, len(face.tracks), len(face.crops)) == (True, "ok", 1, 2)
     assert (none.is_image, none.row.status) == (True, "unreadable")
     (tmp_path / "alone").mkdir()
-    alone = extraction._Extractor(SETTINGS, tmp_path / "alone", detects=True)
+    alone = extraction._Extractor(SETTINGS.extraction(), tmp_path / "alone", detects=True)
     again = alone.prepare()(extraction._Item(0, items[0], is_image=True))
     assert (again.row, again.crops) == (face.row, face.crops)
     # A model that looks at windows does not score it.
@@ -143,3 +142,10 @@ def test_images_are_detected_on_a_gpu_after_the_videos(paths, astronaut, monkeyp
     )
     assert (scored.row.status, scored.probability, scored.passed_over) == ("no model", 0.5, ("seq",))
     assert (tmp_path / "alone/0.arrow").read_bytes() == face.store.read_bytes()
+
+
+def test_workers_do_without_torch():
+    code = (
+        "import sys, dfdc.stages.prediction.extraction; assert not {'torch', 'pandas', 'matplotlib'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,4 +1,7 @@
-"""Finding and cutting the faces of videos and images one by one, in worker processes, into temporary files."""
+"""Finding and cutting the faces of videos and images one by one, in worker processes, into temporary files.
+
+Nothing here imports torch, which the workers need only if their detector does, and which takes seconds.
+"""
 
 import contextlib
 import threading
@@ -6,8 +9,6 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-
-import torch
 
 from dfdc.data.schemas.crops import Crop
 from dfdc.data.schemas.tracks import Track
@@ -26,7 +27,7 @@ from dfdc.stages.prediction.images import (
     track_image,
     unread_image,
 )
-from dfdc.stages.prediction.scoring_settings import ScoringSettings
+from dfdc.stages.prediction.settings.extraction import ExtractionSettings
 from dfdc.system.errors import UserError, VideoError
 from dfdc.system.workers.pool import Kind, map_in_order, work_on
 from dfdc.system.workers.threads import ahead
@@ -62,7 +63,7 @@ class Extracted:
 class _Extractor:
     """The task of a worker: detect faces (unless that was done on a GPU), track and crop them."""
 
-    settings: ScoringSettings
+    settings: ExtractionSettings
     folder: Path
     detects: bool
 
@@ -111,8 +112,8 @@ class _Extractor:
 
 def extract_faces(
     paths: Sequence[Path],
-    settings: ScoringSettings,
-    device: torch.device,
+    settings: ExtractionSettings,
+    gpu: str | None,
     workers: int,
     batch_size: int,
     limit: float | None,
@@ -121,15 +122,15 @@ def extract_faces(
 ) -> Generator[Extracted, None, None]:
     """Extract the tracks and crops of videos and images in worker processes; yields each as soon as it is ready.
 
-    Workers detect, track and cut; with a GPU one detector in this process detects for all of them.
+    Workers detect, track and cut; with a ``gpu`` one detector in this process detects on it for all of them.
 
     Soon after ``ended`` is set, the results end.
     """
     videos: Iterator[_Item] = (_Item(number, path, is_image(path)) for number, path in enumerate(paths))
-    on_gpu = device.type == "cuda" and settings.detection.detector != "yunet"
+    on_gpu = gpu is not None and settings.detection.detector != "yunet"
     with contextlib.ExitStack() as closed_at_the_end:
         if on_gpu:
-            detected = _detect_on_gpu(list(videos), settings, device, workers, batch_size, limit, ended)
+            detected = _detect_on_gpu(list(videos), settings, gpu, workers, batch_size, limit, ended)
             videos = closed_at_the_end.enter_context(contextlib.closing(ahead(detected, AHEAD, ended)))
             workers = max(workers // 4, 1)  # the other cores decode for the detector
         extractor = _Extractor(settings, folder, detects=not on_gpu)
@@ -151,15 +152,15 @@ def extract_faces(
 
 def _detect_on_gpu(
     items: Sequence[_Item],
-    settings: ScoringSettings,
-    device: torch.device,
+    settings: ExtractionSettings,
+    gpu: str,
     workers: int,
     batch_size: int,
     limit: float | None,
     ended: threading.Event,
 ) -> Generator[_Item, None, None]:
     """Detect the faces of all videos, then those of all images, with one detector in this process."""
-    detector = build_detector(settings.detection, str(device), batch_size)
+    detector = build_detector(settings.detection, gpu, batch_size)
     videos, images = ([item for item in items if item.is_image == kind] for kind in (False, True))
     paths, every, most = [video.path for video in videos], settings.detection.every, settings.max_pixels
     detected = detect_in_batches(paths, detector, every, settings.fps, workers, batch_size, limit, most, ended)

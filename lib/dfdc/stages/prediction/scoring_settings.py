@@ -3,7 +3,7 @@
 import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -13,23 +13,20 @@ from dfdc.stages.faces.settings.tracking import TrackerSettings
 from dfdc.stages.prediction.ensemble import ensemble_settings
 from dfdc.stages.prediction.settings.crops import CropSettings
 from dfdc.stages.prediction.settings.ensemble import EnsembleSettings
+from dfdc.stages.prediction.settings.extraction import ExtractionSettings
 from dfdc.system.settings import Precision
 
 
 @dataclass(frozen=True)
-class ScoringSettings:
-    """The settings of all stages of prediction; about ``fps`` frames per second are kept.
+class ScoringSettings(ExtractionSettings):
+    """The settings of all stages of prediction; ``precision`` is that of the models."""
 
-    ``precision`` is that of the models.
-    """
-
-    detection: DetectionSettings
-    fps: float
-    max_pixels: int
-    tracking: TrackerSettings
-    crops: CropSettings
     ensemble: EnsembleSettings
     precision: Precision
+
+    def extraction(self) -> ExtractionSettings:
+        """Those of extraction alone, which workers get: these need no torch, whose import takes seconds."""
+        return ExtractionSettings(**{field.name: getattr(self, field.name) for field in fields(ExtractionSettings)})
 
     @classmethod
     def of(cls, config: Mapping[str, Any], members: Sequence[Member]) -> "ScoringSettings":

@@ -116,7 +116,8 @@ def score_videos(
     """
     scorers = [(member, _scorer(member, folder, device, settings.precision)) for member in members]
     ended = threading.Event()
-    extracted = extract_faces(paths, settings, device, workers, batch_size, video_timeout, folder, ended)
+    gpu = str(device) if device.type == "cuda" else None
+    extracted = extract_faces(paths, settings.extraction(), gpu, workers, batch_size, video_timeout, folder, ended)
     with contextlib.closing(ahead(extracted, AHEAD, ended)) as videos:
         for video in videos:
             yield _score(video, scorers, settings.ensemble, workers)
