@@ -96,7 +96,7 @@ test-browser: .venv-browser/installed
 .venv-browser/installed: pyproject.toml requirements.txt
 	$(PYTHON) -m venv .venv-browser
 	.venv-browser/bin/pip install --quiet --disable-pip-version-check --requirement requirements.txt
-	.venv-browser/bin/pip install --quiet --disable-pip-version-check playwright==1.65.2
+	.venv-browser/bin/pip install --quiet --disable-pip-version-check playwright==1.65.2 starlette==1.10.0 uvicorn==0.54.0
 	@touch $@
 
 # On Debian and its derivatives; elsewhere, or without root, the tests are skipped with a reason.

@@ -14,7 +14,8 @@ from dfdc.networks.inputs import IMAGENET
 from dfdc.networks.weights.files import save_weights
 from dfdc.networks.weights.find import Member, find_members
 from dfdc.stages.prediction.scorer import BATCH, Scorer, prepared
-from dfdc.stages.prediction.videos import ScoringSettings, score_videos
+from dfdc.stages.prediction.scoring_settings import ScoringSettings
+from dfdc.stages.prediction.videos import score_videos
 from gpu.bench import Bench
 from gpu.rows import Row
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 from playwright.sync_api import sync_playwright
 
 from dfdc.cli.main import main
@@ -34,6 +35,11 @@ def chromium() -> str:
     pytest.skip(f"there is no browser here ({', '.join(NAMES)}), and it could not be installed with apt, as root")
 
 
+def astronaut_face() -> np.ndarray:
+    """A photo of a face."""
+    return cv2.cvtColor(cv2.imread(str(fetch_sources()["astronaut"])), cv2.COLOR_BGR2RGB)[0:320, 60:380]
+
+
 @pytest.fixture(scope="session")
 def browser():
     path = chromium()
@@ -45,15 +51,16 @@ def browser():
 
 @pytest.fixture(scope="session")
 def pages(tmp_path_factory):
-    """A folder of pages: of two videos with a face, one without, and two of one name, which is hostile."""
+    """A folder of pages: of two videos and an image with a face, a video without, and two of a name that is hostile."""
     folder = tmp_path_factory.mktemp("pages")
     for place in ("one", "two"):
         (folder / "videos" / place).mkdir(parents=True)
         (folder / "videos" / place / HOSTILE).write_bytes(b"no video")
-    photo = cv2.cvtColor(cv2.imread(str(fetch_sources()["astronaut"])), cv2.COLOR_BGR2RGB)[0:320, 60:380]
+    photo = astronaut_face()
     for number in (9, 10):
         sway = [np.roll(photo, round(20 * np.sin(index / 9)), axis=1) for index in range(10 * number)]
         write_video(folder / f"videos/clip {number}.mp4", sway)
+    Image.fromarray(photo).save(folder / "videos/photo.jpg")
     write_video(folder / "videos/one/none.mp4", moving(20))
     weights = write_weights(folder / "re.safetensors")
     places = [folder / "videos", folder / "videos/one", folder / "videos/two"]

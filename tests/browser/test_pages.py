@@ -73,7 +73,7 @@ def column(page, number):
 
 
 def test_each_page_loads_by_itself_and_can_be_read_by_a_screen_reader(opened, pages):
-    assert len(names_of(pages)) == 6
+    assert len(names_of(pages)) == 7
     for name in names_of(pages):
         page = opened(name)
         assert page.locator("html[lang=en]").count() == page.locator("h1").count() == page.locator("main").count() == 1
@@ -100,7 +100,7 @@ def test_words_have_contrast(opened, pages, scheme):
 def test_contrast_is_measured(opened):
     page = opened("index.html")
     page.evaluate("document.querySelector('h1').style.color = '#999'")
-    assert [words for _, words in page.evaluate(CONTRASTS)] == ["Scored videos"]
+    assert [words for _, words in page.evaluate(CONTRASTS)] == ["Scored files"]
 
 
 @pytest.mark.parametrize("viewport", [DESK, PHONE, {"width": 320, "height": 600}])
@@ -115,40 +115,40 @@ def test_the_keyboard_sorts_the_index(opened):
     assert page.locator("th[aria-sort=descending]").inner_text().startswith("probability of fake")
     probabilities = column(page, 4)
     judged = [int(re.match(r"\d+", words)[0]) for words in probabilities if words != "–"]
-    assert len(judged) == 2
+    assert len(judged) == 3
     assert judged == sorted(judged, reverse=True)
-    assert probabilities[2:] == ["–"] * 3
+    assert probabilities[3:] == ["–"] * 3
 
     page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.textContent") == "video"
+    assert page.evaluate("document.activeElement.textContent") == "file"
     assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
     page.keyboard.press("Enter")
-    assert page.locator("th[aria-sort=ascending]").inner_text().startswith("video")
+    assert page.locator("th[aria-sort=ascending]").inner_text().startswith("file")
     assert page.locator("th[aria-sort=descending]").count() == 0
     names = column(page, 2)
     assert names.index("clip 9.mp4") < names.index("clip 10.mp4")  # as a person counts
     page.keyboard.press("Space")
-    assert page.locator("th[aria-sort=descending]").inner_text().startswith("video")
+    assert page.locator("th[aria-sort=descending]").inner_text().startswith("file")
     assert column(page, 2) == names[::-1]
-    assert page.evaluate("document.activeElement.textContent") == "video"
+    assert page.evaluate("document.activeElement.textContent") == "file"
 
     for _ in range(2):
         page.keyboard.press("Tab")
     for _ in range(2):  # what was not judged stays at the end
         page.keyboard.press("Enter")
-        assert column(page, 4)[2:] == ["–"] * 3
+        assert column(page, 4)[3:] == ["–"] * 3
 
 
 def test_without_scripts_the_index_is_a_table(opened):
     page = opened("index.html", java_script_enabled=False)
-    assert page.locator("tbody tr").count() == 5
+    assert page.locator("tbody tr").count() == 6
     assert page.locator("button").count() == 0
 
 
 def test_hostile_names_are_words_and_every_link_leads_somewhere(opened, pages):
     page = opened("index.html")
     links = page.locator("tbody a")
-    assert len({link.get_attribute("href") for link in links.all()}) == 5
+    assert len({link.get_attribute("href") for link in links.all()}) == 6
     assert links.filter(has_text="<img src=x onerror=alert(1)>").count() == 2
     for number in range(links.count()):
         name = links.nth(number).inner_text()
@@ -159,7 +159,7 @@ def test_hostile_names_are_words_and_every_link_leads_somewhere(opened, pages):
         for link in page.locator("a[href^='#']").all():
             assert page.locator(link.get_attribute("href")).count() == 1
         page.locator("nav a").click()
-        assert page.locator("h1").inner_text() == "Scored videos"
+        assert page.locator("h1").inner_text() == "Scored files"
 
 
 def test_pages_can_be_photographed_and_printed(opened, pages, tmp_path):

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 import yaml
+from PIL import Image
 from safetensors.torch import save_file
 from samples import moving, write_clips, write_video
 
@@ -34,6 +35,7 @@ from dfdc.system.checksums import read_json, write_json
 from dfdc.system.errors import UserError, VideoError
 from dfdc.system.jobs.records.accepted import ACCEPTED, read_accepted, record_accepted
 from dfdc.video.counting import count_frames
+from dfdc.video.images import read_image
 from dfdc.video.reading import open_video, read_frames
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -228,6 +230,15 @@ READERS = {
     "foreign pth": Reader(lambda path: torch.save(STATE, path), _read_foreign, ".pth"),
     "tar": Reader(_tar, _read_tar, ".tar.gz"),
     "video": Reader(lambda path: write_video(path, moving(12, 48, 64)), _read_video, ".mp4", errors=(VideoError,)),
+    **{
+        kind: Reader(
+            lambda path, kind=kind: Image.fromarray(moving(1, 48, 64)[0]).save(path, kind),
+            lambda path: read_image(path, 2**22).picture.size,
+            f".{kind}",
+            errors=(VideoError,),
+        )
+        for kind in ("jpeg", "png", "webp")
+    },
     "metadata": Reader(lambda path: path.write_text(json.dumps(METADATA)), read_metadata, ".json"),
     "labels": Reader(
         lambda path: path.write_text("filename,label,method\n" + "".join(f"v{n}.mp4,{n % 2},m\n" for n in range(9))),

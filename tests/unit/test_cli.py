@@ -69,3 +69,9 @@ def test_a_reader_who_has_read_enough_is_no_error(tmp_path):
     with os.fdopen(writer, "w") as output:
         done = subprocess.run(command, stdout=output, stderr=subprocess.PIPE, text=True)
     assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_without_its_packages_serve_says_which(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    assert main(["serve", "--weights", "absent"]) == 2
+    assert "dfdc serve needs the packages starlette and uvicorn: pip install" in capsys.readouterr().err

@@ -14,11 +14,11 @@ import pytest
 from samples import moving, write_video, write_weights
 
 from dfdc.cli.main import main
-from dfdc.cli.outputs import Output, Summary, csv_format, json_format
 from dfdc.cli.score import find_videos
+from dfdc.cli.scoring.outputs import Output, Summary, csv_format, json_format
 from dfdc.config.reading import read_config
 from dfdc.networks.weights.find import Member
-from dfdc.stages.prediction.videos import ScoringSettings
+from dfdc.stages.prediction.scoring_settings import ScoringSettings
 from dfdc.system.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]

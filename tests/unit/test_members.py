@@ -7,7 +7,7 @@ from samples import write_weights
 from dfdc.config.reading import find_checkout, read_config
 from dfdc.networks.weights.files import save_weights
 from dfdc.networks.weights.find import EXPORTED, Member, find_members
-from dfdc.stages.prediction.videos import ScoringSettings
+from dfdc.stages.prediction.scoring_settings import ScoringSettings
 from dfdc.system.checksums import write_json
 from dfdc.system.errors import UserError
 

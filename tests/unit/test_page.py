@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,8 +22,8 @@ from hypothesis import strategies as st
 from samples import moving, write_video, write_weights
 
 from dfdc.cli.main import main
-from dfdc.cli.outputs import Summary, json_format
-from dfdc.cli.pages import Pages
+from dfdc.cli.scoring.outputs import Summary, json_format
+from dfdc.cli.scoring.pages import Pages
 from dfdc.config.reading import read_config
 from dfdc.data.pictures.encoding import encode_png
 from dfdc.data.pictures.store import Store
@@ -31,11 +32,13 @@ from dfdc.data.schemas.crops import Crop
 from dfdc.data.schemas.tracks import Track
 from dfdc.data.schemas.videos import TestVideo as Video
 from dfdc.figures.scored.heatmap import heat_mapper
+from dfdc.figures.scored.page.entry import HEAD, Entry, read_entry
 from dfdc.figures.scored.page.html import VOID, Html, tag, text
-from dfdc.figures.scored.page.index import Entry, index_page, line_of
+from dfdc.figures.scored.page.index import index_page, line_of
 from dfdc.figures.scored.page.names import page_names
 from dfdc.figures.scored.page.pictures import small_face
-from dfdc.figures.scored.page.verdict import UNCERTAIN, Judgement, judge
+from dfdc.figures.scored.page.upload import upload_page
+from dfdc.figures.scored.page.verdict import UNCERTAIN, Judgement
 from dfdc.figures.scored.timeline import MOST_TRACKS
 from dfdc.networks.weights.files import read_tensors, save_weights
 from dfdc.networks.weights.find import Member
@@ -177,7 +180,7 @@ def test_a_doubt_is_told_whatever_the_score_is():
 # --- pages
 
 
-def pages_of(folder, names, config=None, settings=SETTINGS):
+def pages_of(folder, names, config=None, settings=SETTINGS, goes_on=False):
     """Pages for videos of these names, and the members."""
     plain = write_weights(folder / "plain.safetensors")
     weights = folder / "re.safetensors"
@@ -189,7 +192,8 @@ def pages_of(folder, names, config=None, settings=SETTINGS):
     model = {**config["models"]["re"], "architecture": "efficientnet-lite0", "kind": "frame", "crop": crop}
     members = [Member("re", weights, model)]
     videos = {folder / "videos" / name: name for name in names}
-    return Pages(folder / "out", videos, {"detector": "yunet"}, members, config, settings), members
+    about = {"detector": "yunet"}
+    return Pages(folder / "out", videos, about, members, config, settings, goes_on=goes_on), members
 
 
 def judged(path, tracks=1, probability=0.9, seconds=4, **row):
@@ -263,7 +267,7 @@ def written(tmp_path_factory):
     pages, members = pages_of(folder, list(videos))
     heat = heat_mapper(members, torch.device("cpu"))
     for name, video in videos.items():
-        assert pages.add(video, summary_of(name, video), None if name == "damaged.mp4" else heat) == ""
+        assert pages.add(video, summary_of(name, video), None if name == "damaged.mp4" else heat, key=name) == ""
     assert pages.finish() == ""
     return Written(folder / "out", members, videos)
 
@@ -356,8 +360,7 @@ def test_a_page_with_many_faces_is_of_moderate_size(written):
 
 def test_an_index_of_a_thousand_videos_is_small_and_fast(astronaut):
     face = small_face(astronaut[40:240, 120:320])
-    row = Video("a", frames=100, fps=10.0)
-    entries = [Entry(f"{n}.mp4", f"{n}.mp4.html", judge(row, n / 1000, 1), 1, face) for n in range(1000)]
+    entries = [Entry(f"{n}.mp4", f"{n}.mp4.html", in_words(n / 1000), n / 1000, 1, 10.0, face) for n in range(1000)]
     lines = [(entry, line_of(entry)) for entry in entries]
     begun = time.process_time()
     page = index_page(lines, 1500)
@@ -367,6 +370,65 @@ def test_an_index_of_a_thousand_videos_is_small_and_fast(astronaut):
     assert found.text.count(".mp4") == 1000
     assert "1,000 of 1,500 videos so far. Looks fake: 349. Uncertain: 301. Looks real: 350." in found.text
     assert [each["data-value"] for each in found.all("th")[6:9]] == ["999.mp4", "998.mp4", "997.mp4"]
+
+
+def test_the_page_into_which_files_are_dragged():
+    page = checked(upload_page("Not <b> for you.", 2_000_000, 60, "Nothing is kept."))
+    assert "Not <b> for you." in page.text
+    assert "Up to 2 MB and 60 s each. Nothing is kept." in page.text
+    assert [each["id"] for each in page.all("input")] == [each["for"] for each in page.all("label")]
+
+
+# --- what a page keeps for the index of a later run
+
+
+def test_a_page_keeps_what_the_index_says_of_it(written, tmp_path, astronaut):
+    out, names = tmp_path / "out", list(written.videos)
+    shutil.copytree(written.folder, out)
+    page = out / f"{page_names(names)[HOSTILE]}.html"
+    kept = read_entry(page, HOSTILE)
+    assert (kept.name, kept.page, kept.faces, kept.probability) == (HOSTILE, page.name, 2, 0.9)
+    assert kept.thumbnail.startswith(b"\xff\xd8")
+    assert read_entry(page, "of others") is None
+    assert read_entry(tmp_path / "absent.html", HOSTILE) is None
+    # It is in the index of a run that goes on, if its files are there and the same was asked for.
+    pages, _ = pages_of(tmp_path, names, goes_on=True)
+    paths = {name: tmp_path / "videos" / name for name in names}
+    index = (written.folder / "index.html").read_bytes()
+    assert (out / "index.html").read_bytes() == index
+    assert [pages.keep(path, name) for name, path in paths.items()] == [True] * len(names)
+    assert pages.finish() == ""
+    assert (out / "index.html").read_bytes() == index
+    assert not pages.keep(paths[HOSTILE], "of others")
+    shutil.copy(page, out / "many.mp4.html")
+    assert not pages.keep(paths["many.mp4"], HOSTILE)  # it is the page of another name
+    page.with_suffix(".json").unlink()
+    assert not pages.keep(paths[HOSTILE], HOSTILE)
+    face = small_face(astronaut[40:240, 120:320])
+    # Pages that were not judged, and names that are no text.
+    for entry in (kept, Entry(os.fsdecode(b"\xff'\"<.mp4"), "a.html", "no face was found", None, 0, None, face)):
+        page.write_text(f"<html><head>{entry.kept('k')}</head>")
+        assert read_entry(page, "k") == entry
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "",
+        "<meta name=dfdc-entry>",
+        "<meta name=dfdc-entry content='{'>",
+        "<meta name=dfdc-entry content='[1]'>",
+        """<meta name=dfdc-entry content='{"key": "k"}'>""",
+        """<meta name=dfdc-entry content='{"key": "k", "entry": {"thumbnail": "x"}}'>""",
+        """<meta name=dfdc-entry content='{"key": "k", "entry": {"thumbnail": "", "name": "a"}}'>""",
+        """<meta name=dfdc-entry content='{"key": "k", "entry": 3}'>""",
+        "x" * HEAD + Entry("a", "a.html", "looks real", 0.1, 1, 2.0, b"").kept("k"),
+        "\xff\0<![",
+    ],
+)
+def test_what_no_page_of_ours_keeps_is_nothing(tmp_path, head):
+    (tmp_path / "a.html").write_text(head)
+    assert read_entry(tmp_path / "a.html", "k") is None
 
 
 # --- complete or not at all

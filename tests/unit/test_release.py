@@ -16,7 +16,7 @@ from dfdc.networks.weights.files import read_tensors, read_weights_metadata, sav
 from dfdc.networks.weights.find import EXPORTED, Travelled, find_members, settings_of_weights
 from dfdc.networks.weights.release import release_weights, scoring_of_model
 from dfdc.stages.evaluation.released import FEWEST, provenance_of, ranges_of
-from dfdc.stages.prediction.videos import ScoringSettings
+from dfdc.stages.prediction.scoring_settings import ScoringSettings
 from dfdc.system.errors import UserError
 
 ROOT = find_checkout(Path(__file__).parent)
@@ -141,11 +141,13 @@ def test_provenance_counts_what_was_trained_on_and_tells_what_was_measured():
 
 
 def scores(probabilities, heights):
+    """Two frames of each clip, of which the sharpness is the number of the clip and one more."""
     rows = [
         {"part": "p", "label": ("REAL", "FAKE")[clip % 2], "clip": clip, "height": height, "condition": condition}
-        | {"probability": probability}
+        | {"probability": probability, "sharpness": clip + frame}
         for clip, (probability, height) in enumerate(zip(probabilities, heights, strict=True))
         for condition in ("plain", "smaller")
+        for frame in range(2)
     ]
     return pa.Table.from_pandas(pd.DataFrame(rows))
 
@@ -163,5 +165,13 @@ def test_ranges_of_validation_clips_and_the_errors_beyond_them():
     }
     # In the last four clips the models are 0.6, 0.7, 0.6 and 0.2 apart, in the others 0.1.
     assert ranges["disagreement"]["limit"] == pytest.approx(0.6, abs=0.01)
+    # Two of the clips are more blurred than the limit, and right.
+    assert list(ranges["sharpness"]) == ["re", "seq"]
+    assert ranges["sharpness"]["seq"] == {
+        "limit": pytest.approx(0.5 + 0.05 * 39),
+        "beyond": {"clips": 2, "wrong": 0},
+        "within": {"clips": 38, "wrong": 1},
+    }
+    assert json.loads(json.dumps(ranges)) == ranges
     assert ranges_of({"re": one}, 1.5)["disagreement"] is None
-    assert ranges_of({"re": one.slice(0, 2 * (FEWEST - 1))}, 1.5) is None
+    assert ranges_of({"re": one.slice(0, 4 * (FEWEST - 1))}, 1.5) is None

@@ -3,6 +3,8 @@
 import contextlib
 import itertools
 import multiprocessing
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import replace
@@ -11,15 +13,18 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from samples import moving, write_video, write_weights
 
 from dfdc.networks.weights.find import Member
 from dfdc.stages.faces.detection.yunet import YuNetDetector
 from dfdc.stages.faces.settings.tracking import TrackerSettings
-from dfdc.stages.prediction import videos as videos_module
+from dfdc.stages.prediction import extraction, videos
+from dfdc.stages.prediction.extraction import AHEAD
+from dfdc.stages.prediction.scoring_settings import ScoringSettings
 from dfdc.stages.prediction.settings.crops import CropSettings
 from dfdc.stages.prediction.settings.ensemble import EnsembleSettings
-from dfdc.stages.prediction.videos import AHEAD, ScoringSettings, score_videos
+from dfdc.stages.prediction.videos import score_videos
 from dfdc.system.workers.pool import Event, Kind
 from dfdc.system.workers.threads import ahead
 from published import YUNET, published
@@ -91,9 +96,8 @@ def test_the_next_videos_are_prepared_while_one_is_scored(paths, members, tmp_pa
 
 def test_faces_without_room_cost_a_row(paths, disk, tmp_path):
     folder = disk(tmp_path / "faces", "16k")
-    extractor = videos_module._Extractor(SETTINGS, folder, detects=True)
-    extract = extractor.prepare()
-    with_face, without = (extract(videos_module._Video(number, paths[number])) for number in (0, 5))
+    extract = extraction._Extractor(SETTINGS.extraction(), folder, detects=True).prepare()
+    with_face, without = (extract(extraction._Item(number, paths[number], False)) for number in (0, 5))
     assert (with_face.row.status, with_face.crops) == ("unreadable", [])
     assert with_face.row.reason.startswith("its faces could not be kept: The disk is full")
     assert without.row.status == "no face"
@@ -103,25 +107,25 @@ def test_a_video_whose_worker_died_took_as_long_as_it_was_worked_on(monkeypatch,
     def work_on(_, videos, *__):
         yield Event(0, next(videos), Kind.FAILURE, "its process was killed", 3.0)
 
-    monkeypatch.setattr(videos_module, "work_on", work_on)
-    limit, ended = 600.0, threading.Event()
-    (failed,) = videos_module._extract([tmp_path / "a.mp4"], SETTINGS, CPU, 1, 4, limit, tmp_path, ended)
+    monkeypatch.setattr(extraction, "work_on", work_on)
+    settings, ended = SETTINGS.extraction(), threading.Event()
+    (failed,) = extraction.extract_faces([tmp_path / "a.mp4"], settings, None, 1, 4, 600.0, tmp_path, ended)
     assert (failed.row.status, failed.row.reason, failed.seconds) == ("unreadable", "its process was killed", 3.0)
 
 
 def test_videos_are_detected_on_a_gpu_while_others_are_cropped(paths, monkeypatch, tmp_path):
     """With YuNet in place of the detector on the GPU: rows and crops are those of workers that detect themselves."""
-    monkeypatch.setattr(videos_module, "build_detector", lambda *_: YuNetDetector(None, 160, YUNET.threshold))
+    monkeypatch.setattr(extraction, "build_detector", lambda *_: YuNetDetector(None, 160, YUNET.threshold))
     on_gpu = replace(SETTINGS, detection=replace(SETTINGS.detection, detector="dsfd"))
     found = {}
-    for name, device, settings, workers in (
-        ("cpu", CPU, SETTINGS, 1),
-        ("gpu", SimpleNamespace(type="cuda"), on_gpu, 2),  # two that decode, and one that crops
+    for name, gpu, settings, workers in (
+        ("cpu", None, SETTINGS, 1),
+        ("gpu", "cuda", on_gpu, 2),  # two that decode, and one that crops
     ):
         folder = tmp_path / name
         folder.mkdir()
         ended = threading.Event()
-        extracted = videos_module._extract(paths, settings, device, workers, 4, None, folder, ended)
+        extracted = extraction.extract_faces(paths, settings.extraction(), gpu, workers, 4, None, folder, ended)
         with contextlib.closing(ahead(extracted, AHEAD, ended)) as results:
             found[name] = {one.path: (one.row, one.crops) for one in itertools.islice(results, 5)}
         # What detects, decodes and crops the others has ended.
@@ -131,3 +135,37 @@ def test_videos_are_detected_on_a_gpu_while_others_are_cropped(paths, monkeypatc
     assert found["cpu"] == found["gpu"]
     for number in range(4):
         assert len({(tmp_path / name / f"{number}.arrow").read_bytes() for name in found}) == 1
+
+
+def test_images_are_detected_on_a_gpu_after_the_videos(paths, astronaut, monkeypatch, tmp_path):
+    monkeypatch.setattr(extraction, "build_detector", lambda *_: YuNetDetector(None, 160, YUNET.threshold))
+    Image.fromarray(astronaut).save(tmp_path / "face.png")
+    (tmp_path / "none.jpg").write_bytes(b"no image")
+    items = [tmp_path / "face.png", paths[0], tmp_path / "none.jpg"]
+    settings = replace(SETTINGS, detection=replace(SETTINGS.detection, detector="dsfd")).extraction()
+    extracted = extraction.extract_faces(items, settings, "cuda", 1, 4, None, tmp_path, threading.Event())
+    found = {one.path: one for one in extracted}
+    assert list(found) == [items[1], items[0], items[2]]
+    face, none = found[items[0]], found[items[2]]
+    assert (face.is_image, face.row.status, len(face.tracks), len(face.crops)) == (True, "ok", 1, 2)
+    assert (none.is_image, none.row.status) == (True, "unreadable")
+    (tmp_path / "alone").mkdir()
+    alone = extraction._Extractor(SETTINGS.extraction(), tmp_path / "alone", detects=True)
+    again = alone.prepare()(extraction._Item(0, items[0], is_image=True))
+    assert (again.row, again.crops) == (face.row, face.crops)
+    # A model that looks at windows does not score it.
+    scored = videos._score(
+        replace(face, crops=[]),
+        [(Member("seq", items[0], {"score": {"of": 1, "take": [0]}}), SimpleNamespace(kind="sequence"))],
+        SETTINGS.ensemble,
+        1,
+    )
+    assert (scored.row.status, scored.probability, scored.passed_over) == ("no model", 0.5, ("seq",))
+    assert (tmp_path / "alone/0.arrow").read_bytes() == face.store.read_bytes()
+
+
+def test_workers_do_without_torch():
+    code = (
+        "import sys, dfdc.stages.prediction.extraction; assert not {'torch', 'pandas', 'matplotlib'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

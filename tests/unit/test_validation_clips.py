@@ -14,6 +14,7 @@ from dfdc.networks.settings import CropPolicy
 from dfdc.stages.evaluation import validation_clips as validation
 from dfdc.stages.evaluation.validation_clips import ENCODING, conditions, score_validation_clips
 from dfdc.stages.prediction.scorer import Scorer, prepared
+from dfdc.stages.prediction.sharpness import sharpness
 from dfdc.system.errors import UserError
 from dfdc.video.recompression import Recompression, recompress
 
@@ -60,6 +61,8 @@ def test_frames_are_those_of_the_clips_as_in_prediction(stores, scorers, kind, t
             expected = np.concatenate(scorers[kind]([prepared(unit, scorers[kind].crop, False) for unit in units]))
             np.testing.assert_array_equal([row.probability for row in found], expected)
             assert [row.frame for row in found] == list(frames)
+            seen_by_network = prepared(wanted, scorers[kind].crop, False)
+            np.testing.assert_array_equal([row.sharpness for row in found], sharpness(seen_by_network))
             assert {(row.fake, row.label, row.height) for row in found} == {(f"fake{pair}.mp4", label, 64)}
     write_table(tmp_path / "scores.parquet", VALIDATION_SCORES, rows)
     assert read_table(tmp_path / "scores.parquet", VALIDATION_SCORES).num_rows == len(rows)

@@ -1,19 +1,31 @@
 """What a score means to a person."""
 
+from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
+from dfdc.data.pictures.encoding import encode_png
+from dfdc.data.pictures.store import Store
+from dfdc.data.pictures.writing import write_store
+from dfdc.data.schemas.crops import Crop
 from dfdc.data.schemas.tracks import Track
 from dfdc.data.schemas.videos import TestVideo as Row
+from dfdc.networks.inputs import center_transform
+from dfdc.networks.settings import CropPolicy
 from dfdc.networks.weights.find import Member
+from dfdc.stages.prediction.sharpness import sharpness
 from dfdc.stages.prediction.verdict import FAKE, REAL, UNCERTAIN, Verdict, in_words, judge, purpose_in_words
 from dfdc.stages.prediction.videos import TrackScores, VideoScore
 
 MANY_WRONG = {"beyond": {"clips": 4, "wrong": 3}, "within": {"clips": 76, "wrong": 8}}
 NONE_WRONG = {"beyond": {"clips": 4, "wrong": 0}, "within": {"clips": 76, "wrong": 8}}
 NONE = {"beyond": {"clips": 0, "wrong": 0}, "within": {"clips": 80, "wrong": 8}}
+
+
+CROP = {"smaller_side": 48, "pad": False, "height": 40, "width": 40}
 
 
 def video(height=100, probability=0.9, **means):
@@ -57,6 +69,38 @@ def test_models_that_disagree():
     assert judge(video(re=0.9, large_crop=0.2), members) == Verdict(FAKE)
     both = weights(disagreement={"limit": 0.4, **MANY_WRONG}, face_height={"limit": 200, **NONE})
     assert len(judge(video(re=0.9, seq=0.2), both).reasons) == 2
+
+
+def with_faces(folder, faces, kind="frame"):
+    """The same with pictures of faces, one for each crop."""
+    write_store(folder / "faces.arrow", ([encode_png(face)] for face in faces))
+    crops = [Crop("a.mp4", 0, kind, number, (number,), number, "") for number in range(len(faces))]
+    return replace(video(), crops=crops, store=Store(folder / "faces.arrow"))
+
+
+def test_blurred_faces_are_doubtful(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (96, 64, 3), np.uint8)
+    blurred = cv2.GaussianBlur(noise, (0, 0), 4)
+    policy = CropPolicy(**CROP)
+    sharp, soft = sharpness([center_transform(noise, policy), center_transform(blurred, policy)])
+    known = {"limit": float(sharp + soft) / 2, **MANY_WRONG}
+    model = {"kind": "frame", "crop": CROP}
+    (tmp_path / "most").mkdir()
+    mostly_sharp = with_faces(tmp_path / "most", [noise, blurred, noise] * 20)
+    mostly_blurred = with_faces(tmp_path, [blurred, noise, blurred])
+    for of_models, name in (({"re": known}, "re"), ({"re": None, "seq": known}, "seq")):
+        ranges = {"models": ["re", "seq"], "sharpness": of_models}
+        members = [Member("re", Path("re"), model, {"ranges": ranges}), Member(name, Path("seq"), model)]
+        assert judge(mostly_sharp, members) == Verdict(FAKE)
+        assert judge(mostly_blurred, members).reasons == (
+            "its faces are more blurred than in 95 % of the validation clips (3 of 4 such clips were misjudged)",
+        )
+        # Faces cut for other models say nothing, nor does a limit below which as few are misjudged.
+        assert judge(with_faces(tmp_path, [blurred], "sequence"), members) == Verdict(FAKE)
+        ranges["sharpness"] = {"re": {**known, **NONE_WRONG}, "seq": 3}
+        assert judge(mostly_blurred, members) == Verdict(FAKE)
+        ranges["sharpness"] = [known]
+        assert judge(mostly_blurred, members) == Verdict(FAKE)
 
 
 @pytest.mark.parametrize(

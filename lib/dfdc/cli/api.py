@@ -10,11 +10,12 @@ from typing import Any, Literal
 
 import torch
 
-from dfdc.cli.outputs import Summary
 from dfdc.cli.score import about_weights, find_videos, read_settings, read_weights, summary
+from dfdc.cli.scoring.outputs import Summary
 from dfdc.networks.precision import set_threads
+from dfdc.stages.prediction.scoring_settings import ScoringSettings
 from dfdc.stages.prediction.verdict import judge, purpose_in_words
-from dfdc.stages.prediction.videos import ScoringSettings, score_videos
+from dfdc.stages.prediction.videos import score_videos
 from dfdc.system.errors import UserError
 from dfdc.system.scratch import temporary_folder
 from dfdc.system.workers.processes import available_cores, worker_count
@@ -41,13 +42,14 @@ def score(
     videos: PathLike | Sequence[PathLike],
     weights: PathLike | Sequence[PathLike],
     *,
+    recursive: bool = False,
     config: PathLike | Sequence[PathLike] = (),
     detector: Literal["yunet"] | None = None,
     device: str | None = None,
     workers: int | None = None,
     timeout: float | None = None,
 ) -> Scores:
-    """Score videos: the same as ``dfdc score``, whose options these are. Returns when all videos are done.
+    """Score videos and images: the same as ``dfdc score``, whose options these are. Returns when all are done.
 
     ``device`` is auto, cpu, or a device of torch, which is used whoever else does; the default is ``speed.device`` of
     the settings. A video that cannot be read is in the result with its status; it raises nothing. The workers are
@@ -57,7 +59,7 @@ def score(
     options = argparse.Namespace(
         weights=_paths(weights), config=_paths(config), detector=detector, device=None, timeout=timeout
     )
-    names = find_videos(_paths(videos))
+    names = find_videos(_paths(videos), recursive)
     settings = read_settings(options)
     members = read_weights(options, settings)
     scoring, speed = ScoringSettings.of(settings, members), settings["speed"]

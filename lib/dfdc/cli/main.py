@@ -15,7 +15,8 @@ from dfdc.system.versions import own_version
 from dfdc.system.words import printable
 
 COMMANDS = {
-    "score": "score videos with finished weights",
+    "score": "score videos and images with finished weights",
+    "serve": "a page on this machine into which videos and images are dragged to be scored",
     "import": "lay out another data set as training parts or test videos",
     "doctor": "check for problems that would stop or slow a run on this machine",
     "inspect": "show what is in a file that a stage has written",

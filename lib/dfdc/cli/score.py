@@ -1,12 +1,15 @@
-"""Score videos: the probability that each is fake.
+"""Score videos and images: the probability that each is fake.
 
     dfdc score video.mp4 --weights results/models
+    dfdc score photo.jpg --weights demo
     dfdc score videos/ --weights external_data --csv scores.csv --timeline timelines/
 
 WEIGHTS is the folder of a run (for example demo), a folder of exported weights (results/models), or a folder with the
 published files; a subset of the ensemble works, too. The settings come with weights that the workflow released
 (results/release); for others they are those of config.yaml. Pass those that differ with --config, as to Snakemake with
 --configfile: the scores are then those of the workflow.
+
+Images (JPEG, PNG, WebP) are judged by the models that look at single faces.
 
 A row is printed when a video is done: what it looks like and its probability of being fake, the number of tracks
 (tracked faces) and of scored frames, the time that it took, and its state. A video that cannot be read or has no track
@@ -30,36 +33,43 @@ from typing import Any
 
 from tqdm import tqdm
 
-from dfdc.cli.outputs import Output, Summary, csv_format, json_format
-from dfdc.cli.pages import Pages
-from dfdc.cli.resume import Record
+from dfdc.cli.scoring.outputs import Output, Summary, csv_format, json_format
+from dfdc.cli.scoring.pages import Pages
+from dfdc.cli.scoring.resume import Record
 from dfdc.config.reading import find_defaults, read_changes, read_config, read_yaml
-from dfdc.data.parts import VIDEO_SUFFIXES, is_video, test_videos
+from dfdc.data.parts import VIDEO_SUFFIXES, is_video
 from dfdc.figures.scored.annotation import annotate_video
 from dfdc.figures.scored.heatmap import heat_mapper
 from dfdc.figures.scored.timeline import plot_timeline
 from dfdc.networks.precision import set_threads
 from dfdc.networks.weights.find import Member, find_members, settings_of_weights
+from dfdc.stages.prediction.scoring_settings import ScoringSettings
 from dfdc.stages.prediction.verdict import LIMITS, Verdict, judge, purpose_in_words
-from dfdc.stages.prediction.videos import ScoringSettings, VideoScore, score_videos
+from dfdc.stages.prediction.videos import VideoScore, score_videos
 from dfdc.system.errors import UserError
 from dfdc.system.jobs.devices import job_device
 from dfdc.system.scratch import temporary_folder
 from dfdc.system.words import duration, printable
 from dfdc.system.workers.processes import available_cores, ended_by_signals, worker_count
+from dfdc.video.images import SUFFIXES, is_image, is_image_name
 
 # The settings for YuNet, as an alternative if the weights of DSFD are not available: the demo's.
 YUNET = "profiles/demo/settings.yaml"
 DSFD_FILES = "WIDERFace_DSFD_RES152*.pth"
 # Of https://… a path makes https:/…
 URL = re.compile(r"[a-z][a-z0-9+.-]+:/+[^/]+", re.IGNORECASE)
-WORDS = {"ok": "ok", "no face": "no face was found", "no track": "no face was followed for long enough"}
+WORDS = {
+    "ok": "ok",
+    "no face": "no face was found",
+    "no track": "no face was followed for long enough",
+    "no model": "no model looks at single faces",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``dfdc score``."""
-    parser.add_argument("videos", nargs="+", type=Path, metavar="VIDEO_OR_FOLDER", help="for a folder, all its videos")
-    parser.add_argument("--recursive", action="store_true", help="also the videos in the folders of a folder")
+    parser.add_argument("videos", nargs="+", type=Path, metavar="PATH", help="a video, an image, or a folder of them")
+    parser.add_argument("--recursive", action="store_true", help="also what is in the folders of a folder")
     parser.add_argument(
         "--weights", action="append", required=True, type=Path, help="a folder or a file; may be given several times"
     )
@@ -68,8 +78,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--detector", choices=["yunet"], help="detect faces with YuNet, which is bundled")
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], help="default: speed.device of the settings")
-    parser.add_argument("--workers", type=_positive, metavar="N", help="worker processes; default: one per core")
-    parser.add_argument("--timeout", type=_positive, metavar="SECONDS", help="per video; default: data.video_timeout")
+    parser.add_argument("--workers", type=positive, metavar="N", help="worker processes; default: one per core")
+    parser.add_argument("--timeout", type=positive, metavar="SECONDS", help="per video; default: data.video_timeout")
     parser.add_argument("--csv", metavar="FILE", help="write the table to a file")
     parser.add_argument("--json", metavar="FILE", help="write the table and the scores of each track to a file")
     parser.add_argument(
@@ -84,7 +94,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--html", type=Path, metavar="FOLDER", help="write a page for each video, and an index")
 
 
-def _positive(text: str) -> int:
+def positive(text: str) -> int:
+    """A whole number of at least 1, as an argument."""
     if not text.isdecimal() or int(text) == 0:
         raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, not {text}")
     return int(text)
@@ -96,8 +107,6 @@ def run(options: argparse.Namespace) -> int:
     logging.getLogger("dfdc.system.jobs.leases").setLevel(logging.INFO)  # logs which job it waits for
     if options.csv == options.json == "-":
         raise UserError("Only one of --csv and --json can go to stdout. Name a file for the other.")
-    if options.resume and options.html:
-        raise UserError("--resume does not go with --html: an index shows faces of all videos. Give one of them.")
     videos = find_videos(options.videos, options.recursive)
     timelines = _targets(options.timeline, "--timeline", ".png", videos)
     annotated = _targets(options.annotate, "--annotate", ".mp4", videos)
@@ -113,7 +122,8 @@ def run(options: argparse.Namespace) -> int:
     record = Record(options.resume, members, settings, _rounding(config)) if options.resume else None
     pages = None
     if options.html:
-        pages = Pages(options.html, videos, about_weights(members, config), members, config, settings.ensemble, purpose)
+        about, ensemble, goes_on = about_weights(members, config), settings.ensemble, record is not None
+        pages = Pages(options.html, videos, about, members, config, ensemble, purpose, goes_on)
     table = _Table(videos, sys.stderr if "-" in (options.csv, options.json) else sys.stdout)
     try:
         with (
@@ -122,7 +132,7 @@ def run(options: argparse.Namespace) -> int:
             temporary_folder("dfdc-score-") as folder,
             contextlib.closing(
                 score_videos(
-                    list(_left(videos, record, scored, [timelines, annotated])),
+                    list(_left(videos, record, scored, [timelines, annotated], pages)),
                     members,
                     settings,
                     device,
@@ -151,14 +161,15 @@ def run(options: argparse.Namespace) -> int:
                 for fault in filter(None, [output.add(scored[video.path]) for output in outputs]):
                     failed = True
                     table.say(fault)
-                if timelines and video.tracks:
+                if video.path in timelines and video.tracks:
                     plot_timeline(timelines[video.path], video, settings.ensemble, videos[video.path], heat, purpose)
-                if annotated and video.row.status != "unreadable":
+                if video.path in annotated and video.row.status != "unreadable":
                     limit = config["data"]["video_timeout"]
                     reason = annotate_video(annotated[video.path], video, settings.ensemble, limit, purpose)
                     if reason:
                         table.say(f"{annotated[video.path]} could not be written: {reason}")
-                if pages and (fault := pages.add(video, scored[video.path], heat)):
+                key = record.key(video.path) if record else ""
+                if pages and (fault := pages.add(video, scored[video.path], heat, key)):
                     failed = True
                     table.say(fault)
             table.end(f"({LIMITS})")
@@ -183,35 +194,35 @@ def _left(
     record: Record | None,
     scored: dict[Path, Summary],
     pictures: Sequence[Mapping[Path, Path]],
+    pages: Pages | None,
 ) -> Iterator[Path]:
-    """The videos that are not done; the results of the others are put into ``scored``.
+    """The videos that are not done; the results of the others are put into ``scored``, and their pages into the index.
 
-    A video of which a picture is wanted that is not there is not done.
+    A video of which a picture or a page is wanted that is not there is not done.
     """
     for path, name in videos.items():
         known = record and record.of(path, name)
         drawn = all(path not in targets or targets[path].exists() for targets in pictures)
-        if known and (drawn or not known.tracks):
+        if known and (drawn or not known.tracks) and (not pages or pages.keep(path, record.key(path))):
             scored[path] = known
         else:
             yield path
 
 
 def find_videos(places: Sequence[Path], recursive: bool = False) -> dict[Path, str]:
-    """The videos, and a name for each: its path relative to their common folder.
+    """The videos and images, and a name for each: its path relative to their common folder.
 
     ``recursive``: those in folders of a folder too, but not behind links to folders. Raises UserError if a place does
-    not exist or a folder contains no video.
+    not exist or a folder contains none.
     """
     paths: dict[Path, Path] = {}
     for place in places:
         if os.path.isdir(place):  # noqa: PTH112 (Path.is_dir raises if a link leads into a forbidden folder)
-            inside = _below(place) if recursive else test_videos(place)
+            inside = _below(place) if recursive else _inside(place)
             if not inside:
                 hint = "" if recursive else " --recursive looks into its folders, too."
-                raise UserError(
-                    f"There is no video in the folder {place} (names that end in {', '.join(VIDEO_SUFFIXES)}).{hint}"
-                )
+                suffixes = ", ".join((*VIDEO_SUFFIXES, *SUFFIXES))
+                raise UserError(f"There is no video in the folder {place} (names that end in {suffixes}).{hint}")
         elif os.path.lexists(place):  # even a link that leads nowhere: it costs a row
             inside = [place]
         elif url := URL.match(str(place)):
@@ -224,15 +235,31 @@ def find_videos(places: Sequence[Path], recursive: bool = False) -> dict[Path, s
     return {path: str(absolute.relative_to(common)) for absolute, path in paths.items()}
 
 
+def _inside(folder: Path) -> list[Path]:
+    """The videos and images of a folder, sorted by name."""
+    with os.scandir(folder) as entries:
+        return [Path(folder, name) for name in sorted(entry.name for entry in entries if _counts(entry.name))]
+
+
 def _below(folder: Path) -> list[Path]:
-    """The video files of a folder and of those below it, sorted by path."""
-    return sorted(Path(place, name) for place, _, names in os.walk(folder) for name in names if is_video(name))
+    """The videos and images of a folder and of those below it, sorted by path."""
+    return sorted(Path(place, name) for place, _, names in os.walk(folder) for name in names if _counts(name))
+
+
+def _counts(name: str) -> bool:
+    return is_video(name) or is_image_name(name)
 
 
 def _targets(place: Path | None, option: str, suffix: str, videos: Mapping[Path, str]) -> dict[Path, Path]:
-    """The output file of each video: ``place`` itself or files below it; empty if ``place`` is None."""
+    """The output file of each video: ``place`` itself or files below it; empty if ``place`` is None.
+
+    Images have none. Raises UserError if there are only images.
+    """
     if place is None:
         return {}
+    videos = {path: name for path, name in videos.items() if not is_image(path)}
+    if not videos:
+        raise UserError(f"{option} is for videos, but there are only images. --html shows images with boxes.")
     if place.suffix and not place.is_dir():
         if len(videos) > 1:
             raise UserError(f"{option} {place} is one file, but there are {len(videos)} videos. Name a folder.")
@@ -311,8 +338,8 @@ class _Table:
         """Print the row of a video."""
         row = video.row
         state = WORDS.get(row.status, printable(f"{row.status}: {row.reason}"))
-        if row.status == "ok" and verdict.reasons:
-            state = "; ".join(verdict.reasons)
+        if row.status == "ok":
+            state = "; ".join((*verdict.reasons, *video.notes())) or state
         self._print(
             printable(self._videos[video.path]),
             f"{verdict.words} ({video.probability:.2f})",
@@ -326,7 +353,7 @@ class _Table:
     def add_known(self, known: Summary) -> None:
         """Print the row of a video that an earlier run has scored."""
         told = f"{known.verdict} ({known.probability:.2f})"
-        state = "; ".join(map(printable, known.doubts)) or "ok"
+        state = "; ".join(map(printable, (*known.doubts, *known.notes))) or "ok"
         self._print(printable(known.video), told, str(len(known.tracks)), str(known.frames), "before", state)
         self._bar.update()
 
@@ -372,6 +399,8 @@ def summary(name: str, video: VideoScore, settings: ScoringSettings, verdict: Ve
             }
             for scored in video.tracks
         ],
+        video.noun,
+        video.notes(),
     )
 
 

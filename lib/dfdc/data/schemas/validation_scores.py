@@ -17,6 +17,11 @@ VALIDATION_SCORES = table(
         column("height", pa.int32(), "height in pixels of the clip's images, which show slightly more than the face"),
         column("condition", pa.string(), "plain (as it was cut), or how the clip was recompressed"),
         column("frame", pa.int32(), "frame number in the clip"),
+        column(
+            "sharpness",
+            pa.float32(),
+            "variance of the Laplacian of the frame as the network sees it, in grey; small if it is blurred",
+        ),
         column("probability", pa.float32(), "the network's probability that this frame is fake"),
     ],
 )
@@ -34,4 +39,5 @@ class ValidationScore:
     height: int
     condition: str
     frame: int
+    sharpness: float
     probability: float

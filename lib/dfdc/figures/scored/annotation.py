@@ -22,6 +22,7 @@ from dfdc.stages.prediction.videos import BIN, VideoScore
 from dfdc.system.errors import VideoError
 from dfdc.system.files import atomic_path
 from dfdc.system.workers.pool import map_in_order
+from dfdc.video.images import read_image
 from dfdc.video.reading import file_url, open_container, open_video, read_frames
 
 # From the colour-blind-safe palette of Okabe and Ito. The labels give the scores as numbers as well.
@@ -29,6 +30,7 @@ REAL, FAKE, GREY = (0, 114, 178), (213, 94, 0), (110, 110, 110)
 SMALL = 64  # pixels; a box of less height is grey, because so small a face says little
 NO_BREAK = "\N{NO-BREAK SPACE}"
 LEAST = 9  # pixels, the smallest font
+SECOND = ", this second"
 # Audio codecs that can be copied into an MP4 file; other audio is dropped.
 SOUND = ("aac", "mp3", "ac3", "eac3", "alac", "flac", "opus")
 
@@ -78,12 +80,12 @@ class FrameReader:
         self._read = map_in_order(_Reader().prepare, self._items(), 1, limit, lambda *_: b"")
 
     def read(self, video: VideoScore, frame: int, settings: EnsembleSettings, width: int) -> bytes:
-        """A frame, upright, with the boxes and scores of its faces, as a JPEG file.
+        """A frame, upright, with the boxes and scores of its faces, as a JPEG file; of an image the whole.
 
         It is made smaller if it is wider than ``width``. Returns no bytes if the frame cannot be read.
         """
         shown = _shown(video, settings)
-        self._wanted.append(_Frame(video.path, frame, video.row.counted, video.row.fps, shown, width))
+        self._wanted.append(_Frame(video.path, frame, video.row.counted, video.row.fps, shown, width, video.is_image))
         return next(self._read, b"")  # it has ended if no process could be started for an earlier one
 
     def close(self) -> None:
@@ -103,6 +105,7 @@ class _Frame:
     fps: float
     tracks: tuple[_Shown, ...]
     width: int
+    is_image: bool
 
 
 @dataclass(frozen=True)
@@ -113,10 +116,9 @@ class _Reader:
 
 def _read(wanted: _Frame) -> bytes:
     try:
-        opened = open_video(wanted.source)
-        for index, picture in read_frames(opened, lambda n: n == wanted.frame, wanted.frame + 1, wanted.counted):
-            drawn = np.ascontiguousarray(picture)
-            _draw_faces(drawn, index, wanted.tracks, wanted.fps)
+        for index, picture in _pictures(wanted):
+            drawn = np.array(picture)
+            _draw_faces(drawn, index, wanted.tracks, wanted.fps, "" if wanted.is_image else SECOND)
             shown = Image.fromarray(drawn)
             shown.thumbnail((wanted.width, 2 * wanted.width))
             file = io.BytesIO()
@@ -125,6 +127,15 @@ def _read(wanted: _Frame) -> bytes:
     except (VideoError, av.FFmpegError, OSError, ValueError, MemoryError, cv2.error):
         pass
     return b""
+
+
+def _pictures(wanted: _Frame) -> Iterator[tuple[int, np.ndarray]]:
+    """The frame, and its number."""
+    if wanted.is_image:
+        yield 0, read_image(wanted.source).picture
+    else:
+        opened, frame = open_video(wanted.source), wanted.frame
+        yield from read_frames(opened, lambda index: index == frame, frame + 1, wanted.counted)
 
 
 def _shown(video: VideoScore, settings: EnsembleSettings) -> tuple[_Shown, ...]:
@@ -215,7 +226,7 @@ def _draw(picture: np.ndarray, index: int, annotation: _Annotation) -> np.ndarra
     """The frame with boxes and labels, cropped to even sides as the pixel format requires."""
     height, width = (side - side % 2 for side in picture.shape[:2])
     drawn = np.ascontiguousarray(picture[:height, :width])
-    size = _draw_faces(drawn, index, annotation.tracks, annotation.fps)
+    size = _draw_faces(drawn, index, annotation.tracks, annotation.fps, SECOND)
     text = f"probability of fake: {_percent(annotation.probability)} (whole video)"
     corner = _label(text, 0, min(size, width // 20), FAKE if annotation.probability >= 0.5 else REAL)
     _paste(drawn, corner, 0, 0)
@@ -224,8 +235,11 @@ def _draw(picture: np.ndarray, index: int, annotation: _Annotation) -> np.ndarra
     return drawn
 
 
-def _draw_faces(drawn: np.ndarray, index: int, tracks: Sequence[_Shown], fps: float) -> int:
-    """Draw the boxes and labels of a frame's faces into it. Returns the size of their font."""
+def _draw_faces(drawn: np.ndarray, index: int, tracks: Sequence[_Shown], fps: float, when: str) -> int:
+    """Draw the boxes and labels of a frame's faces into it; ``when`` says of what time scores are, if there is room.
+
+    Returns the size of their font.
+    """
     height, width = drawn.shape[:2]
     thickness = max(1, round(min(height, width) / 240))
     size = max(LEAST, round(min(height, width) / 30))
@@ -238,19 +252,19 @@ def _draw_faces(drawn: np.ndarray, index: int, tracks: Sequence[_Shown], fps: fl
             colour = GREY if score is None or is_small else FAKE if score >= 0.5 else REAL
             cv2.rectangle(drawn, (left, top), (right, bottom), colour, thickness, cv2.LINE_AA)
             edge = thickness // 2
-            label = _label_of(track.number, score, right - left + 1 + 2 * edge, height - bottom, size, colour)
+            label = _label_of(track.number, score, right - left + 1 + 2 * edge, height - bottom, size, colour, when)
             _paste(drawn, label, left - edge, bottom)
     return size
 
 
 def _label_of(
-    number: int, score: float | None, width: int, room: int, size: int, colour: tuple[int, int, int]
+    number: int, score: float | None, width: int, room: int, size: int, colour: tuple[int, int, int], when: str
 ) -> np.ndarray:
     """The label of a face, as wide as its box; shorter if there is too little room below the box."""
     name = f"face{NO_BREAK}{number + 1}"
     if score is None:
         return _label(name, width, size, colour)
-    label = _label(f"{name}, this second: {_percent(score)}", width, size, colour)
+    label = _label(f"{name}{when}: {_percent(score)}", width, size, colour)
     return label if len(label) <= room else _label(f"{name}: {_percent(score)}", width, size, colour)
 
 

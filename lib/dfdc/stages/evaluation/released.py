@@ -49,11 +49,12 @@ def fitted_values(calibration: Mapping[str, Any]) -> dict[str, float | None]:
 
 
 def ranges_of(scores_of: Mapping[str, pa.Table], enlarge: float) -> dict[str, Any] | None:
-    """How small the faces of validation clips are, and how far the models disagree about them: what the measures
-    cover. None with fewer than ``FEWEST`` clips.
+    """How small and how blurred the faces of validation clips are, and how far the models disagree about them: what the
+    measures cover. None with fewer than ``FEWEST`` clips.
 
-    ``face_height``, in pixels: 5 % of the plain clips have smaller faces than ``limit``. ``disagreement`` of at least
-    two models: the largest difference of their mean probabilities of a clip, and 5 % have more than ``limit``. For each
+    ``face_height``, in pixels: 5 % of the plain clips have smaller faces than ``limit``. ``sharpness`` for each model,
+    which sees faces at a size of its own: 5 % have a lower median. ``disagreement`` of at least two models: the largest
+    difference of their mean probabilities of a clip, and 5 % have more than ``limit``. For each
     also how many clips there are ``beyond`` and ``within`` the limit, and of how many the mean of all probabilities is
     on the wrong side of 0.5. ``enlarge`` is the factor by which the boxes of the clips were enlarged.
     """
@@ -62,10 +63,18 @@ def ranges_of(scores_of: Mapping[str, pa.Table], enlarge: float) -> dict[str, An
     clips = frames.groupby(["part", "clip"])
     if len(clips) < FEWEST:
         return None
-    means = frames.groupby(["part", "clip", "model"])["probability"].mean().unstack()
+    of_models = frames.groupby(["part", "clip", "model"])
+    means, medians = of_models["probability"].mean().unstack(), of_models["sharpness"].median().unstack()
     wrong = ((clips["probability"].mean() > 0.5) != (clips["label"].first() == "FAKE")).to_numpy()
     heights = (clips["height"].first() / enlarge).to_numpy()
-    ranges = {"models": sorted(scores_of), "face_height": _range(heights, wrong, least=True), "disagreement": None}
+    ranges = {
+        "models": sorted(scores_of),
+        "face_height": _range(heights, wrong, least=True),
+        "sharpness": {
+            model: _range(medians[model].to_numpy(np.float64), wrong, least=True) for model in sorted(scores_of)
+        },
+        "disagreement": None,
+    }
     if len(scores_of) > 1:
         spread = (means.max(axis=1) - means.min(axis=1)).to_numpy(np.float64)
         ranges["disagreement"] = _range(spread, wrong, least=False)

@@ -13,6 +13,7 @@ from dfdc.data.schemas.validation_scores import ValidationScore
 from dfdc.networks.settings import CropPolicy
 from dfdc.stages.clips.reading import load_in_order
 from dfdc.stages.prediction.scorer import Scorer, not_finite, prepared
+from dfdc.stages.prediction.sharpness import sharpness
 from dfdc.system.errors import UserError
 from dfdc.system.progress import progress
 from dfdc.video.recompression import Recompression, recompress
@@ -38,7 +39,7 @@ def score_validation_clips(
     recompression: Sequence[Mapping[str, Any]],
     workers: int = 1,
 ) -> list[ValidationScore]:
-    """Scores of one model: one for each of ``frames`` of both clips of each pair.
+    """Scores of one model: one for each of ``frames`` of both clips of each pair, and how sharp that frame is.
 
     ``stores`` gives the store of each part. Clips are scored as cut and with each recompression of the list; frames are
     resized and cropped as in prediction. Raises UserError if the weights need a different number of frames or give
@@ -64,8 +65,8 @@ def score_validation_clips(
                     + not_finite(scorer)
                 )
             rows += (
-                ValidationScore(*clip, condition, frame, probability)
-                for frame, probability in zip(frames, probabilities.tolist(), strict=True)
+                ValidationScore(*clip, condition, *of_frame)
+                for of_frame in zip(frames, sharpness(pictures).tolist(), probabilities.tolist(), strict=True)
             )
     return rows
 

@@ -7,7 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from dfdc.networks.inputs import center_transform
+from dfdc.networks.settings import CropPolicy
 from dfdc.networks.weights.find import Member
+from dfdc.stages.prediction.sharpness import sharpness
 from dfdc.stages.prediction.videos import VideoScore
 
 # Below the first probability a video looks real, above the second it looks fake.
@@ -15,6 +18,7 @@ REAL, UNCERTAIN, FAKE = "looks real", "uncertain", "looks fake"
 REAL_BELOW, FAKE_ABOVE = 0.35, 0.65
 LIMITS = "faces only: sound is not checked, and a video without a manipulated face can be generated"
 DEMONSTRATION = "demonstration"
+MOST_LOOKED_AT = 32  # faces, spread over a video, of which the sharpness is measured
 
 
 @dataclass(frozen=True)
@@ -35,27 +39,44 @@ def judge(video: VideoScore, members: Sequence[Member]) -> Verdict:
 
     A video is uncertain, too, if nothing was scored, or if it is beyond the range of the validation clips and there the
     models erred more often, or there were no such clips. The ranges come with the weights (see
-    ``evaluation.released.ranges_of``); without them only the score counts.
+    ``evaluation.released.ranges_of``); without them only the score counts. Needs ``video.store``.
     """
     if not video.tracks:
         return Verdict(UNCERTAIN, (video.row.reason,))
     ranges = next((member.metadata["ranges"] for member in members if member.metadata.get("ranges")), {})
-    reasons = tuple(_doubts(video, ranges))
+    reasons = tuple(_doubts(video, members, ranges))
     return Verdict(UNCERTAIN if reasons else in_words(video.probability), reasons)
 
 
-def _doubts(video: VideoScore, ranges: Mapping[str, Any]) -> Iterator[str]:
+def _doubts(video: VideoScore, members: Sequence[Member], ranges: Mapping[str, Any]) -> Iterator[str]:
     boxes = np.concatenate([scored.track.boxes for scored in video.tracks])
     height = float(np.median(boxes[:, 3] - boxes[:, 1]))
     smaller = _Range.of(ranges.get("face_height"))
     if smaller and height < smaller.limit and smaller.is_doubtful:
         yield f"its faces are {height:.0f} pixels high, {smaller.told('smaller')}"
+    known = _sharpness(video, members, ranges.get("sharpness"))
+    if known and known[0] < known[1].limit:
+        yield f"its faces are {known[1].told('more blurred')}"
     means = _means(video)
     further = _Range.of(ranges.get("disagreement"))
     if further and sorted(means) == ranges.get("models"):
         spread = max(means.values()) - min(means.values())
         if spread > further.limit and further.is_doubtful:
             yield f"the models are {spread:.2f} apart, {further.told('further')}"
+
+
+def _sharpness(video: VideoScore, members: Sequence[Member], ranges: Any) -> tuple[float, "_Range"] | None:
+    """The median sharpness of the faces as the first model sees them of which a range is known that is doubtful below
+    its limit, and that range; None if there is no such model."""
+    for member in members:
+        blurred = _Range.of(ranges.get(member.name)) if isinstance(ranges, Mapping) else None
+        crops = [crop for crop in video.crops if crop.kind == member.model.get("kind")]
+        if blurred and blurred.is_doubtful and crops:
+            chosen = crops[:: -(-len(crops) // MOST_LOOKED_AT)]
+            faces = (video.store.read(crop.batch, [len(crop.frames) // 2])[0] for crop in chosen)
+            policy = CropPolicy(**member.model["crop"])
+            return float(np.median(sharpness(center_transform(face, policy) for face in faces))), blurred
+    return None
 
 
 def _means(video: VideoScore) -> dict[str, float]:

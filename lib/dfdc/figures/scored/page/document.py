@@ -110,9 +110,9 @@ summary { cursor: pointer; }
 """
 
 
-def document(title: str, *body: Html, script: str = "") -> str:
-    """A whole page. Its content security policy allows its own style and script, pictures within the page, and nothing
-    else."""
+def document(title: str, *body: Html, script: str = "", kept: Html | None = None, connects: bool = False) -> str:
+    """A whole page; ``kept`` is a further element of its head. Its content security policy allows its own style and
+    script, pictures within the page, and nothing else; if it ``connects``, requests to where it comes from."""
     policy = {
         "default-src": "'none'",
         "img-src": "data:",
@@ -120,6 +120,7 @@ def document(title: str, *body: Html, script: str = "") -> str:
         "script-src": _hash(script) if script else "'none'",
         "base-uri": "'none'",
         "form-action": "'none'",
+        **({"connect-src": "'self'"} if connects else {}),
     }
     head = tag(
         "head",
@@ -128,6 +129,7 @@ def document(title: str, *body: Html, script: str = "") -> str:
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
         tag("meta", name="referrer", content="no-referrer"),
         tag("meta", name="generator", content=GENERATOR),
+        kept,
         tag("title", title),
         tag("link", rel="icon", href="data:,"),
         tag("style", Html(_STYLE)),

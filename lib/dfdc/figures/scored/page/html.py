@@ -5,7 +5,7 @@ from typing import Any
 
 from dfdc.system.words import printable
 
-VOID = ("img", "link", "meta")  # elements without an end tag
+VOID = ("img", "input", "link", "meta")  # elements without an end tag
 
 
 class Html(str):

@@ -2,19 +2,19 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from dfdc.figures.scored.page.document import document
+from dfdc.figures.scored.page.entry import Entry
 from dfdc.figures.scored.page.html import Html, tag
 from dfdc.figures.scored.page.pictures import image
-from dfdc.figures.scored.page.verdict import VERDICTS, Judgement, capital, share
+from dfdc.figures.scored.page.verdict import CLASSES, VERDICTS, capital, share
 from dfdc.figures.style import thousands
 from dfdc.system.words import duration
 
 # The columns: their names, what sorts them, and the class of style.
 COLUMNS = (
     ("face", None, None),
-    ("video", "text", None),
+    ("{noun}", "text", None),
     ("verdict", "number", None),
     ("probability of fake", "number", "number"),
     ("faces", "number", "number minor"),
@@ -54,44 +54,32 @@ for (const table of document.querySelectorAll("table.videos")) {
 """
 
 
-@dataclass(frozen=True)
-class Entry:
-    """A video in the index; ``page`` is the name of its page's file, ``thumbnail`` a JPEG file, which may be empty."""
-
-    name: str
-    page: str
-    judgement: Judgement
-    faces: int
-    thumbnail: bytes
-
-
 def line_of(entry: Entry) -> Html:
     """The row of a video. It is made once, because pages with many rows are written again and again."""
-    judgement, row, judged = entry.judgement, entry.judgement.row, entry.judgement.is_judged
     picture = image(entry.thumbnail, f"A face in {entry.name}") if entry.thumbnail else None
-    seconds = row.frames / row.fps if row.frames and row.fps else None
-    value = f"{judgement.probability:.6f}" if judged else None
+    value = None if entry.probability is None else f"{entry.probability:.6f}"
+    length = "–" if entry.seconds is None else duration(entry.seconds)
     return tag(
         "tr",
         tag("td", picture),
         tag("th", tag("a", entry.name, href=entry.page), scope="row", data_value=entry.name),
-        tag("td", tag("span", judgement.words, class_=f"word {judgement.style}"), data_value=value),
-        tag("td", share(judgement.probability) if judged else "–", data_value=value, class_="number"),
+        tag("td", tag("span", entry.words, class_=f"word {CLASSES.get(entry.words, 'none')}"), data_value=value),
+        tag("td", "–" if value is None else share(entry.probability), data_value=value, class_="number"),
         tag("td", entry.faces, data_value=entry.faces, class_="number minor"),
-        tag("td", "–" if seconds is None else duration(seconds), data_value=seconds, class_="number minor"),
+        tag("td", length, data_value=entry.seconds, class_="number minor"),
     )
 
 
-def index_page(entries: Sequence[tuple[Entry, Html]], expected: int, purpose: str = "") -> str:
+def index_page(entries: Sequence[tuple[Entry, Html]], expected: int, purpose: str = "", noun: str = "video") -> str:
     """The index of the videos so far, each with its ``line_of``, of so many that are expected.
 
-    ``purpose`` is a warning, if the weights were made for a demonstration.
+    ``purpose`` is a warning, if the weights were made for a demonstration; ``noun`` is what each is called.
     """
     ordered = sorted(entries, key=_suspicion)
     heads = [
         tag(
             "th",
-            name,
+            name.format(noun=noun),
             scope="col",
             class_=style,
             data_kind=kind,
@@ -99,7 +87,7 @@ def index_page(entries: Sequence[tuple[Entry, Html]], expected: int, purpose: st
         )
         for name, kind, style in COLUMNS
     ]
-    caption = tag("caption", "The most suspicious videos first.")
+    caption = tag("caption", f"The most suspicious {noun}s first.")
     whole = tag(
         "table",
         caption,
@@ -108,14 +96,14 @@ def index_page(entries: Sequence[tuple[Entry, Html]], expected: int, purpose: st
         class_="videos",
     )
     return document(
-        "Scored videos",
-        tag("header", tag("h1", "Scored videos")),
+        f"Scored {noun}s",
+        tag("header", tag("h1", f"Scored {noun}s")),
         tag(
             "main",
             tag("p", purpose, class_="note") if purpose else None,
-            tag("p", summary(entries, expected)),
+            tag("p", summary(entries, expected, noun)),
             whole if entries else None,
-            tag("p", NOTE, class_="faint"),
+            tag("p", NOTE.format(noun=noun), class_="faint"),
         ),
         script=_SCRIPT,
     )
@@ -123,20 +111,20 @@ def index_page(entries: Sequence[tuple[Entry, Html]], expected: int, purpose: st
 
 def _suspicion(each: tuple[Entry, Html]) -> tuple[bool, float, str]:
     entry, _ = each
-    return not entry.judgement.is_judged, -entry.judgement.probability, entry.name
+    return entry.probability is None, -(entry.probability or 0), entry.name
 
 
 NOTE = (
     "Faces only: sound is not checked, and a video without a manipulated face can be generated as a whole. The page of "
-    "each video says what its probability means."
+    "each {noun} says what its probability means."
 )
 
 
-def summary(entries: Sequence[tuple[Entry, Html]], expected: int) -> str:
+def summary(entries: Sequence[tuple[Entry, Html]], expected: int, noun: str) -> str:
     """How many videos there are, and how many of each verdict."""
-    counts = Counter(entry.judgement.words for entry, _ in entries)
+    counts = Counter(entry.words for entry, _ in entries)
     words = " ".join(f"{capital(name)}: {thousands(counts[name])}." for name in VERDICTS if counts[name])
     done = len(entries)
-    videos = "1 video" if expected == 1 else f"{thousands(expected)} videos"
+    videos = f"1 {noun}" if expected == 1 else f"{thousands(expected)} {noun}s"
     so_far = videos if done == expected else f"{thousands(done)} of {videos} so far"
     return f"{so_far}. {words}".strip()

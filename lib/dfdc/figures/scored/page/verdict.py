@@ -7,7 +7,7 @@ from dfdc.figures.scored.annotation import NO_BREAK
 from dfdc.figures.scored.page.html import Html, tag
 from dfdc.figures.scored.timeline import ZONES
 from dfdc.figures.style import percent
-from dfdc.stages.prediction.verdict import in_words
+from dfdc.stages.prediction.videos import VideoScore
 
 # The class of style of each zone.
 CLASSES = {words: name for (words, *_), name in zip(ZONES, ("real", "uncertain", "fake"), strict=True)}
@@ -16,6 +16,7 @@ NOT_JUDGED = {
     "unreadable": "could not be read",
     "no face": "no face was found",
     "no track": "no face was followed for long enough",
+    "no model": "no model looks at single faces",
     "damaged": "no face was found before the damage",
 }
 # All verdicts, the most suspicious first.
@@ -26,13 +27,14 @@ VERDICTS = (*reversed(CLASSES), *NOT_JUDGED.values())
 class Judgement:
     """The verdict on a video: a few words, which begin in lower case.
 
-    ``doubts`` say why a video counts as uncertain whatever its probability is.
+    ``doubts`` say why a video counts as uncertain whatever its probability is; ``noun`` says whether it is one.
     """
 
     row: TestVideo
     probability: float
     words: str
     doubts: tuple[str, ...] = ()
+    noun: str = "video"
 
     @property
     def is_judged(self) -> bool:
@@ -47,13 +49,13 @@ class Judgement:
     def meaning(self) -> str:
         """What the verdict means, in a few sentences."""
         if self.row.status == "unreadable":
-            return f"This video could not be judged: {self.row.reason or 'it cannot be read'}."
+            return f"This {self.noun} could not be judged: {self.row.reason or 'it cannot be read'}."
         if not self.is_judged:
-            return f"This video could not be judged: {self.words}. That says nothing about whether it is genuine."
+            return f"This {self.noun} could not be judged: {self.words}. That says nothing about whether it is genuine."
         _, (_, low, high, _), _ = ZONES
         first = (
-            f"Looking at faces only, the models give a probability of {share(self.probability)} that this video is "
-            "fake."
+            f"Looking at faces only, the models give a probability of {share(self.probability)} that this "
+            f"{self.noun} is fake."
         )
         said = {
             REAL: f"Below {share(low)} they saw no clear sign of a manipulated face; that does not prove it genuine.",
@@ -66,11 +68,12 @@ class Judgement:
         return f"{first} {said[self.words]}"
 
 
-def judge(row: TestVideo, probability: float, faces: int) -> Judgement:
-    """The verdict on a video with so many scored faces."""
-    if faces and row.status != "unreadable":
-        return Judgement(row, probability, in_words(probability))
-    return Judgement(row, probability, NOT_JUDGED.get(row.status, NOT_JUDGED["no track"]))
+def judge(video: VideoScore, verdict: str, doubts: tuple[str, ...]) -> Judgement:
+    """The verdict on a video, which has it in words already if there is one."""
+    row = video.row
+    if video.tracks and row.status != "unreadable":
+        return Judgement(row, video.probability, verdict, doubts, video.noun)
+    return Judgement(row, video.probability, NOT_JUDGED.get(row.status, NOT_JUDGED["no track"]), (), video.noun)
 
 
 def capital(words: str) -> str:

@@ -1,16 +1,13 @@
-"""The page of a scored video."""
+"""The page of a scored video or image."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
-
-import yaml
 
 from dfdc.figures.scored.annotation import SMALL, FrameReader
 from dfdc.figures.scored.heatmap import HeatMapper
 from dfdc.figures.scored.page.document import document
+from dfdc.figures.scored.page.facts import about_weights, facts_of
 from dfdc.figures.scored.page.html import Html, table, tag
 from dfdc.figures.scored.page.pictures import image, jpeg, lines_png, small_face
 from dfdc.figures.scored.page.used import Used
@@ -27,20 +24,23 @@ from dfdc.stages.prediction.ensemble import combine
 from dfdc.stages.prediction.settings.ensemble import EnsembleSettings
 from dfdc.stages.prediction.verdict import in_words
 from dfdc.stages.prediction.videos import TrackScores, VideoScore
-from dfdc.system.files import sha256
-from dfdc.system.words import duration, in_units
 
 FRAME_WIDTH = 1200  # pixels of the whole frame
 MOST_SECONDS = 600  # rows of a table; the JSON file has all
 ORDER = ("most suspicious", "second most suspicious", "third most suspicious")
 MOST_ROWS = 200  # faces in a table
+FACES_ONLY = {
+    "video": "Only faces are looked at. Sound is not checked, and a video without a manipulated face can be generated "
+    "as a whole: it may look real here.",
+    "image": "Only faces are looked at. An image without a manipulated face can be generated as a whole: it may look "
+    "real here.",
+}
+PHOTOGRAPHS = "The models were trained with frames of videos. How well they judge photographs was not measured."
 LIMITS = (
-    "Only faces are looked at. Sound is not checked, and a video without a manipulated face can be generated as a "
-    "whole: it may look real here.",
     "The models know the manipulations and the kinds of videos that they were trained with. New methods, strong "
     "compression, dark, blurred or half-hidden faces can mislead them in either direction.",
     f"A face of less than {SMALL} pixels, whose box is grey, says little.",
-    "A probability is an estimate, not a proof. It says nothing about who made a video, when or why. Let a person look "
+    "A probability is an estimate, not a proof. It says nothing about who made it, when or why. Let a person look "
     "before anything depends on it.",
 )
 HEAT = (
@@ -61,13 +61,20 @@ class Context:
     purpose: str = ""
 
 
-def video_page(video: VideoScore, judgement: Judgement, name: str, json_name: str, context: Context) -> str:
-    """The page of a video; the videos that could not be judged have one too. Needs ``video.store`` if it has tracks."""
+def video_page(
+    video: VideoScore, judgement: Judgement, name: str, json_name: str, context: Context, kept: Html | None = None
+) -> str:
+    """The page of a video; the videos that could not be judged have one too. Needs ``video.store`` if it has tracks.
+
+    ``kept`` is what its head keeps for the index of a later run.
+    """
     row, settings = video.row, context.settings
     judged = judgement.is_judged
     figure = share(video.probability) if judged else None
     figures = [tag("span", figure)] if judged else []
     notes = [tag("p", context.purpose, class_="note")] if context.purpose else []
+    if told := "; ".join(video.notes()):
+        notes.append(tag("p", f"{capital(told)}.", class_="note"))
     if row.status == "damaged":
         notes += [tag("p", f"The video is damaged, and only the rest was looked at: {row.reason}.", class_="note")]
     tracks = video.tracks if judged else []
@@ -75,7 +82,7 @@ def video_page(video: VideoScore, judgement: Judgement, name: str, json_name: st
     shown = sorted(longest, key=lambda scored: scored.track.number)
     return document(
         f"{name}: {judgement.words}{f', {figure}' if judged else ''}",
-        tag("header", tag("nav", tag("a", "All videos", href="index.html")), tag("h1", name)),
+        tag("header", tag("nav", tag("a", "All pages", href="index.html")), tag("h1", name)),
         tag(
             "main",
             tag("p", tag("span", capital(judgement.words)), *figures, class_=f"verdict {judgement.style}"),
@@ -88,10 +95,11 @@ def video_page(video: VideoScore, judgement: Judgement, name: str, json_name: st
             tag("h2", "What this does not tell"),
             tag("ul", *(tag("li", limit) for limit in _limits(video, context))),
             tag("h2", "What was used"),
-            _facts(video, context.used),
-            *_weights(context.used),
+            facts_of(video, context.used),
+            *about_weights(context.used),
             tag("p", "All scores, to be read by programs: ", tag("a", json_name, href=json_name)),
         ),
+        kept=kept,
     )
 
 
@@ -105,10 +113,12 @@ def thumbnail_of(video: VideoScore, settings: EnsembleSettings) -> bytes:
 
 
 def _limits(video: VideoScore, context: Context) -> Sequence[str]:
+    faces_only = FACES_ONLY[video.noun]
     if not video.tracks:
-        return LIMITS[:1]
+        return [faces_only]
+    photographs = [PHOTOGRAPHS] if video.is_image else []
     heat = [HEAT.format(model=context.heat.name)] if context.heat is not None else []
-    return [*LIMITS, *heat]
+    return [faces_only, *photographs, *LIMITS, *heat]
 
 
 def _whole_frame(video: VideoScore, context: Context) -> list[Html]:
@@ -121,6 +131,11 @@ def _whole_frame(video: VideoScore, context: Context) -> list[Html]:
     picture = context.frames.read(video, frame, settings, FRAME_WIDTH)
     if not picture:
         return []
+    if video.is_image:
+        alt = words = "The picture"
+        if found:
+            words = "The picture; boxes have scores."
+        return [tag("figure", image(picture, alt), tag("figcaption", words), class_="frame")]
     at = time(frame / row.fps)
     if found:
         words = f"The whole picture at {at}, where a face has the highest score; boxes have scores of that second."
@@ -141,16 +156,19 @@ def _faces(video: VideoScore, shown: Sequence[TrackScores], settings: EnsembleSe
         link = tag("a", name, href=f"#face-{number + 1}") if number in numbers else name
         first, last = scored.track.frames[0] / fps, scored.track.frames[-1] / fps
         looked_at = len({frame for frames, _ in scored.scores.values() for frame in frames.tolist()})
-        rows.append([link, _word(score), share(score), f"{first:.1f} to {time(last)}", looked_at])
+        when = [] if video.is_image else [f"{first:.1f} to {time(last)}", looked_at]
+        rows.append([link, _word(score), share(score), *when])
     left_out = len(video.tracks) - len(shown)
-    words = f"The longest {len(shown)} are shown below." if left_out else ""
+    which = "first" if video.is_image else "longest"
+    words = f"The {which} {len(shown)} are shown below." if left_out else ""
     if len(video.tracks) > MOST_ROWS:
         words += f" The table has the most suspicious {MOST_ROWS} of {len(video.tracks)}; the JSON file has all."
-    head = ["face", "verdict", "probability of fake", "time", "pictures looked at"]
+    head = ["face", "verdict", "probability of fake", *([] if video.is_image else ["time", "pictures looked at"])]
+    followed = "Faces in the picture" if video.is_image else "Faces that were followed through the video"
     return [
         tag("h2", f"{len(video.tracks)} faces" if len(video.tracks) > 1 else "One face"),
         tag("p", words) if words else Html(""),
-        table("Faces that were followed through the video, the most suspicious first", head, rows),
+        table(f"{followed}, the most suspicious first", head, rows),
     ]
 
 
@@ -159,9 +177,28 @@ def _word(score: float) -> Html:
 
 
 def _face(video: VideoScore, scored: TrackScores, context: Context) -> Html:
-    settings, fps = context.settings, video.row.fps
     number, score = scored.track.number + 1, scored.probability(context.settings)
-    seconds = scored.over_time(fps, settings)
+    seconds = scored.over_time(video.row.fps, context.settings)
+    mirrored = ", as it is and mirrored" if video.is_image else ""
+    return tag(
+        "section",
+        tag("h2", f"Face {number}: {in_words(score)}, {share(score)}", id=f"face-{number}"),
+        None if video.is_image else _lines(video, scored, number, seconds, context.settings),
+        *(_still(video, scored, context) if video.is_image else _pictures(video, scored, context)),
+        tag("h3", "What each model says"),
+        table(f"Face {number} as each model sees it alone{mirrored}", *_models(scored, context)),
+        None if video.is_image else tag("details", tag("summary", "Scores of each second"), _seconds(number, seconds)),
+    )
+
+
+def _lines(
+    video: VideoScore,
+    scored: TrackScores,
+    number: int,
+    seconds: Sequence[tuple[float, float]],
+    settings: EnsembleSettings,
+) -> Html:
+    """The scores of a face over time."""
     scores = [each for _, each in seconds]
     highest = max(seconds, key=lambda second: second[1])[0]
     alt = (
@@ -171,17 +208,9 @@ def _face(video: VideoScore, scored: TrackScores, context: Context) -> Html:
     lines = image(lines_png(scored, video, settings), alt, "png")
     caption = "The probability of fake over time: each model at each picture, and all models in each second."
     return tag(
-        "section",
-        tag("h2", f"Face {number}: {in_words(score)}, {share(score)}", id=f"face-{number}"),
-        tag(
-            "figure",
-            tag("div", lines, class_="lines", role="region", aria_label=f"Scores of face {number}", tabindex="0"),
-            tag("figcaption", caption),
-        ),
-        *_pictures(video, scored, context),
-        tag("h3", "What each model says"),
-        table(f"Face {number} as each model sees it alone", *_models(scored, context)),
-        tag("details", tag("summary", "Scores of each second"), _seconds(number, seconds)),
+        "figure",
+        tag("div", lines, class_="lines", role="region", aria_label=f"Scores of face {number}", tabindex="0"),
+        tag("figcaption", caption),
     )
 
 
@@ -205,6 +234,19 @@ def _pictures(video: VideoScore, scored: TrackScores, context: Context) -> list[
     if maps[0] is not None:
         words += "; below them heat maps"
     return [tag("h3", words), tag("div", *figures, class_="faces")]
+
+
+def _still(video: VideoScore, scored: TrackScores, context: Context) -> list[Html]:
+    """The face in an image, and beside it its heat map."""
+    (one,) = by_suspicion(scored, video.crops, context.settings)
+    (face,) = video.store.read(one.crop.batch, [one.picture])
+    name = f"face {scored.track.number + 1}"
+    figures = [tag("figure", image(jpeg(thumbnail(face, LARGE_FACE)), capital(name)))]
+    if context.heat is not None:
+        (heat,) = context.heat([face])
+        shown = image(jpeg(thumbnail(heat, LARGE_FACE)), f"Heat map of {name}")
+        figures.append(tag("figure", shown, tag("figcaption", "heat map")))
+    return [tag("div", *figures, class_="faces")]
 
 
 def _picture(one: Suspicious, face: Any, heat: Any, number: int, label: str, fps: float) -> Html:
@@ -232,68 +274,3 @@ def _seconds(number: int, seconds: Sequence[tuple[float, float]]) -> Html:
     left_out = f"; the first {MOST_SECONDS} seconds, the JSON file has all" if len(seconds) > MOST_SECONDS else ""
     rows = [[f"{start:.0f} s", share(score), in_words(score)] for start, score in seconds[:MOST_SECONDS]]
     return table(f"Face {number}, all models{left_out}", ["from", "probability of fake", "verdict"], rows)
-
-
-def _facts(video: VideoScore, used: Used) -> Html:
-    row, path = video.row, video.path
-    size, digest = _size_and_hash(path)
-    shape = "unknown"
-    if row.frames:
-        length = f", {duration(row.frames / row.fps)}" if row.fps else ""
-        shape = f"{row.width} x {row.height} pixels, {row.frames} frames, {row.fps:.4g} per second{length}"
-    facts = {
-        "video": str(path),
-        "its SHA-256": tag("code", digest) if digest else "it cannot be read",
-        "size": in_units(size) if digest else "unknown",
-        "pictures": shape,
-        "scored": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-        "program": f"dfdc {used.version}",
-        "face detector": used.detector,
-    }
-    return tag("table", tag("caption", "This video and this run"), _facts_rows(facts), class_="facts")
-
-
-def _size_and_hash(path: Path) -> tuple[int, str]:
-    """The size of a file and its SHA-256; "" if it is none or cannot be read. A pipe would wait for a writer."""
-    try:
-        if not path.is_file():
-            return 0, ""
-        return path.stat().st_size, sha256(path)
-    except (OSError, ValueError):
-        return 0, ""
-
-
-def _facts_rows(facts: Mapping[str, Any]) -> Html:
-    return tag("tbody", *(tag("tr", tag("th", key, scope="row"), tag("td", value)) for key, value in facts.items()))
-
-
-def _weights(used: Used) -> list[Html]:
-    parts = []
-    for weights in used.weights:
-        metadata = dict(weights.metadata)
-        provenance = metadata.pop("provenance", {})
-        if not isinstance(provenance, Mapping):
-            provenance = {"provenance": provenance}
-        facts = {"what it is": weights.words, "file": str(weights.path), "SHA-256": tag("code", weights.sha256)}
-        facts |= {_spaced(key): _said(value) for key, value in provenance.items()}
-        caption = tag("caption", f"Weights of the model {weights.name}")
-        parts.append(tag("table", caption, _facts_rows(facts), class_="facts"))
-        if metadata:
-            rest = _facts_rows({_spaced(key): _said(value) for key, value in sorted(metadata.items())})
-            caption = tag("caption", f"What the weights of the model {weights.name} say about themselves")
-            summary = tag("summary", f"All metadata of {weights.name}")
-            parts.append(tag("details", summary, tag("table", caption, rest, class_="facts")))
-    settings = tag("pre", yaml.safe_dump(dict(used.settings), sort_keys=False, default_flow_style=None), tabindex="0")
-    return [*parts, tag("details", tag("summary", "Settings"), settings)]
-
-
-def _spaced(key: Any) -> str:
-    return str(key).replace("_", " ")
-
-
-def _said(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key}: {_said(of_key)}" for key, of_key in value.items())
-    if isinstance(value, list | tuple):
-        return ", ".join(map(_said, value))
-    return str(value)

@@ -6,10 +6,10 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
-from dfdc.cli.outputs import Summary
+from dfdc.cli.scoring.outputs import Summary
 from dfdc.config.canonical import digest
 from dfdc.networks.weights.find import Member
-from dfdc.stages.prediction.videos import ScoringSettings
+from dfdc.stages.prediction.scoring_settings import ScoringSettings
 from dfdc.system.errors import UserError
 from dfdc.system.files import sha256
 from dfdc.system.jobs.provenance import code_of
@@ -26,7 +26,7 @@ class Record:
         """Read the record, if there is one. Raises UserError if it cannot be read or written, or is another file."""
         self._path = path
         models = [(member.name, sha256(member.path), member.model["score"]) for member in members]
-        code = code_of(Path(__file__).with_name("score.py"))
+        code = code_of(Path(__file__).parent.with_name("score.py"))
         self._how = digest(models, asdict(settings), speed, code, versions())
         self._keys: dict[Path, str] = {}
         try:
@@ -45,20 +45,24 @@ class Record:
     def of(self, video: Path, name: str) -> Summary | None:
         """The result of a video, under a name; None if it is not known."""
         try:
-            key = self._keys[video] = f"{sha256(video)} {self._how}" if video.is_file() else ""
+            self._keys[video] = f"{sha256(video)} {self._how}" if video.is_file() else ""
         except OSError:
             return None
-        known = self._known.get(key)
+        known = self._known.get(self.key(video))
         return known and replace(known, video=name)
 
+    def key(self, video: Path) -> str:
+        """What the result of a video that ``of`` was asked for is found by; "" if the video cannot be read."""
+        return self._keys.get(video, "")
+
     def add(self, video: Path, summary: Summary) -> str:
-        """Write down the result of a video that ``of`` did not know; returns what went wrong, or "".
+        """Write down the result of a video, if ``of`` did not know it; returns what went wrong, or "".
 
         A video that could not be read is left out, and so tried again next time.
         """
-        if summary.status == "unreadable" or not self._keys.get(video):
+        if summary.status == "unreadable" or not self.key(video) or self.key(video) in self._known:
             return ""
-        line = json.dumps({"key": self._keys[video], "result": asdict(summary)})
+        line = json.dumps({"key": self.key(video), "result": asdict(summary)})
         try:
             with self._path.open("ab") as file:
                 file.write(line.encode() + b"\n")
@@ -72,4 +76,4 @@ def _entry(line: bytes) -> tuple[str, Summary]:
     result = entry["result"]
     if result.keys() != {field.name for field in fields(Summary)}:
         raise ValueError("other columns")
-    return entry["key"], Summary(**{**result, "doubts": tuple(result["doubts"])})
+    return entry["key"], Summary(**{**result, **{key: tuple(result[key]) for key in ("doubts", "notes")}})

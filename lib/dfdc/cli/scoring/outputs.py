@@ -19,7 +19,11 @@ CSV_HEAD = ("video", "probability", "status", "reason", "tracks", "frames")
 
 @dataclass(frozen=True)
 class Summary:
-    """The result of a video for --json and --csv. ``doubts``: why it counts as uncertain whatever its score is."""
+    """The result of a video or an image for --json and --csv.
+
+    ``doubts``: why it counts as uncertain whatever its score is. ``kind``: video or image. ``notes``: what else there
+    is to know of the score, such as models that cannot judge a single picture.
+    """
 
     video: str
     probability: float
@@ -29,6 +33,8 @@ class Summary:
     reason: str
     frames: int
     tracks: list[dict[str, Any]]
+    kind: str = "video"
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
