@@ -1,27 +1,31 @@
 """How to train on little data: trainings on the demo's few people, each measured on people whom it has not seen.
 
     make demo
-    python benchmarks/small_data.py [--demo demo] [--folder small-data] [--recipes published windows …] [--jobs 2]
+    python benchmarks/small_data.py [--recipes published drawn …] [--seeds 3] [--demo demo] [--folder small-data]
+        [--jobs 2]
 
 The demo's model `large_crop` (EfficientNet-Lite0, pretrained on ImageNet) is trained with the demo's settings and these
-changes:
+changes, one at a time:
 
 - `published`: none. One clip of each aligned track, of which the same frames are taken at each visit.
 - `windows`: four clips of each aligned track (`clips.per_track: 4`).
 - `drawn`: other frames at each visit (`models.*.draw_frames: true`).
-- `both`: both.
-- `longer`: both, and twice the iterations.
-- `slower`: both, and half the learning rate.
+- `shorter`, `shortest`, `longer`: half, a quarter and twice the iterations.
+- `slower`, `faster`: half and twice the learning rate.
+- `smaller`, `larger`: three and five quarters of the sides of a face.
+
+Two of them together: `both` (windows, drawn) and `shorter_drawn`.
 
 The people in the training parts are divided into three groups; whoever appears together in a video is in one group.
-Each recipe is trained three times, with another seed and without another group, and measured on that group's clips: one
-clip of each aligned track, the same for all recipes, as it was cut and recompressed with draws from the published
-ranges. The faces that fakes were given may be of people in other groups. The people in the test videos take no part: a
-recipe that was chosen here can be measured on them by the workflow.
+Each recipe is trained without each of the groups, with so many seeds, and measured on that group's clips: one clip of
+each aligned track, the same for all recipes, as it was cut and recompressed with draws from the published ranges. The
+faces that fakes were given may be of people in other groups. The people in the test videos take no part: a recipe that
+was chosen here can be measured on them by the workflow.
 
 A clip's score is the mean over its frames. Columns: log loss of the scores as they are, sharpened by the published
-exponent 0.65, and divided by the temperature that is best for the other two groups; AUC. Numbers are mean ± standard
-deviation over the three groups. A constant score of 0.5 has a log loss of 0.693.
+exponent 0.65, with the exponent and with the temperature that are best for the other two groups; AUC. The first table
+has mean ± standard deviation over groups and seeds; the second the same of the differences from `published` with the
+same group and seed, and how many of them are for the better. A constant score of 0.5 has a log loss of 0.693.
 
 Each training writes its scores into the folder, and is skipped if they are there.
 """
@@ -29,6 +33,7 @@ Each training writes its scores into the folder, and is skipped if they are ther
 import argparse
 import copy
 import json
+import shutil
 import statistics
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -53,7 +58,7 @@ from dfdc.stages.clips.pairs import pair_clips
 from dfdc.stages.clips.recompressing import recompress_clips
 from dfdc.stages.clips.settings.cutting import ClipSettings
 from dfdc.stages.clips.settings.pairs import ValidationSettings
-from dfdc.stages.evaluation.calibration import fit, with_value
+from dfdc.stages.evaluation.calibration import LIMITS, fit, with_value
 from dfdc.stages.evaluation.metrics import auc, log_loss
 from dfdc.stages.prediction.ensemble import confident
 from dfdc.stages.prediction.settings.ensemble import EnsembleSettings
@@ -69,17 +74,19 @@ from dfdc.video.settings import RecompressionSettings
 CPU = torch.device("cpu")
 GROUPS = 3
 VARIANTS_OF_A_PAIR = 8
+COLUMNS = ("log loss", "exponent 0.65", "exponent of others", "temperature of others", "AUC")
 STEPS = ("iterations", "batch_pairs", "warmup_iterations", "learning_rate", "momentum", "weight_decay")
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Changes of the demo's settings."""
+    """Changes of the demo's settings: clips of a track; factors on iterations, learning rate and sides of a face."""
 
     windows: int = 1
     draw_frames: bool = False
-    longer: float = 1.0
-    faster: float = 1.0
+    iterations: float = 1.0
+    learning_rate: float = 1.0
+    side: float = 1.0
 
 
 RECIPES = {
@@ -87,8 +94,14 @@ RECIPES = {
     "windows": Recipe(windows=4),
     "drawn": Recipe(draw_frames=True),
     "both": Recipe(windows=4, draw_frames=True),
-    "longer": Recipe(windows=4, draw_frames=True, longer=2.0),
-    "slower": Recipe(windows=4, draw_frames=True, faster=0.5),
+    "shorter": Recipe(iterations=0.5),
+    "shortest": Recipe(iterations=0.25),
+    "longer": Recipe(iterations=2.0),
+    "slower": Recipe(learning_rate=0.5),
+    "faster": Recipe(learning_rate=2.0),
+    "smaller": Recipe(side=0.75),
+    "larger": Recipe(side=1.25),
+    "shorter_drawn": Recipe(draw_frames=True, iterations=0.5),
 }
 
 
@@ -182,38 +195,61 @@ def groups_of(demo: Path) -> dict[tuple[str, str], int]:
 
 
 @dataclass(frozen=True)
+class Training:
+    """A recipe, the group that it does not see, and the seed."""
+
+    name: str
+    group: int
+    seed: int
+
+    @property
+    def recipe(self) -> Recipe:
+        return RECIPES[self.name]
+
+    @property
+    def file(self) -> str:
+        return f"{self.name}-{self.group}-{self.seed}-{digest(asdict(self.recipe), DEMO)}"
+
+
+@dataclass(frozen=True)
 class Trainings:
     """All trainings of one call. ``prepare`` is called in each process."""
 
     demo: Path
     folder: Path
 
-    def prepare(self) -> Callable[[tuple[str, int]], dict[str, Any]]:
+    def prepare(self) -> Callable[[Training], dict[str, Any]]:
         torch.set_num_threads(1)
         return self.result
 
-    def result(self, which: tuple[str, int]) -> dict[str, Any]:
-        """The labels and scores of a recipe without a group, read from the folder or computed."""
-        name, group = which
-        path = self.folder / f"{name}-{group}-{digest(asdict(RECIPES[name]), DEMO)}.json"
+    def result(self, which: Training) -> dict[str, Any]:
+        """The labels and scores of a training, read from the folder or computed."""
+        path = self.folder / f"{which.file}.json"
         if not path.exists():
-            write_text(path, json.dumps(self._train(RECIPES[name], group, path.with_suffix(""))))
+            write_text(path, json.dumps(self._train(which, path.with_suffix(""))))
+            shutil.rmtree(path.with_suffix(""))
         return json.loads(path.read_text(encoding="utf-8"))
 
-    def _train(self, recipe: Recipe, group: int, folder: Path) -> dict[str, Any]:
-        group_of = groups_of(self.demo)
+    def _train(self, which: Training, folder: Path) -> dict[str, Any]:
+        recipe, group_of = which.recipe, groups_of(self.demo)
         clips, one = (Clips(self.demo, self.folder, windows) for windows in (recipe.windows, 1))
-        trained, seen = (
-            [pair for part in made.parts for pair in made.pairs(part) if (group_of[part, pair.real] == group) is wanted]
+        trained, held_out = (
+            [
+                pair
+                for part in made.parts
+                for pair in made.pairs(part)
+                if (group_of[part, pair.real] == which.group) is wanted
+            ]
             for made, wanted in ((clips, False), (one, True))
         )
         config = demo_config()
         model, training = config["models"]["large_crop"], config["training"]
-        model |= {"draw_frames": recipe.draw_frames, "seed": group}
+        crop = {key: round(side * recipe.side) for key, side in model["crop"].items() if key != "pad"}
+        model |= {"draw_frames": recipe.draw_frames, "seed": which.seed, "crop": model["crop"] | crop}
         samples = SampleSettings.of(model, training)
         steps = {key: training[key] for key in STEPS}
-        steps["iterations"] = round(steps["iterations"] * recipe.longer)
-        steps["learning_rate"] *= recipe.faster
+        steps["iterations"] = round(steps["iterations"] * recipe.iterations)
+        steps["learning_rate"] *= recipe.learning_rate
         settings = published(TrainSettings, architecture=model["architecture"], kind=model["kind"], **steps)
         source = config["pretrained"][model["architecture"]].removeprefix("package:")
         pretrained = load_pretrained(source, model["architecture"])
@@ -227,70 +263,100 @@ class Trainings:
         network = build_model(settings.architecture, settings.kind, size, len(samples.frames))
         network.load_state_dict(result.state)
         measured = replace(samples, recompression=replace(samples.recompression, pixel_format="yuv420p"))
-        held = load_validation(seen, one.stores, measured, 1)
+        held = load_validation(held_out, one.stores, measured, 1)
         scores = {name: clip_scores(network, faces, CPU, "fp32").tolist() for name, faces in held.clips.items()}
         return {"pairs": len(trained), "labels": held.labels.tolist(), "scores": scores}
 
 
-def table(results: Mapping[str, Sequence[Mapping[str, Any]]], clips: str) -> str:
-    """A Markdown table; ``results`` are those of each recipe, one of each group."""
-    columns = ("log loss", "with exponent 0.65", "with a temperature of other people", "AUC")
-    lines = [f"| {clips} | pairs | {' | '.join(columns)} |", f"|---{'|---' * (len(columns) + 1)}|"]
-    for name, of_recipe in results.items():
-        values = [measures(of_recipe, group, clips) for group in range(len(of_recipe))]
-        cells = [spread([of_group[column] for of_group in values]) for column in range(len(columns))]
-        pairs = round(statistics.mean(row["pairs"] for row in of_recipe))
-        lines.append(f"| `{name}` | {pairs} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+# The results of a recipe: for each seed those without each of the groups.
+OfRecipe = Sequence[Sequence[Mapping[str, Any]]]
 
 
-def measures(of_recipe: Sequence[Mapping[str, Any]], group: int, clips: str) -> tuple[float, ...]:
+def values(of_recipe: OfRecipe, clips: str) -> np.ndarray:
+    """The measures of each training on the people whom it has not seen: trainings x columns."""
+    return np.array([measures(of_seed, group, clips) for of_seed in of_recipe for group in range(GROUPS)])
+
+
+def measures(of_seed: Sequence[Mapping[str, Any]], group: int, clips: str) -> tuple[float, ...]:
     """The columns of the table for the people of a group."""
 
     def known(rows: Sequence[Mapping[str, Any]]) -> tuple[np.ndarray, np.ndarray]:
         return np.concatenate([row["labels"] for row in rows]), np.concatenate([row["scores"][clips] for row in rows])
 
-    labels, scores = known([of_recipe[group]])
-    others, of_others = known([row for number, row in enumerate(of_recipe) if number != group])
+    labels, scores = known([of_seed[group]])
+    others, of_others = known([row for number, row in enumerate(of_seed) if number != group])
     settings = published(EnsembleSettings)
-    temperature = fit("temperature", of_others, np.arange(len(others)), others, settings)
-    sharpened, cooled = (
-        log_loss(labels, confident(scores, of)) for of in (settings, with_value(settings, "temperature", temperature))
+    calibrated = [settings]
+    for kind in LIMITS:
+        value = fit(kind, of_others, np.arange(len(others)), others, settings)
+        calibrated.append(with_value(settings, kind, value))
+    return (
+        log_loss(labels, scores),
+        *(log_loss(labels, confident(scores, of)) for of in calibrated),
+        auc(labels, scores),
     )
-    return log_loss(labels, scores), sharpened, cooled, auc(labels, scores)
 
 
-def spread(values: Sequence[float]) -> str:
-    return f"{statistics.mean(values):.3f} ± {statistics.stdev(values):.3f}"
+def tables(results: Mapping[str, OfRecipe], clips: str) -> str:
+    """Two Markdown tables: of measures, and of their differences from the first recipe."""
+    (base, of_base), *others = ((name, values(of_recipe, clips)) for name, of_recipe in results.items())
+    lines = [
+        f"| {clips} clips | pairs | visits of each | {' | '.join(COLUMNS)} |",
+        f"|---|---|---|{'---|' * len(COLUMNS)}",
+    ]
+    for name, found in [(base, of_base), *others]:
+        pairs = statistics.mean(row["pairs"] for of_seed in results[name] for row in of_seed)
+        training = demo_config()["training"]
+        visits = training["iterations"] * RECIPES[name].iterations * training["batch_pairs"] / pairs
+        lines.append(f"| `{name}` | {pairs:.0f} | {visits:.0f} | {' | '.join(map(spread, found.T))} |")
+    lines += [f"\n| difference from `{base}` | {' | '.join(COLUMNS)} |", f"|---|{'---|' * len(COLUMNS)}"]
+    for name, found in others:
+        differences = found - of_base
+        better = [*(differences[:, :-1] < 0).sum(axis=0), (differences[:, -1] > 0).sum()]
+        cells = [
+            f"{spread(column)} ({count} of {len(found)})" for column, count in zip(differences.T, better, strict=True)
+        ]
+        lines.append(f"| `{name}` | {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
-def given_up(which: tuple[str, int], reason: str) -> NoReturn:
-    raise UserError(f"The training of {which[0]} without group {which[1]} failed: {reason}. Run again to go on.")
+def spread(numbers: Sequence[float]) -> str:
+    return f"{statistics.mean(numbers):.3f} ± {statistics.stdev(numbers):.3f}"
+
+
+def given_up(which: Training, reason: str) -> NoReturn:
+    raise UserError(f"The training {which.file} failed: {reason}. Run again to go on.")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--recipes", nargs="+", choices=RECIPES, default=list(RECIPES))
+    parser.add_argument("--seeds", type=int, default=3, help="trainings of each recipe without each group")
     parser.add_argument("--demo", type=Path, default=Path("demo"), help="the folder of a finished demo")
     parser.add_argument("--folder", type=Path, default=Path("small-data"), help="folder of the results")
-    parser.add_argument("--recipes", nargs="+", choices=RECIPES, default=list(RECIPES))
     parser.add_argument("--jobs", type=int, default=2, help="parallel trainings, one thread each")
     options = parser.parse_args()
-    recipes = list(dict.fromkeys(options.recipes))
-    which = [(name, group) for name in recipes for group in range(GROUPS)]
+    recipes = list(dict.fromkeys(["published", *options.recipes]))
+    # The groups begin with different seeds, so that one seed each is a sample of seeds, too.
+    which = [
+        Training(name, group, group + number)
+        for number in range(options.seeds)
+        for name in recipes
+        for group in range(GROUPS)
+    ]
     try:
         if not (options.demo / "results" / "aligned").is_dir():
             raise UserError(f"There is no finished demo in {options.demo}. Run `make demo`, or set --demo.")
         for windows in sorted({1} | {RECIPES[name].windows for name in recipes}):
             Clips(options.demo, options.folder, windows).make(options.jobs)
-        results: dict[str, list[dict[str, Any]]] = {name: [] for name in recipes}
-        trainings = Trainings(options.demo, options.folder)
-        for (name, _), result in zip(
-            which, map_in_order(trainings.prepare, which, options.jobs, None, given_up), strict=True
-        ):
-            results[name].append(result)
-            print(f"{sum(map(len, results.values()))} of {len(which)}: {name}", file=sys.stderr, flush=True)
+        results: dict[str, list[list[dict[str, Any]]]] = {name: [[] for _ in range(options.seeds)] for name in recipes}
+        prepare = Trainings(options.demo, options.folder).prepare
+        done = map_in_order(prepare, which, options.jobs, None, given_up)
+        for number, (training, result) in enumerate(zip(which, done, strict=True), 1):
+            results[training.name][training.seed - training.group].append(result)
+            print(f"{number} of {len(which)}: {training.file}", file=sys.stderr, flush=True)
         for clips in ("plain", "recompressed"):
-            print(f"\n{table(results, clips)}")
+            print(f"\n{tables(results, clips)}")
     except UserError as error:
         sys.exit(str(error))
 

@@ -79,7 +79,7 @@ NAMES = ("r", "f", "short", "none", "x", "damaged", "missing", "sound")
 SIZES = {f"{name}.mp4": TrainingVideo(f"{name}.mp4", width=128, height=96) for name in NAMES}
 
 
-def extract(folder, store, workers=1):
+def extract(folder, store, workers=1, settings=SETTINGS):
     aligned = [
         track(),
         track(fake="short.mp4", entries=8),
@@ -89,7 +89,14 @@ def extract(folder, store, workers=1):
         track("x.mp4", "missing.mp4"),
         track("x.mp4", "sound.mp4"),
     ]
-    return extract_clips(folder, aligned, SIZES, store, SETTINGS, 6, 1.0, workers)
+    return extract_clips(folder, aligned, SIZES, store, settings, 6, 1.0, workers)
+
+
+def pictures_in(store):
+    """The PNG files of each clip in a store."""
+    with pa.memory_map(str(store)) as file:
+        batches = pa.ipc.open_file(file)
+        return [batches.get_batch(number)["png"].to_pylist() for number in range(batches.num_record_batches)]
 
 
 def test_clips_of_a_part(folder, tmp_path):
@@ -141,10 +148,29 @@ def test_clips_of_a_part(folder, tmp_path):
 
 def test_the_size_of_a_clip_is_that_of_its_pictures_in_the_store(folder, tmp_path):
     rows = extract(folder, tmp_path / "s.arrow")
-    with pa.memory_map(str(tmp_path / "s.arrow")) as file:
-        batches = pa.ipc.open_file(file)
-        stored = [batches.get_batch(number)["png"].to_pylist() for number in range(batches.num_record_batches)]
+    stored = pictures_in(tmp_path / "s.arrow")
     assert [row.bytes for row in rows if row.frames] == [sum(map(len, pictures)) for pictures in stored]
+
+
+def test_the_first_clip_of_a_track_is_the_same_however_many_follow(folder, tmp_path):
+    """In all but its number in the store, to the last byte of its pictures."""
+
+    def cut(per_track):
+        store = tmp_path / f"{per_track}.arrow"
+        rows = extract(folder, store, settings=replace(SETTINGS, per_track=per_track))
+        stored = pictures_in(store)
+        first = {}
+        for row in rows:
+            clip = replace(row, clip=None), [] if row.clip is None else stored[row.clip]
+            first.setdefault((row.label, row.fake, row.real_track), clip)
+        return rows, first
+
+    (one, of_one), (four, of_four) = cut(1), cut(4)
+    assert of_one == of_four
+    assert (len(one), len(of_one)) == (11, 11)
+    # Where twelve sampled frames leave room for four, beside the track that is as long as a clip and the one too short.
+    assert len(four) == 8 * 4 + 2 + 1
+    assert len({(row.video, row.first_frame) for row in four if row.fake == "f.mp4"}) == 9
 
 
 def test_how_much_fakes_differ(folder, tmp_path):

@@ -1,17 +1,23 @@
 """Numbers from the whole way of a video, so that an upgrade of a library that changes one is seen."""
 
+import hashlib
+import json
+
 import av
 import numpy as np
 import pytest
 import torch
-from samples import moving
+from samples import aligned_track, moving
 from test_models import drawn_state
 
 from dfdc.data.pictures.store import Store
 from dfdc.data.schemas.tracks import Track
 from dfdc.data.schemas.videos import TestVideo as Video
+from dfdc.data.schemas.videos import TrainingVideo
 from dfdc.networks.inputs import IMAGENET
 from dfdc.networks.weights.files import save_weights
+from dfdc.stages.clips.cutting import extract_clips
+from dfdc.stages.clips.settings.cutting import ClipSettings
 from dfdc.stages.faces.tracking import interpolate
 from dfdc.stages.prediction.crops import crop_test_faces
 from dfdc.stages.prediction.ensemble import combine, confident
@@ -28,17 +34,31 @@ def test_the_curve_that_makes_predictions_confident():
     np.testing.assert_allclose(confident(np.array(given), published(EnsembleSettings)), expected, atol=1e-6)
 
 
-@pytest.fixture
-def video(tmp_path):
-    """Sixty frames that are kept without loss, so that no encoder has a say in the numbers."""
-    path = tmp_path / "video.mkv"
+def write_lossless(path, frames, seed=0):
+    """A video without loss, so that no encoder has a say in the numbers."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("ffv1", rate=30)
         stream.width, stream.height, stream.pix_fmt = 128, 96, "bgr0"
-        for picture in moving(60):
+        for picture in moving(frames, seed=seed):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode(None))
     return path
+
+
+@pytest.fixture
+def video(tmp_path):
+    return write_lossless(tmp_path / "video.mkv", 60)
+
+
+def test_the_clips_of_a_part_from_before_a_track_could_give_several(tmp_path):
+    names = [write_lossless(tmp_path / f"{number}.mkv", 80, number).name for number in range(4)]
+    tracks = [aligned_track(names[0], fake, entries) for fake, entries in zip(names[1:], (8, 12, 13), strict=True)]
+    videos = {name: TrainingVideo(name, width=128, height=96) for name in names}
+    settings = published(ClipSettings, seed=5)
+    rows = extract_clips(tmp_path, tracks, videos, tmp_path / "clips.arrow", settings, 6, 0.0)
+    cut = [(row.clip, row.video, row.fake, row.first_frame, list(row.box), row.frames, row.sha256) for row in rows]
+    assert settings.per_track == 1
+    assert hashlib.sha256(json.dumps(cut).encode()).hexdigest() == GOLDEN_CLIPS
 
 
 def test_the_score_of_a_video(video, tmp_path):
@@ -69,5 +89,6 @@ def test_the_score_of_a_video(video, tmp_path):
     assert combine(np.concatenate(probabilities), published(EnsembleSettings)) == pytest.approx(GOLDEN_SCORE, abs=2e-4)
 
 
+GOLDEN_CLIPS = "4ce19d0e657b13063c4ca322099578a638e4274ff06e6a296c3c30c6aa42ec3b"
 GOLDEN_MEANS = [0.478299, 0.50709]
 GOLDEN_SCORE = 0.455578
