@@ -31,7 +31,7 @@ def played(text, folder, shell):
 def test_the_shell_keeps_its_folder_and_takes_both_channels(tmp_path, shell):
     said = "$ mkdir a && cd a; x=1\n$ pwd; echo $x >&2\n…/a\n1\n$ cat\n$ printf a; false\na\n[exit status 1]"
     played(said, tmp_path, shell)
-    played("$ cat <<END >b\n> 1\n> END\n$ cat b\n1", tmp_path, shell)
+    played("$ cat <<END >b\n>\n> 1\n> END\n$ cat b\n\n1", tmp_path, shell)
 
 
 @pytest.mark.parametrize(

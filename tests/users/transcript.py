@@ -49,7 +49,7 @@ def read_steps(page: str) -> Iterator[Step]:
             step = Step(line[2:])
         elif step is None:
             raise ValueError(f"The first line of the page's blocks is no command: {line}")
-        elif line.startswith("> ") and not step.printed:
+        elif (line == ">" or line.startswith("> ")) and not step.printed:
             step.command += "\n" + line[2:]
         elif found := STATUS.fullmatch(line):
             step.status = int(found[1])
