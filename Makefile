@@ -2,17 +2,19 @@
 # make install install the packages into .venv
 # make demo    the whole workflow on a small generated data set, up to demo/submission.csv; with CONFIG=my.yaml with your
 #              settings on top of the demo's, with VERBOSE=1 with all that Snakemake and the jobs say
-# make report  the demo's report, demo/report.html: one page with all figures
+# make report  the demo's report, demo/report.html: one page with all figures; with the CONFIG of make demo, if any
 # make test    all tests
 # make smoke   the smallest possible demo, in demo-smallest
 # make test-convert   tests of the conversion of TensorFlow checkpoints, with TensorFlow
 # make test-timm      tests of architectures of the package timm, with timm
 # make test-browser   tests of the pages of scored videos in Chromium, which is installed if need be (root, Debian)
 # make test-slurm     the demo on a SLURM cluster with two simulated nodes, which is installed and started (needs root)
+# make test-users     the first steps of three new users, in a fresh clone of what is committed and fresh environments
 # make test-kills     tests with killed runs, killed at more points than in make test
 # make test-cores     a run on one core gives the same files as on two
 # make fuzz    read randomly damaged files of all kinds for SECONDS=600, see tests/fuzz
-# make why     explain which jobs would run and why; make why ARGS="--profile profiles/demo" for the demo
+# make why     explain which jobs would run and why; make why ARGS="--profile profiles/demo" for the demo, make why
+#              CONFIG=my.yaml for make demo CONFIG=my.yaml
 # make accept  take over results after a harmless change of code, which then do not run again; ARGS as for make why
 # make bench   benchmarks of each component against an alternative
 # make bench-gpu      what a GPU does: proofs, then a training step, the loader, detection, scoring, in nine minutes
@@ -34,9 +36,14 @@ BIN := .venv/bin
 ACTIVE := . $(BIN)/activate &&
 # What Snakemake and the jobs say goes to their logs, unless VERBOSE is set.
 BRIEF := $(if $(VERBOSE),,DFDC_BRIEF=1)
+# The demo, with settings on top of its own.
+DEMO := --profile profiles/demo $(if $(CONFIG),--configfile $(CONFIG))
+# Before Snakemake reads them, which has no messages for some mistakes.
+CONFIG_IS_READABLE := $(if $(CONFIG),$(BIN)/python -m dfdc.config.reading $(CONFIG),true)
+ARGS ?= $(if $(CONFIG),$(DEMO))
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo report smoke test test-convert test-timm test-browser test-kills test-slurm test-cores fuzz why accept bench bench-gpu bench-gpu-tiny ablation scale lint clean
+.PHONY: help install demo report smoke test test-convert test-timm test-browser test-users test-kills test-slurm test-cores fuzz why accept bench bench-gpu bench-gpu-tiny ablation scale lint clean
 .DELETE_ON_ERROR:
 
 # The first lines of this file.
@@ -47,15 +54,15 @@ install: .venv/installed
 
 # The longest training starts first, so that the others fill the remaining cores.
 demo: .venv/installed
-	@$(BIN)/python -m dfdc.config.reading $(CONFIG)
-	$(ACTIVE) $(BRIEF) snakemake --cores $(CORES) all --profile profiles/demo $(if $(CONFIG),--configfile $(CONFIG)) \
-		--prioritize results/models/seq/weights.safetensors
+	@$(CONFIG_IS_READABLE)
+	$(ACTIVE) $(BRIEF) snakemake --cores $(CORES) all $(DEMO) --prioritize results/models/seq/weights.safetensors
 	@$(BIN)/python -m dfdc.demo.summary demo profiles/demo/settings.yaml $(CONFIG)
 
 # Neither generating nor viewing the page needs a network. What Snakemake says of every figure is shown only if it fails.
 report: .venv/installed
 	@test -d demo/results || { echo "There is no demo to report on. Run make demo first."; exit 1; }
-	@$(ACTIVE) snakemake --report report.html --profile profiles/demo >demo/logs/report.log 2>&1 || \
+	@$(CONFIG_IS_READABLE)
+	@$(ACTIVE) snakemake --report report.html $(DEMO) >demo/logs/report.log 2>&1 || \
 		{ cat demo/logs/report.log; exit 1; }
 	@echo "The report: demo/report.html"
 	@echo "It shows the faces of people: pass it on as you would their videos."
@@ -103,6 +110,10 @@ test-browser: .venv-browser/installed
 test-slurm: .venv/installed
 	$(BIN)/python -m pytest tests/slurm -rs
 
+# In a fresh clone of what is committed, with fresh environments.
+test-users: .venv/installed
+	$(BIN)/python -m pytest tests/users
+
 test-kills: .venv/installed
 	DFDC_KILLS=20 $(BIN)/python -m pytest tests/run/test_kills.py tests/stages
 
@@ -113,6 +124,7 @@ test-cores: .venv/installed
 	$(BIN)/python -m pytest tests/cores
 
 why: .venv/installed
+	@$(CONFIG_IS_READABLE)
 	@$(ACTIVE) python workflow/why.py $(ARGS)
 
 accept: .venv/installed

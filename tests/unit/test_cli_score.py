@@ -39,11 +39,11 @@ def given(tmp_path):
     ("arguments", "said"),
     [
         ("absent.mp4", "There is no file or folder absent.mp4"),
-        ("https://example.org/a.mp4", "https:/example.org… is an address, not a file. Download the video first"),
+        ("https://example.org/a.mp4", "https://example.org… is an address, not a file. Download the video first"),
         ("empty", "There is no video in the folder empty"),
         ("videos/..", "--recursive looks into its folders, too"),
         ("empty --recursive", "There is no video in the folder empty"),
-        ("videos --weights absent", "The weights absent are neither a file nor a folder"),
+        ("videos --weights absent", "There is no file or folder absent, which --weights names"),
         ("videos --weights empty", "No weights of a model in empty (found: no .safetensors or .pth file"),
         ("videos --csv - --json -", "Only one of --csv and --json"),
         ("videos --timeline lines.png", "--timeline lines.png is one file, but there are 2 videos"),

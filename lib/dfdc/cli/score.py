@@ -226,7 +226,8 @@ def find_videos(places: Sequence[Path], recursive: bool = False) -> dict[Path, s
         elif os.path.lexists(place):  # even a link that leads nowhere: it costs a row
             inside = [place]
         elif url := URL.match(str(place)):
-            raise UserError(f"{url[0]}… is an address, not a file. Download the video first, and name the file.")
+            address = url[0].replace(":/", "://", 1) if "://" not in url[0] else url[0]
+            raise UserError(f"{address}… is an address, not a file. Download the video first, and name the file.")
         else:
             raise UserError(f"There is no file or folder {place}. Correct the path.")
         for path in inside:
@@ -297,6 +298,10 @@ def read_weights(options: argparse.Namespace, config: dict[str, Any]) -> list[Me
 
     Raises UserError that names all weights that are missing.
     """
+    if absent := [str(place) for place in options.weights if not place.exists()]:
+        raise UserError(
+            f"There is no file or folder {' and no '.join(absent)}, which --weights names. Correct the path."
+        )
     faults, members = [], []
     try:
         members = find_members(options.weights, config["models"])
