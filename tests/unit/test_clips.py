@@ -89,6 +89,8 @@ def extract(folder, store, workers=1, settings=SETTINGS):
         track("x.mp4", "missing.mp4"),
         track("x.mp4", "sound.mp4"),
     ]
+    # Far enough from the real boxes for it to show from which of the two a box is.
+    aligned = [replace(one, fake_boxes=[[side + 5 for side in box] for box in one.fake_boxes]) for one in aligned]
     return extract_clips(folder, aligned, SIZES, store, settings, 6, 1.0, workers)
 
 
