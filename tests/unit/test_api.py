@@ -39,7 +39,7 @@ def test_the_same_as_the_command_writes(given):
     ("changed", "said"),
     [
         ({"videos": "absent.mp4"}, "There is no file or folder absent.mp4"),
-        ({"weights": "absent"}, "The weights absent are neither"),
+        ({"weights": "absent"}, "There is no file or folder absent with weights"),
         ({"config": "absent.yaml"}, r"absent\.yaml cannot be read"),
         ({"device": "gpu"}, "There is no device 'gpu'"),
     ],

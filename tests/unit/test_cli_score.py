@@ -43,7 +43,7 @@ def given(tmp_path):
         ("empty", "There is no video in the folder empty"),
         ("videos/..", "--recursive looks into its folders, too"),
         ("empty --recursive", "There is no video in the folder empty"),
-        ("videos --weights absent", "There is no file or folder absent, which --weights names"),
+        ("videos --weights absent", "There is no file or folder absent with weights"),
         ("videos --weights empty", "No weights of a model in empty (found: no .safetensors or .pth file"),
         ("videos --csv - --json -", "Only one of --csv and --json"),
         ("videos --timeline lines.png", "--timeline lines.png is one file, but there are 2 videos"),

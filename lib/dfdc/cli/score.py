@@ -301,9 +301,7 @@ def read_weights(options: argparse.Namespace, config: dict[str, Any]) -> list[Me
     Raises UserError that names all weights that are missing.
     """
     if absent := [str(place) for place in options.weights if not place.exists()]:
-        raise UserError(
-            f"There is no file or folder {' and no '.join(absent)}, which --weights names. Correct the path."
-        )
+        raise UserError(f"There is no file or folder {' and no '.join(absent)} with weights. Correct the path.")
     faults, members = [], []
     try:
         members = find_members(options.weights, config["models"])
