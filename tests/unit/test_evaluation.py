@@ -129,6 +129,7 @@ def validation_scores():
                 "clip": 2 * pair + (label == "FAKE"),
                 "height": 150,
                 "sharpness": 100.0,
+                "yaw": 0.1 if condition == "plain" else None,
                 "condition": condition,
                 "frame": frame,
                 "probability": 0.5 + (0.1 * pair + 0.001 * frame - 0.05) * (1 if label == "FAKE" else -1),

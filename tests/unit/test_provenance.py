@@ -204,6 +204,8 @@ NEEDED = {
         *(
             "stages.evaluation.validation_clips",
             "stages.prediction.scorer",
+            "stages.prediction.sharpness",
+            "stages.prediction.yaw",
             "stages.clips.reading",
             "data.pictures.store",
         ),
@@ -236,9 +238,10 @@ def test_the_code_of_a_script_holds_what_it_needs(script):
 CONCERNS = {
     "stages.training.trainer": {"train"},
     "stages.training.augment": {"train", "draw_sample_figures"},
-    "stages.faces.detection": {"detect_faces", "detect_test_faces"},
+    "stages.faces.detection": {"detect_faces", "detect_test_faces", "score_validation_clips"},
+    "stages.faces.detection.detect": {"detect_faces", "detect_test_faces"},
     "stages.faces.detection.dsfd": set(),
-    "stages.faces.detection.yunet": set(),
+    "stages.faces.detection.yunet": {"score_validation_clips"},  # it finds eyes and noses
     "stages.faces.tracking": {"build_tracks", "track_test_faces"},
     "stages.faces.settings.tracking": {"build_tracks", "track_test_faces"},
     "stages.faces.settings.alignment": {"align_tracks"},

@@ -140,11 +140,13 @@ def test_provenance_counts_what_was_trained_on_and_tells_what_was_measured():
     assert provenance_of("re", "mine", None, pairs, None)["validation"] is None
 
 
-def scores(probabilities, heights):
-    """Two frames of each clip, of which the sharpness is the number of the clip and one more."""
+def scores(probabilities, heights, known=1000):
+    """Two frames of each clip: their sharpness is the number of the clip and one more, and their yaw, of the first
+    ``known`` plain clips, a hundredth of it."""
     rows = [
         {"part": "p", "label": ("REAL", "FAKE")[clip % 2], "clip": clip, "height": height, "condition": condition}
         | {"probability": probability, "sharpness": clip + frame}
+        | {"yaw": (clip + frame) / 100 if condition == "plain" and clip < known else None}
         for clip, (probability, height) in enumerate(zip(probabilities, heights, strict=True))
         for condition in ("plain", "smaller")
         for frame in range(2)
@@ -172,6 +174,24 @@ def test_ranges_of_validation_clips_and_the_errors_beyond_them():
         "beyond": {"clips": 2, "wrong": 0},
         "within": {"clips": 38, "wrong": 1},
     }
+    # And two of the others are further turned, of which the last is wrong.
+    assert list(ranges["yaw"]) == ["re", "seq"]
+    assert ranges["yaw"]["re"] == {
+        "limit": pytest.approx((0.5 + 0.95 * 39) / 100),
+        "beyond": {"clips": 2, "wrong": 1},
+        "within": {"clips": 38, "wrong": 0},
+    }
     assert json.loads(json.dumps(ranges)) == ranges
     assert ranges_of({"re": one}, 1.5)["disagreement"] is None
     assert ranges_of({"re": one.slice(0, 4 * (FEWEST - 1))}, 1.5) is None
+
+
+def test_clips_of_unknown_yaw_are_in_no_range_of_it():
+    probabilities, heights = [0.1, 0.9] * 20, [150] * 40
+    some = ranges_of({"re": scores(probabilities, heights, known=FEWEST)}, 1.5)
+    assert some["yaw"]["re"]["limit"] == pytest.approx((0.5 + 0.95 * (FEWEST - 1)) / 100)
+    assert [some["yaw"]["re"][side]["clips"] for side in ("beyond", "within")] == [1, FEWEST - 1]
+    for known in (FEWEST - 1, 0):
+        few = ranges_of({"re": scores(probabilities, heights, known)}, 1.5)
+        assert few["yaw"] == {"re": None}
+        assert few["sharpness"]["re"]["within"]["clips"] == 38

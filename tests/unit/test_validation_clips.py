@@ -1,12 +1,15 @@
 import pickle
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from samples import pair_rows, write_clips, write_weights
 
+from dfdc.data.pictures.encoding import encode_png
 from dfdc.data.pictures.store import Store
+from dfdc.data.pictures.writing import write_store
 from dfdc.data.schemas.validation_scores import VALIDATION_SCORES
 from dfdc.data.tables import read_table, write_table
 from dfdc.networks.inputs import IMAGENET
@@ -15,6 +18,7 @@ from dfdc.stages.evaluation import validation_clips as validation
 from dfdc.stages.evaluation.validation_clips import ENCODING, conditions, score_validation_clips
 from dfdc.stages.prediction.scorer import Scorer, prepared
 from dfdc.stages.prediction.sharpness import sharpness
+from dfdc.stages.prediction.yaw import landmark_detector, yaw
 from dfdc.system.errors import UserError
 from dfdc.video.recompression import Recompression, recompress
 
@@ -66,6 +70,32 @@ def test_frames_are_those_of_the_clips_as_in_prediction(stores, scorers, kind, t
             assert {(row.fake, row.label, row.height) for row in found} == {(f"fake{pair}.mp4", label, 64)}
     write_table(tmp_path / "scores.parquet", VALIDATION_SCORES, rows)
     assert read_table(tmp_path / "scores.parquet", VALIDATION_SCORES).num_rows == len(rows)
+
+
+def test_how_far_faces_are_turned_is_told_of_plain_clips(scorers, sources, tmp_path, monkeypatch):
+    faces = [cv2.cvtColor(cv2.imread(str(sources[name])), cv2.COLOR_BGR2RGB) for name in ("astronaut", "portrait-4")]
+    faces = [cv2.resize(face, (120, 130), interpolation=cv2.INTER_AREA) for face in faces]
+    clips = [[face, np.zeros_like(face)] for face in faces]  # a face, then none
+    write_store(tmp_path / "part.arrow", ([encode_png(frame) for frame in clip] for clip in clips))
+
+    class Undecided(torch.nn.Module):
+        normalisation = IMAGENET
+
+        def forward(self, pictures):
+            return torch.zeros(len(pictures), 1)
+
+    monkeypatch.setattr(scorers["frame"], "model", Undecided())
+    monkeypatch.setattr(scorers["frame"], "crop", CropPolicy(112, False, 112, 104))
+    stores = {"part": tmp_path / "part.arrow"}
+    rows = score_validation_clips(pair_rows(1, 2), stores, scorers["frame"], (0, 1), [WORSE])
+    seen = prepared(faces, scorers["frame"].crop, False)
+    front, side = yaw(seen, landmark_detector()).tolist()
+    assert front < 0.15 < 0.3 < side
+    assert [(row.condition, row.yaw) for row in rows if row.label == "REAL"] == [
+        *(("plain", front), ("plain", None)),
+        *[("fps 15, scale 0.5, CRF 35", None)] * 2,
+    ]
+    assert [row.yaw for row in rows if row.label == "FAKE"] == [side, None, None, None]
 
 
 def test_what_is_read_in_another_process_is_the_same(stores):

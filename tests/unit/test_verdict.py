@@ -19,6 +19,7 @@ from dfdc.networks.weights.find import Member
 from dfdc.stages.prediction.sharpness import sharpness
 from dfdc.stages.prediction.verdict import FAKE, REAL, UNCERTAIN, Verdict, in_words, judge, purpose_in_words
 from dfdc.stages.prediction.videos import TrackScores, VideoScore
+from dfdc.stages.prediction.yaw import landmark_detector, yaw
 
 MANY_WRONG = {"beyond": {"clips": 4, "wrong": 3}, "within": {"clips": 76, "wrong": 8}}
 NONE_WRONG = {"beyond": {"clips": 4, "wrong": 0}, "within": {"clips": 76, "wrong": 8}}
@@ -101,6 +102,36 @@ def test_blurred_faces_are_doubtful(tmp_path):
         assert judge(mostly_blurred, members) == Verdict(FAKE)
         ranges["sharpness"] = [known]
         assert judge(mostly_blurred, members) == Verdict(FAKE)
+
+
+def test_faces_seen_from_the_side_are_doubtful(tmp_path, sources):
+    photos = [cv2.cvtColor(cv2.imread(str(sources[name])), cv2.COLOR_BGR2RGB) for name in ("astronaut", "portrait-4")]
+    front, side = (cv2.resize(photo, (120, 130), interpolation=cv2.INTER_AREA) for photo in photos)
+    empty = np.zeros_like(front)
+    crop = {"smaller_side": 112, "pad": False, "height": 112, "width": 104}
+    known = {"limit": float(yaw([front, side], landmark_detector()).mean()), **MANY_WRONG}
+    videos = {
+        name: with_faces(tmp_path / name, faces)
+        for name, faces in {
+            "mostly_front": [front, side, front],
+            "mostly_side": [side, front, side],
+            "side_or_unknown": [empty, empty, side],
+            "unknown": [empty],
+        }.items()
+        if not (tmp_path / name).mkdir()
+    }
+    ranges = {"models": ["re", "seq"], "yaw": {"re": known}}
+    members = [Member("re", Path("re"), {"kind": "frame", "crop": crop}, {"ranges": ranges})]
+    for name in ("mostly_front", "unknown"):
+        assert judge(videos[name], members) == Verdict(FAKE)
+    for name in ("mostly_side", "side_or_unknown"):
+        assert judge(videos[name], members).reasons == (
+            "its faces are seen more from the side than in 95 % of the validation clips (3 of 4 such clips were "
+            "misjudged)",
+        )
+    for stored in ({"re": {**known, **NONE_WRONG}}, {"re": None}, None, [known]):
+        ranges["yaw"] = stored
+        assert judge(videos["mostly_side"], members) == Verdict(FAKE)
 
 
 @pytest.mark.parametrize(

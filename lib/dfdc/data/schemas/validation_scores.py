@@ -22,6 +22,12 @@ VALIDATION_SCORES = table(
             pa.float32(),
             "variance of the Laplacian of the frame as the network sees it, in grey; small if it is blurred",
         ),
+        column(
+            "yaw",
+            pa.float32(),
+            "how far the face is turned to the side: how far the nose is from midway between the eyes, along the line "
+            "through them, in distances between the eyes; null if no face was found, and if the clip was recompressed",
+        ),
         column("probability", pa.float32(), "the network's probability that this frame is fake"),
     ],
 )
@@ -40,4 +46,5 @@ class ValidationScore:
     condition: str
     frame: int
     sharpness: float
+    yaw: float | None
     probability: float

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from pandas.api.typing import SeriesGroupBy
 
 from dfdc.data.schemas.pairs import Pair
 
@@ -49,14 +50,15 @@ def fitted_values(calibration: Mapping[str, Any]) -> dict[str, float | None]:
 
 
 def ranges_of(scores_of: Mapping[str, pa.Table], enlarge: float) -> dict[str, Any] | None:
-    """How small and how blurred the faces of validation clips are, and how far the models disagree about them: what the
-    measures cover. None with fewer than ``FEWEST`` clips.
+    """How small, how blurred and how far turned to the side the faces of validation clips are, and how far the models
+    disagree about them: what the measures cover. None with fewer than ``FEWEST`` clips.
 
     ``face_height``, in pixels: 5 % of the plain clips have smaller faces than ``limit``. ``sharpness`` for each model,
-    which sees faces at a size of its own: 5 % have a lower median. ``disagreement`` of at least two models: the largest
-    difference of their mean probabilities of a clip, and 5 % have more than ``limit``. For each
-    also how many clips there are ``beyond`` and ``within`` the limit, and of how many the mean of all probabilities is
-    on the wrong side of 0.5. ``enlarge`` is the factor by which the boxes of the clips were enlarged.
+    which sees faces at a size of its own: 5 % have a lower median. ``yaw`` for each model: 5 % of the clips in which it
+    is known have a higher median; None if these are fewer than ``FEWEST``. ``disagreement`` of at least two models: the
+    largest difference of their mean probabilities of a clip, and 5 % have more than ``limit``. For each also how many
+    clips there are ``beyond`` and ``within`` the limit, and of how many the mean of all probabilities is on the wrong
+    side of 0.5. ``enlarge`` is the factor by which the boxes of the clips were enlarged.
     """
     frames = pd.concat([table.to_pandas().assign(model=model) for model, table in sorted(scores_of.items())])
     frames = frames[frames["condition"] == PLAIN]
@@ -64,15 +66,14 @@ def ranges_of(scores_of: Mapping[str, pa.Table], enlarge: float) -> dict[str, An
     if len(clips) < FEWEST:
         return None
     of_models = frames.groupby(["part", "clip", "model"])
-    means, medians = of_models["probability"].mean().unstack(), of_models["sharpness"].median().unstack()
+    means = of_models["probability"].mean().unstack()
     wrong = ((clips["probability"].mean() > 0.5) != (clips["label"].first() == "FAKE")).to_numpy()
     heights = (clips["height"].first() / enlarge).to_numpy()
     ranges = {
         "models": sorted(scores_of),
         "face_height": _range(heights, wrong, least=True),
-        "sharpness": {
-            model: _range(medians[model].to_numpy(np.float64), wrong, least=True) for model in sorted(scores_of)
-        },
+        "sharpness": _range_of_each(of_models["sharpness"], wrong, least=True),
+        "yaw": _range_of_each(of_models["yaw"], wrong, least=False),
         "disagreement": None,
     }
     if len(scores_of) > 1:
@@ -81,7 +82,17 @@ def ranges_of(scores_of: Mapping[str, pa.Table], enlarge: float) -> dict[str, An
     return ranges
 
 
-def _range(values: np.ndarray, wrong: np.ndarray, least: bool) -> dict[str, Any]:
+def _range_of_each(frames: SeriesGroupBy, wrong: np.ndarray, least: bool) -> dict[str, Any]:
+    """The range of each model, of the medians of clips."""
+    medians = frames.median().unstack()
+    return {model: _range(medians[model].to_numpy(np.float64), wrong, least) for model in sorted(medians)}
+
+
+def _range(values: np.ndarray, wrong: np.ndarray, least: bool) -> dict[str, Any] | None:
+    known = np.isfinite(values)
+    if known.sum() < FEWEST:
+        return None
+    values, wrong = values[known], wrong[known]
     limit = float(np.quantile(values, TAIL if least else 1 - TAIL))
     beyond = values < limit if least else values > limit
     counts = {

@@ -1,5 +1,6 @@
 """Scores of validation clips, plain and recompressed, with exported weights."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from dfdc.networks.settings import CropPolicy
 from dfdc.stages.clips.reading import load_in_order
 from dfdc.stages.prediction.scorer import Scorer, not_finite, prepared
 from dfdc.stages.prediction.sharpness import sharpness
+from dfdc.stages.prediction.yaw import landmark_detector, yaw
 from dfdc.system.errors import UserError
 from dfdc.system.progress import progress
 from dfdc.video.recompression import Recompression, recompress
@@ -39,7 +41,8 @@ def score_validation_clips(
     recompression: Sequence[Mapping[str, Any]],
     workers: int = 1,
 ) -> list[ValidationScore]:
-    """Scores of one model: one for each of ``frames`` of both clips of each pair, and how sharp that frame is.
+    """Scores of one model: one for each of ``frames`` of both clips of each pair, how sharp that frame is, and,
+    in plain clips, how far the face is turned to the side.
 
     ``stores`` gives the store of each part. Clips are scored as cut and with each recompression of the list; frames are
     resized and cropped as in prediction. Raises UserError if the weights need a different number of frames or give
@@ -51,6 +54,7 @@ def score_validation_clips(
             f"are {len(frames)}. Give it {scorer.sequence_length} frames."
         )
     dataset = Clips(pairs, stores, tuple(frames), tuple(conditions(recompression).items()), scorer.crop)
+    detector = landmark_detector()
     rows: list[ValidationScore] = []
     loaded = progress(load_in_order(dataset, workers if workers > 1 else 0), len(dataset), "clips")
     for number, (height, of_conditions) in enumerate(loaded):
@@ -64,9 +68,12 @@ def score_validation_clips(
                     f"The network's output is not finite for some frames of the clips of {pair.fake} ({pair.part}). "
                     + not_finite(scorer)
                 )
+            # Only plain clips tell what range of faces the models know, and this takes milliseconds for each.
+            turned = yaw(pictures, detector).tolist() if condition == PLAIN else [math.nan] * len(pictures)
+            known = [None if math.isnan(value) else value for value in turned]
             rows += (
                 ValidationScore(*clip, condition, *of_frame)
-                for of_frame in zip(frames, sharpness(pictures).tolist(), probabilities.tolist(), strict=True)
+                for of_frame in zip(frames, sharpness(pictures).tolist(), known, probabilities.tolist(), strict=True)
             )
     return rows
 

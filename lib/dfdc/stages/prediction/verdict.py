@@ -12,13 +12,14 @@ from dfdc.networks.settings import CropPolicy
 from dfdc.networks.weights.find import Member
 from dfdc.stages.prediction.sharpness import sharpness
 from dfdc.stages.prediction.videos import VideoScore
+from dfdc.stages.prediction.yaw import landmark_detector, yaw
 
 # Below the first probability a video looks real, above the second it looks fake.
 REAL, UNCERTAIN, FAKE = "looks real", "uncertain", "looks fake"
 REAL_BELOW, FAKE_ABOVE = 0.35, 0.65
 LIMITS = "faces only: sound is not checked, and a video without a manipulated face can be generated"
 DEMONSTRATION = "demonstration"
-MOST_LOOKED_AT = 32  # faces, spread over a video, of which the sharpness is measured
+MOST_LOOKED_AT = 32  # faces, spread over a video, whose sharpness and yaw are measured
 
 
 @dataclass(frozen=True)
@@ -54,9 +55,12 @@ def _doubts(video: VideoScore, members: Sequence[Member], ranges: Mapping[str, A
     smaller = _Range.of(ranges.get("face_height"))
     if smaller and height < smaller.limit and smaller.is_doubtful:
         yield f"its faces are {height:.0f} pixels high, {smaller.told('smaller')}"
-    known = _sharpness(video, members, ranges.get("sharpness"))
-    if known and known[0] < known[1].limit:
-        yield f"its faces are {known[1].told('more blurred')}"
+    blurred = _first_doubtful(video, members, ranges.get("sharpness"))
+    if blurred and _median(sharpness(blurred.faces)) < blurred.range.limit:
+        yield f"its faces are {blurred.range.told('more blurred')}"
+    turned = _first_doubtful(video, members, ranges.get("yaw"))
+    if turned and _median(yaw(turned.faces, landmark_detector())) > turned.range.limit:
+        yield f"its faces are seen {turned.range.told('more from the side')}"
     means = _means(video)
     further = _Range.of(ranges.get("disagreement"))
     if further and sorted(means) == ranges.get("models"):
@@ -65,18 +69,31 @@ def _doubts(video: VideoScore, members: Sequence[Member], ranges: Mapping[str, A
             yield f"the models are {spread:.2f} apart, {further.told('further')}"
 
 
-def _sharpness(video: VideoScore, members: Sequence[Member], ranges: Any) -> tuple[float, "_Range"] | None:
-    """The median sharpness of the faces as the first model sees them of which a range is known that is doubtful below
-    its limit, and that range; None if there is no such model."""
+@dataclass(frozen=True)
+class _Seen:
+    """A range that is doubtful beyond its limit, and faces of a video as the model sees them of which it is known."""
+
+    range: "_Range"
+    faces: Iterator[np.ndarray]
+
+
+def _first_doubtful(video: VideoScore, members: Sequence[Member], ranges: Any) -> _Seen | None:
+    """The first model that sees faces of the video and has a range that is doubtful; None if there is no such model."""
     for member in members:
-        blurred = _Range.of(ranges.get(member.name)) if isinstance(ranges, Mapping) else None
+        known = _Range.of(ranges.get(member.name)) if isinstance(ranges, Mapping) else None
         crops = [crop for crop in video.crops if crop.kind == member.model.get("kind")]
-        if blurred and blurred.is_doubtful and crops:
+        if known and known.is_doubtful and crops:
             chosen = crops[:: -(-len(crops) // MOST_LOOKED_AT)]
             faces = (video.store.read(crop.batch, [len(crop.frames) // 2])[0] for crop in chosen)
             policy = CropPolicy(**member.model["crop"])
-            return float(np.median(sharpness(center_transform(face, policy) for face in faces))), blurred
+            return _Seen(known, (center_transform(face, policy) for face in faces))
     return None
+
+
+def _median(values: np.ndarray) -> float:
+    """The median of those values that are known; NaN, which is beyond no limit, if none is."""
+    known = values[np.isfinite(values)]
+    return float(np.median(known)) if len(known) else math.nan
 
 
 def _means(video: VideoScore) -> dict[str, float]:
