@@ -181,8 +181,8 @@ def run(options: argparse.Namespace) -> int:
         if pages and (fault := pages.finish()):
             failed = True
             print(printable(fault), file=sys.stderr)
-        elif pages and not failed:
-            print(printable(f"The pages: {options.html / 'index.html'}"), file=sys.stderr)
+    if pages and not failed:
+        print(printable(f"The pages: {options.html / 'index.html'}"), file=sys.stderr)
     return 2 if failed else int(any(video.status == "unreadable" for video in in_order))
 
 
