@@ -88,6 +88,17 @@ def test_odd_exif_data_turn_nothing(tmp_path):
         assert np.array_equal(read_image(path).picture, PICTURE)
 
 
+def test_a_picture_that_memory_is_too_small_to_turn_is_not_read_as_it_lies(tmp_path, monkeypatch):
+    path = saved(tmp_path / "a.png", "PNG", exif=orientation(6))
+
+    def transpose(_):
+        raise MemoryError
+
+    monkeypatch.setattr("dfdc.video.images.ImageOps.exif_transpose", transpose)
+    with pytest.raises(VideoError, match="it cannot be decoded as an image"):
+        read_image(path)
+
+
 def test_pictures_of_other_kinds_become_rgb(tmp_path):
     grey = PICTURE[..., 0]
     for mode, kind in (("L", "PNG"), ("1", "PNG"), ("P", "PNG"), ("LA", "PNG"), ("RGBA", "WEBP"), ("CMYK", "JPEG")):

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from dfdc.system.errors import VideoError
+from dfdc.video.reading import check_file, error_in_words
 
 # Extensions of image files, matched case-insensitively.
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif")
@@ -48,7 +49,7 @@ def read_image(path: Path, max_pixels: int | None = None) -> ReadImage:
 
     Raises VideoError with the reason if it cannot be read or has more than ``max_pixels``.
     """
-    _check_file(path)
+    check_file(path)
     if _is_heif(_head(path)):
         raise VideoError("it is a HEIC image, which cannot be read here: save it as JPEG or PNG")
     try:
@@ -68,19 +69,7 @@ def read_image(path: Path, max_pixels: int | None = None) -> ReadImage:
     except UnidentifiedImageError:
         raise VideoError("it is no JPEG, PNG or WebP image") from None
     except Exception as error:  # whatever a decoder comes upon: SyntaxError, struct.error, OverflowError, …
-        raise VideoError(f"it cannot be decoded as an image ({_words(error)})") from error
-
-
-def _check_file(path: Path) -> None:
-    try:
-        if not path.exists():
-            raise VideoError("the file is missing")
-        if not path.is_file():  # opening a pipe would wait for somebody who writes into it
-            raise VideoError("it is not a file")
-        if path.stat().st_size == 0:
-            raise VideoError("the file is empty")
-    except (OSError, ValueError) as error:
-        raise VideoError(f"it cannot be opened ({_words(error)})") from None
+        raise VideoError(f"it cannot be decoded as an image ({error_in_words(error)})") from error
 
 
 def _head(path: Path) -> bytes:
@@ -106,6 +95,8 @@ def _is_heif(head: bytes) -> bool:
 def _upright(image: Image.Image) -> Image.Image:
     try:
         return ImageOps.exif_transpose(image)
+    except MemoryError:  # of turning it, not of its EXIF data
+        raise
     except Exception:  # odd EXIF data are no reason to refuse the picture
         return image
 
@@ -114,7 +105,3 @@ def _rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):  # 16 bits a pixel, of which converting would clip the upper ones
         image = Image.fromarray((np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8))
     return image.convert("RGB")
-
-
-def _words(error: BaseException) -> str:
-    return (getattr(error, "strerror", None) or str(error) or type(error).__name__).rstrip(".").lower()

@@ -65,6 +65,20 @@ class OpenVideo:
         self._opened = container
 
 
+def check_file(path: Path) -> None:
+    """Raise VideoError with the reason if a path is not that of a file with something in it."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        raise VideoError("the file is missing") from None
+    except (OSError, ValueError) as error:
+        raise VideoError(f"it cannot be opened ({error_in_words(error)})") from None
+    if not stat.S_ISREG(found.st_mode):  # opening a pipe would wait for somebody who writes into it
+        raise VideoError("it is not a file")
+    if found.st_size == 0:
+        raise VideoError("the file is empty")
+
+
 def open_video(path: str | Path, max_pixels: int | None = None) -> OpenVideo:
     """Open a file, check that it is a video, and read its frame rate.
 
@@ -72,16 +86,7 @@ def open_video(path: str | Path, max_pixels: int | None = None) -> OpenVideo:
     than ``max_pixels``. If they become so large later, the video is damaged there.
     """
     path = Path(path)
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        raise VideoError("the file is missing") from None
-    except (OSError, ValueError) as error:
-        raise VideoError(f"it cannot be opened ({_words(error)})") from None
-    if not stat.S_ISREG(found.st_mode):  # opening a pipe would wait for somebody who writes into it
-        raise VideoError("it is not a file")
-    if found.st_size == 0:
-        raise VideoError("the file is empty")
+    check_file(path)
     container = open_container(path)
     stream = picture_stream(container)
     if stream.codec_context is None:
@@ -183,7 +188,7 @@ def _read_from_start(
             try:
                 frame = next(decoded, None)
             except (av.FFmpegError, ValueError, MemoryError) as error:
-                video.damage = _words(error)
+                video.damage = error_in_words(error)
                 break
             if frame is None:
                 break
@@ -200,7 +205,7 @@ def _read_from_start(
                 try:
                     picture = convert(index, frame, converter)
                 except (av.FFmpegError, ValueError, MemoryError) as error:
-                    video.damage = _words(error)
+                    video.damage = error_in_words(error)
                     break
                 yield index, picture
     if video.frames_read == 0:
@@ -223,7 +228,7 @@ def open_container(path: Path) -> av.container.InputContainer:
     try:
         return av.open(file_url(path), metadata_errors="ignore", options=options)
     except (av.FFmpegError, ValueError, OSError) as error:
-        raise VideoError(f"it cannot be opened as a video ({_words(error)})") from error
+        raise VideoError(f"it cannot be opened as a video ({error_in_words(error)})") from error
 
 
 def picture_stream(container: av.container.InputContainer) -> av.video.stream.VideoStream:
@@ -241,5 +246,6 @@ def _decoded_stream(container: av.container.InputContainer, video: OpenVideo) ->
     return stream
 
 
-def _words(error: BaseException) -> str:
+def error_in_words(error: BaseException) -> str:
+    """What an error says, to go on with in a sentence."""
     return (getattr(error, "strerror", None) or str(error) or type(error).__name__).rstrip(".").lower()
