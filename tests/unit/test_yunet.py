@@ -107,6 +107,27 @@ def test_no_face_where_there_is_none(detector, sources):
         assert found.dtype == np.float32
 
 
+@pytest.mark.parametrize("size", [(1, 1), (16, 16), (32, 32), (300, 2), (20, 640)])
+def test_the_smallest_frames_give_the_same_faces_each_time(size):
+    rng = np.random.default_rng(1)
+    frames = rng.integers(0, 256, (4, *size, 3), np.uint8)
+    seen, used = [], []
+    for _ in range(12):
+        detector = build(threshold=0.01)
+        for frame in frames:
+            # Memory that OpenCV may get next holds other values each time.
+            used = [*used[-20:], rng.random(int(rng.integers(1, 30_000)), np.float32)]
+            seen.append(detector.run(frame).tobytes())
+    assert len(set(seen)) <= len(frames)
+
+
+def test_padding_changes_nothing_where_opencv_pads_too(detector, astronaut):
+    face = cv2.resize(astronaut[40:220, 140:310], (50, 60), interpolation=cv2.INTER_AREA)
+    padded = cv2.copyMakeBorder(face, 0, 4, 0, 14, cv2.BORDER_CONSTANT)
+    assert len(detector.run(face)) == 1
+    np.testing.assert_array_equal(detector.run(face), detector.run(padded))
+
+
 def test_the_threshold_counts(astronaut):
     (found,) = detect(build(threshold=0.99), [astronaut])
     assert len(found) == 0

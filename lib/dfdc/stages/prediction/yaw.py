@@ -35,11 +35,9 @@ def _yaw(picture: np.ndarray, detector: YuNetDetector) -> float:
 
 def _landmarks(picture: np.ndarray, detector: YuNetDetector) -> np.ndarray:
     """x and y of the five landmarks of the face nearest to the middle of a picture; NaN if there are no faces."""
-    detector.network.setInputSize(picture.shape[1::-1])
-    _, found = detector.network.detect(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-    if found is None:
+    faces = detector.run(picture)[:, 4:14].reshape(-1, 5, 2)
+    if not len(faces):
         return np.full((5, 2), np.nan)
-    faces = found[:, 4:14].reshape(-1, 5, 2)  # between the box and the score: the eyes, the nose, the mouth's corners
     middle = np.array(picture.shape[1::-1]) / 2
     return faces[np.argmin(np.linalg.norm(faces.mean(axis=1) - middle, axis=1))]
 

@@ -19,6 +19,9 @@ WEIGHTS_NAME = "face_detection_yunet_2023mar.onnx"
 WEIGHTS_SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
 MAX_IOU = 0.3
 MAX_CANDIDATES = 5_000
+# The network halves images five times. If one row or column is left, OpenCV computes with memory that it never wrote,
+# and finds other faces in each run. So small images are padded to this, as OpenCV pads any to a multiple of 32 pixels.
+LEAST_SIDE = 64
 
 
 class YuNetDetector:
@@ -61,17 +64,25 @@ class YuNetDetector:
         """
         return [self._detect(resized) for resized in prepared]
 
+    def run(self, image: np.ndarray) -> np.ndarray:
+        """The network's output for an RGB uint8 image, in its pixels: an N x 15 float32 array.
+
+        Each row is a face: x, y, width and height of its box; x and y of the right eye, the left eye, the tip of the
+        nose and the right and left corner of the mouth; its score.
+        """
+        height, width = image.shape[:2]
+        below, beside = max(LEAST_SIDE - height, 0), max(LEAST_SIDE - width, 0)
+        padded = cv2.copyMakeBorder(image, 0, below, 0, beside, cv2.BORDER_CONSTANT) if below or beside else image
+        self.network.setInputSize(padded.shape[1::-1])
+        _, output = self.network.detect(cv2.cvtColor(padded, cv2.COLOR_RGB2BGR))
+        return np.empty((0, 15), np.float32) if output is None else output
+
     def _detect(self, resized: Resized) -> np.ndarray:
         height, width = resized.image.shape[:2]
-        self.network.setInputSize((width, height))
-        _, output = self.network.detect(cv2.cvtColor(resized.image, cv2.COLOR_RGB2BGR))
-        if output is None:
-            return np.empty((0, 5), np.float32)
-        with np.errstate(invalid="ignore"):  # inf - inf, see below
-            corners = np.concatenate((output[:, :2], output[:, :2] + output[:, 2:4]), axis=1)
+        output = self.run(resized.image)
+        corners = np.concatenate((output[:, :2], output[:, :2] + output[:, 2:4]), axis=1)
         faces = np.column_stack((corners, output[:, -1]))  # without the five landmarks
-        # For images of only a few rows the network returns huge or infinite boxes. Boxes that extend beyond the frame
-        # by more than its own size are not faces.
+        # Boxes that extend beyond the frame by more than its own size are not faces; narrow frames can have some.
         limits = np.tile((width, height), 2)
         faces = faces[((corners >= -limits) & (corners <= 2 * limits)).all(axis=1)]
         faces[:, [0, 2]] *= 1 / resized.scale[0]
