@@ -53,7 +53,8 @@ def main() -> None:
             os.chdir(folder)
             os.environ.clear()
             os.environ.update(environment)
-            cli.main(arguments)  # ends the process
+            sys.argv[1:] = arguments
+            cli.main()  # ends the process
         _, status = os.waitpid(child, 0)
         print(os.waitstatus_to_exitcode(status), flush=True)
 

@@ -130,6 +130,41 @@ def test_a_config_yaml_that_cannot_be_read(program, content, words):
     assert "Traceback" not in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "cannot be read: No such file or directory. Correct the path."),
+        ("data: {root: caf\xe9}".encode("latin-1"), "is not text in UTF-8"),
+        ("data: {root: data}".encode("utf-16"), "is not text in UTF-8"),
+        (bytes(range(256)), "is not text in UTF-8"),
+        (b"data: {root: 2001-99-99}", "month must be in 1..12"),
+        (b"x: " + b"[" * 3000, "nested too deeply"),
+        (b"x: " + b"9" * 5000, "is not valid YAML: Exceeds the limit"),
+        (b"x: &x [*x]", "more than 50 levels"),
+        (b"a: &a [1]\nb: &b [*a, *a, *a]\n" + b"c: &c [" + b"*b," * 10_000 + b"]", "more than 20,000 values"),
+        (b"- data", "must be a mapping of keys to values"),
+        (b"", "must be a mapping of keys to values"),
+    ],
+    ids=["missing", "Latin-1", "UTF-16", "binary", "date", "brackets", "digits", "recursive", "bomb", "list", "empty"],
+)
+def test_a_configfile_that_cannot_be_read(program, tmp_path, content, words):
+    """The file is named, from whichever folder Snakemake is called; so it is if only the second one is at fault."""
+    file = tmp_path / "my settings.yaml"
+    if content is not None:
+        file.write_bytes(content)
+    for done in (
+        program.bare_dry_run("submission.csv", "--profile", "profiles/demo", f"--configfile={file}"),
+        program.bare_dry_run("submission.csv", "--configfiles", "tests/tiny.yaml", str(file), "--nocolor"),
+        program.bare_dry_run(
+            "submission.csv", "-s", str(program.folder / "Snakefile"), "--configfile", file.name, folder=tmp_path
+        ),
+    ):
+        assert done.returncode == 1
+        assert words in done.stdout
+        assert file.name in done.stdout
+        assert "Traceback" not in done.stdout
+
+
 def test_no_test_videos(program, data):
     (data / "test_videos" / "test.mp4").unlink()
     said = refused(program, settings_for(data))

@@ -1,7 +1,7 @@
 """The settings of a run: the checkout's config.yaml, overridden by the user's own files.
 
-``python -m dfdc.config.reading FILE…`` says whether files of settings can be read, before Snakemake reads them, which
-has no messages for some mistakes.
+``python -m dfdc.config.reading FILE…`` tells what is wrong with files of settings, before Snakemake reads them, which
+has no messages for some mistakes; profiles/default does the same with --configfile.
 """
 
 import sys
@@ -155,8 +155,13 @@ def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
     return result
 
 
-if __name__ == "__main__":
+def main(files: Sequence[str | Path]) -> None:
+    """End the program with a message if a file of settings is missing, or cannot be read as settings."""
     try:
-        read_changes(sys.argv[1:])
+        read_changes(files)
     except UserError as error:
         sys.exit(printable(str(error)))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
