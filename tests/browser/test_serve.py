@@ -140,7 +140,7 @@ def test_what_no_page_of_ours_sends_is_refused(served):
     assert served.ask("GET", "/", Host="evil.example")[0] == 400
     assert served.ask("POST", "/score?name=a.mp4", b"x", Host="evil.example:80", **kind)[0] == 400
     large = (served.folder / "large.mp4").read_bytes()
-    assert served.ask("POST", "/score?name=a.mp4", large, **kind)[:2] == (413, b"The file has more than 2 MB.")
+    assert served.ask("POST", "/score?name=a.mp4", large, **kind)[:2] == (413, b"The file is larger than 2 MB.")
     assert served.ask("GET", "/jobs/absent")[0] == served.ask("GET", "/jobs/absent/index.html")[0] == 404
     status, content, headers = served.ask("GET", "/")
     assert (status, headers["X-Frame-Options"], headers["Cache-Control"]) == (200, "DENY", "no-store")

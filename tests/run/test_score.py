@@ -64,7 +64,7 @@ def test_the_scores_are_those_of_the_workflow(finished_run, submitted, score, tm
     assert "made for a demonstration (the demo's faces: 4 pairs of 3 real videos)" in printed.err
     head, *lines, end = printed.out.splitlines()
     assert head.split() == ["video", "fake?", "tracks", "frames", "took", "state"]
-    assert "sound is not checked" in end
+    assert "audio is not checked" in end
     assert sorted(line.split()[0] for line in lines) == list(rows)
     for line in lines:
         name, words, probability, tracks, frames = re.match(r"(\S+) +(.+?) \((.+?)\) +(\d+) +(\d+)", line).groups()
@@ -76,7 +76,7 @@ def test_the_scores_are_those_of_the_workflow(finished_run, submitted, score, tm
     told = json.loads((tmp_path / "scores.json").read_text())
     assert told["detector"] == "yunet"
     assert list(told["models"]) == ["large_crop", "re", "seq"]
-    assert "sound is not checked" in told["limits"]
+    assert "audio is not checked" in told["limits"]
     about = told["models"]["seq"]["provenance"]
     assert (about["purpose"], about["architecture"], about["pairs"]) == ("demonstration", "efficientnet-lite0", 4)
     assert [video["video"] for video in told["videos"]] == list(rows)

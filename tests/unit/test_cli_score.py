@@ -41,7 +41,7 @@ def given(tmp_path):
         ("absent.mp4", "There is no file or folder absent.mp4"),
         ("https://example.org/a.mp4", "https://example.org… is an address, not a file. Download the video first"),
         ("empty", "There is no video in the folder empty"),
-        ("videos/..", "--recursive looks into its folders, too"),
+        ("videos/..", "--recursive also searches its subfolders"),
         ("empty --recursive", "There is no video in the folder empty"),
         ("videos --weights absent", "There is no file or folder absent with weights"),
         ("videos --weights empty", "No weights of a model in empty (found: no .safetensors or .pth file"),

@@ -65,10 +65,10 @@ def test_settings_measures_and_trainings(runs, capsys):
     said = told(capsys)
     assert said.startswith("A  before\nB  after\n\nSettings that differ (A → B):\n  training.iterations: 240 → 300\n")
     assert "Code: the same.\nData: the same.\n" in said
-    assert "Measures on 40 test videos of 8 sources:" in said
+    assert "Metrics on 40 test videos of 8 sources:" in said
     rows = [line.split() for line in said.splitlines()]
     assert next(row for row in rows if row[-3:] == ["0.0000", "to", "0.0000"])[:2] == ["ensemble", "log_loss"]
-    assert "Measures on validation clips: not in both runs." in said
+    assert "Metrics on validation clips: not in both runs." in said
     assert ["re", "0.5091", "0.4136", "0.5500", "0.5500"] in rows
 
 
@@ -90,14 +90,14 @@ def test_results_that_are_gone_do_not_count(runs, capsys):
 def test_a_worse_run_is_told_from_a_different_choice_of_videos(runs, capsys):
     write_scores(runs / "after", 0.15, range(4, 48))
     said = told(capsys)
-    assert "Measures on 36 test videos of 8 sources (4 more only in A and 8 more only in B):" in said
+    assert "Metrics on 36 test videos of 8 sources (4 more only in A and 8 more only in B):" in said
     (row,) = [line for line in said.splitlines() if line.split()[:2] == ["ensemble", "log_loss"]]
     difference, low, _, high = row.split()[-4:]
     assert 0 < float(low) < float(difference) < float(high)
 
 
 def test_a_picture_of_the_trainings(runs, capsys):
-    assert told(capsys, "--figure", "both.svg").endswith("The trainings of both: both.svg\n")
+    assert told(capsys, "--figure", "both.svg").endswith("The training curves of both: both.svg\n")
     assert (runs / "both.svg").read_text().startswith("<?xml")
 
 
@@ -113,7 +113,7 @@ def test_without_records_the_rest_is_told(runs, capsys):
         path.write_text("{")
     said = told(capsys)
     assert "Snakemake's records of after are missing" in said
-    assert "Measures on 40 test videos" in said
+    assert "Metrics on 40 test videos" in said
 
 
 def test_intervals_of_differences_are_paired():

@@ -206,26 +206,26 @@ def test_images_are_scored_by_the_models_that_look_at_single_faces(images, capsy
     assert {image["kind"] for image in told.values()} == {"image"}
     face = told["face.png"]
     assert (face["status"], face["frames"], len(face["tracks"])) == ("ok", 1, 1)
-    assert face["notes"] == ["a single picture cannot be judged by seq"]
-    assert rows["face.png"].endswith("a single picture cannot be judged by seq")
+    assert face["notes"] == ["single images cannot be scored by seq"]
+    assert rows["face.png"].endswith("single images cannot be scored by seq")
     (track,) = face["tracks"]
     assert list(track["models"]) == ["re"]
     assert track["models"]["re"]["faces"] == 2  # as it is and mirrored
     assert track["probability"] == face["probability"] != 0.5
     # The same picture, however it is stored.
     assert told["turned.png"]["probability"] == face["probability"]
-    assert told["moving.webp"]["notes"][1] == "only the first of its 2 pictures was looked at"
+    assert told["moving.webp"]["notes"][1] == "only the first of its 2 frames was scored"
     assert told["none.png"]["status"] == "no face"
     assert {told[f"odd{number}.png"]["status"] for number in range(3)} == {"no face"}
     assert (told["bomb.png"]["status"], told["short.jpg"]["status"]) == ("unreadable", "unreadable")
     assert "(data.max_pixels)" in told["bomb.png"]["reason"]
 
     page = Path("pages/face.png.html").read_text()
-    for said in ("this image is fake", "A single picture cannot be judged by seq.", "The picture; boxes", "mirrored"):
+    for said in ("this image is fake", "Single images cannot be scored by seq.", "The image; the boxes", "mirrored"):
         assert said in page
-    assert page.count("<img") == 3  # the whole picture, the face and its heat map
+    assert page.count("<img") == 3  # the whole image, the face and its heat map
     for absent in ("second", "video can", "over time", "sound"):
-        assert absent not in page.split("<main>")[1].split("What was used")[0]
+        assert absent not in page.split("<main>")[1].split("Provenance")[0]
     assert "This image could not be judged: it has 9000x9000 pixels" in Path("pages/bomb.png.html").read_text()
     index = Path("pages/index.html").read_text()
     assert "Scored files" in index

@@ -174,7 +174,7 @@ def test_a_verdict_is_that_of_the_zone(probability, words):
 def test_a_doubt_is_told_whatever_the_score_is():
     judgement = Judgement(Video("a.mp4"), 0.9, UNCERTAIN, ("its faces are small", "the models disagree"))
     assert judgement.style == "uncertain"
-    assert judgement.meaning().endswith("uncertain all the same: its faces are small; the models disagree.")
+    assert judgement.meaning().endswith("still counts as uncertain: its faces are small; the models disagree.")
 
 
 # --- pages
@@ -280,7 +280,7 @@ def test_the_page_of_a_video_says_what_was_found_and_what_was_used(written):
     assert "Sound is not checked" in page.text
     assert "They do not show which pixels were manipulated" in page.text
     hashes = sha256(written.videos[HOSTILE].path), sha256(written.members[0].path)
-    for fact in (*hashes, f"dfdc {own_version()}", "EfficientNet-Lite0, looks at single faces, 64 x 64 pixels"):
+    for fact in (*hashes, f"dfdc {own_version()}", "EfficientNet-Lite0, scores single faces, 64 x 64 pixels"):
         assert fact in page.text
     assert "data parts: dfdc_train_part_0, <b> trained 2026-05-01" in page.text  # the provenance
     assert "exponent: " in page.text  # of the settings
@@ -322,7 +322,7 @@ def test_the_index_leads_to_all_pages(written):
         ("bad.mp4", "This video could not be judged: the file is <empty>."),
         ("pipe.mp4", "it is not a file"),
         ("none.mp4", "no face was found. That says nothing about whether it is genuine."),
-        ("short.mp4", "no face was followed for long enough"),
+        ("short.mp4", "no face was tracked for long enough"),
         ("start.mp4", "no face was found before the damage. That says nothing about"),
         ("start.mp4", "only <the start> is there"),
     ],
@@ -337,7 +337,7 @@ def test_a_video_without_a_verdict_has_a_page_that_says_why(written, name, words
 def test_a_damaged_video_is_judged_and_the_damage_told(written):
     page = written.page("damaged.mp4")
     assert "Uncertain 50 %" in page.text
-    assert "is damaged, and only the rest was looked at: the end is missing" in page.text
+    assert "is damaged, and only the intact part was scored: the end is missing" in page.text
     assert "Heat maps" not in page.text  # none were drawn
     assert len(page.all("img")) == 1 + 4 + 1
 
@@ -345,8 +345,8 @@ def test_a_damaged_video_is_judged_and_the_damage_told(written):
 def test_a_video_that_is_gone_is_shown_without_its_picture(written):
     page = written.page("gone.mp4")
     assert "Uncertain 40 %" in page.text
-    assert "its SHA-256 it cannot be read" in page.text
-    assert "The whole picture" not in page.text
+    assert "SHA-256 the file cannot be read" in page.text
+    assert "The full frame" not in page.text
     assert len(page.all("img")) == 1 + 2 * 4
 
 

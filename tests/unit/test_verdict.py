@@ -50,7 +50,7 @@ def test_words(probability, words):
 
 
 def test_small_faces_are_doubtful_if_such_clips_were_misjudged_or_there_were_none():
-    many = "95 % of the validation clips (3 of 4 such clips were misjudged)"
+    many = "95 % of the validation clips (3 of 4 such clips were misclassified)"
     for known, told in ((MANY_WRONG, many), (NONE, "any validation clip")):
         members = weights(face_height={"limit": 64.5, **known})
         assert judge(video(height=65), members) == Verdict(FAKE)
@@ -94,7 +94,7 @@ def test_blurred_faces_are_doubtful(tmp_path):
         members = [Member("re", Path("re"), model, {"ranges": ranges}), Member(name, Path("seq"), model)]
         assert judge(mostly_sharp, members) == Verdict(FAKE)
         assert judge(mostly_blurred, members).reasons == (
-            "its faces are more blurred than in 95 % of the validation clips (3 of 4 such clips were misjudged)",
+            "its faces are more blurred than in 95 % of the validation clips (3 of 4 such clips were misclassified)",
         )
         # Faces cut for other models say nothing, nor does a limit below which as few are misjudged.
         assert judge(with_faces(tmp_path, [blurred], "sequence"), members) == Verdict(FAKE)
@@ -127,7 +127,7 @@ def test_faces_seen_from_the_side_are_doubtful(tmp_path, sources):
     for name in ("mostly_side", "side_or_unknown"):
         assert judge(videos[name], members).reasons == (
             "its faces are seen more from the side than in 95 % of the validation clips (3 of 4 such clips were "
-            "misjudged)",
+            "misclassified)",
         )
     for stored in ({"re": {**known, **NONE_WRONG}}, {"re": None}, None, [known]):
         ranges["yaw"] = stored

@@ -1,15 +1,15 @@
-"""Show how two runs differ: their settings, code and data, their measures, and their trainings.
+"""Show how two runs differ: their settings, code and data, their metrics, and their training curves.
 
     dfdc compare demo other-demo
     dfdc compare before after --figure trainings.svg
 
-Each run is a folder with results in it. What was made of which settings is what Snakemake recorded with each result
-(.snakemake in that folder), not what a settings file says now. Measures are compared on the videos that both runs have
-scored; the difference is that of the second run minus that of the first, with its 95 % confidence interval (paired
-bootstrap over source videos). An interval without 0 in it is more than chance, for these videos and these trainings:
-another seed of a training makes a difference, too.
+RUN is a folder with results in it. The settings compared are those that Snakemake recorded with each result (.snakemake
+in that folder), not those in a settings file. Metrics are compared on the videos that both runs have scored; the
+difference is the second run minus the first, with its 95 % confidence interval (paired bootstrap over source videos).
+If the interval excludes 0, the difference is more than chance, for these videos and these training runs: another
+training seed makes a difference, too.
 
---figure draws the trainings of both runs on one picture.
+--figure plots the training curves of both runs in one figure.
 """
 
 import argparse
@@ -40,11 +40,11 @@ LAST = 0.1  # the share of a training's iterations over which its last loss is a
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.add_argument("runs", nargs=2, type=Path, metavar="RUN", help="the folder of a run, for example demo")
-    parser.add_argument("--figure", type=Path, metavar="FILE", help="draw the trainings of both runs; an .svg file")
+    parser.add_argument("--figure", type=Path, metavar="FILE", help="plot the training curves of both runs in an .svg file")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the differences, and draw the trainings."""
+    """Print the differences, and plot the training curves."""
     first, second = options.runs
     for folder in options.runs:
         if not (folder / "results").is_dir():
@@ -64,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
     print(printable("\n".join(lines)))
     if options.figure:
         plot_comparison(options.figure, trainings)
-        print(f"\nThe trainings of both: {options.figure}")
+        print(f"\nThe training curves of both: {options.figure}")
     return 0
 
 
@@ -147,12 +147,12 @@ def _leaves(mapping: Mapping[str, Any], place: str = "") -> Iterator[tuple[str, 
 def measures(first: Path, second: Path, things: str, condition: str) -> Iterator[str]:
     """The measures of both runs on their common items."""
     if not (first.is_file() and second.is_file()):
-        yield from ("", f"Measures on {things}: not in both runs.")
+        yield from ("", f"Metrics on {things}: not in both runs.")
         return
     tables = [read_table(path, EVALUATED).to_pandas() for path in (first, second)]
     compared = compare_scores(*(_of_one_kind(table, condition) for table in tables))
     if compared is None:
-        yield from ("", f"Measures on {things}: both runs have no item and no model in common.")
+        yield from ("", f"Metrics on {things}: both runs have no item and no model in common.")
         return
     yield from ("", _heading(compared, things))
     rows = [["", "", "A", "B", "B - A", "95 % interval"]]
@@ -176,7 +176,7 @@ def _heading(compared: Comparison, things: str) -> str:
         if count
     ]
     more = f" ({' and '.join(lone)})" if lone else ""
-    return f"Measures on {compared.items} {things} of {compared.sources} source{'s' * (compared.sources != 1)}{more}:"
+    return f"Metrics on {compared.items} {things} of {compared.sources} source{'s' * (compared.sources != 1)}{more}:"
 
 
 def _row(item: Difference) -> list[str]:
@@ -204,7 +204,7 @@ def about_trainings(first: Trainings, second: Trainings) -> Iterator[str]:
     models = sorted(first.metrics.keys() | second.metrics.keys())
     if not models:
         return
-    yield from ("", "Trainings, at their end (loss: mean of the last tenth; validation: log loss on plain clips):")
+    yield from ("", "Training runs, at their end (loss: mean of the last tenth; validation: log loss on plain clips):")
     rows = [["", "loss A", "loss B", "validation A", "validation B"]]
     for model in models:
         losses = [_last_loss(run.metrics.get(model)) for run in (first, second)]

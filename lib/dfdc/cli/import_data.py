@@ -1,14 +1,14 @@
-"""Lay out another data set as training parts or as test videos, by links.
+"""Lay out another data set as training parts or as test videos, with links.
 
     dfdc import faceforensics FaceForensics++ data --parts 8 --split train.json
     dfdc import celeb-df Celeb-DF-v2 data --split test --test
 
-SOURCE is the folder of the data set as it was published, DEST the folder in which the parts are made; it may hold other
-data. NAME_part_0 and so on get links to the videos and a metadata.json; with --test NAME_test gets links and
-NAME_test.csv the labels. The .yaml of the same name has the settings to use them with, the .json says what was found
-and what was left out. No video is opened or copied. If all is there, nothing is done.
+SOURCE is the folder of the data set as published, DEST the folder for the parts, which may hold other data. NAME_part_0
+and so on get links to the videos and a metadata.json; with --test, NAME_test gets links and NAME_test.csv the labels.
+The .yaml file of the same name has the settings for using them; the .json file lists what was found and what was left
+out. No video is opened or copied. Running it again on a complete import changes nothing.
 
-No person appears in two parts, as far as the names tell who appears. See docs/your-own-data.md.
+No person appears in two parts, as far as file names identify people. See docs/your-own-data.md.
 """
 
 import argparse
@@ -50,15 +50,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("kind", choices=list(KINDS), metavar="KIND", help=", ".join(KINDS))
     parser.add_argument("source", type=Path, metavar="SOURCE", help="the folder of the data set")
     parser.add_argument("dest", type=Path, metavar="DEST", help="the folder for the parts")
-    parser.add_argument("--name", help="the beginning of all names in DEST (the kind; dfdc for dfdc-test)")
-    parser.add_argument("--parts", type=int, metavar="N", help="the number of training parts (1)")
+    parser.add_argument("--name", help="prefix of all names in DEST (default: the kind; dfdc for dfdc-test)")
+    parser.add_argument("--parts", type=int, metavar="N", help="number of training parts (default: 1)")
     parser.add_argument(
         "--disjoint",
         choices=("people", "originals"),
-        help="what is never in two parts: a person (the default), or only an original and its fakes",
+        help="what never spans two parts: a person (the default), or only an original and its fakes",
     )
     parser.add_argument("--test", action="store_true", help="test videos with labels instead of parts")
-    group = parser.add_argument_group("options of some kinds")
+    group = parser.add_argument_group("options for some kinds")
     group.add_argument("--compression", choices=COMPRESSIONS, help="faceforensics, dfd: which videos (c23)")
     group.add_argument(
         "--methods", nargs="+", choices=METHODS, metavar="METHOD", help="faceforensics: which fakes (those there are)"

@@ -16,13 +16,13 @@ from dfdc.system.words import printable
 
 COMMANDS = {
     "score": "score videos and images with finished weights",
-    "serve": "a page on this machine into which videos and images are dragged to be scored",
+    "serve": "a local web page for scoring videos and images by drag and drop",
     "import": "lay out another data set as training parts or test videos",
     "doctor": "check for problems that would stop or slow a run on this machine",
     "inspect": "show what is in a file that a stage has written",
     "verify": "read all files of a run and list those that are damaged",
-    "compare": "show how two runs differ: settings, measures, trainings",
-    "completion": "print a script with which a shell completes commands and options",
+    "compare": "show how two runs differ: settings, metrics, training curves",
+    "completion": "print a shell completion script",
 }
 # A module cannot have the name of this command.
 MODULES = {"import": "import_data"}
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def build_parser(imported: Collection[str]) -> argparse.ArgumentParser:
     """The parser of all commands; those in ``imported`` have their arguments, the others only their summary."""
-    parser = argparse.ArgumentParser(prog="dfdc", description="Deepfake detection: the tools beside the workflow.")
+    parser = argparse.ArgumentParser(prog="dfdc", description="Deepfake detection: command-line tools around the workflow.")
     parser.add_argument("--version", action="version", version=f"dfdc {own_version()}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, summary in COMMANDS.items():

@@ -5,19 +5,19 @@
     dfdc score videos/ --weights external_data --csv scores.csv --timeline timelines/
 
 WEIGHTS is the folder of a run (for example demo), a folder of exported weights (results/models), or a folder with the
-published files; a subset of the ensemble works, too. The settings come with weights that the workflow released
-(results/release); for others they are those of config.yaml. Pass those that differ with --config, as to Snakemake with
---configfile: the scores are then those of the workflow.
+published files; a subset of the ensemble works, too. Weights that the workflow released (results/release) bring their
+settings along; for others, those of config.yaml apply. Override them with --config, as with Snakemake's --configfile:
+with the same settings and weights the scores are those of the workflow.
 
-Images (JPEG, PNG, WebP) are judged by the models that look at single faces.
+Images (JPEG, PNG, WebP) are scored by the models for single faces.
 
-A row is printed when a video is done: what it looks like and its probability of being fake, the number of tracks
-(tracked faces) and of scored frames, the time that it took, and its state. A video that cannot be read or has no track
-gets the probability ensemble.unknown (0.5). --csv and --json get a row for each video as soon as it is done; at the end
-the rows are put in the order of the command line, so that the files are reproducible. With - as FILE they go to stdout,
-and the table to stderr. --html writes a page for each video as soon as it is done, and an index of them.
+Each video gets a row as soon as it is done: its verdict and probability of being fake, the number of tracks (tracked
+faces) and of scored frames, the time it took, and its state. A video that cannot be read or has no track gets the
+probability ensemble.unknown (0.5). --csv and --json are written row by row, too, and sorted in the order of the command
+line at the end, so that the files are reproducible. With - as FILE they go to stdout, and the table to stderr. --html
+writes a page for each video as soon as it is done, and an index.
 
-Exit status: 0, or 1 if a video could not be read, or 2 if the arguments are not valid or a file could not be written.
+Exit status: 0; 1 if a video could not be read; 2 if the arguments are not valid or a file could not be written.
 """
 
 import argparse
@@ -61,37 +61,37 @@ URL = re.compile(r"[a-z][a-z0-9+.-]+:/+[^/]+", re.IGNORECASE)
 WORDS = {
     "ok": "ok",
     "no face": "no face was found",
-    "no track": "no face was followed for long enough",
-    "no model": "no model looks at single faces",
+    "no track": "no face was tracked for long enough",
+    "no model": "no model scores single faces",
 }
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``dfdc score``."""
     parser.add_argument("videos", nargs="+", type=Path, metavar="PATH", help="a video, an image, or a folder of them")
-    parser.add_argument("--recursive", action="store_true", help="also what is in the folders of a folder")
+    parser.add_argument("--recursive", action="store_true", help="also search subfolders")
     parser.add_argument(
-        "--weights", action="append", required=True, type=Path, help="a folder or a file; may be given several times"
+        "--weights", action="append", required=True, type=Path, help="a folder or a file with weights; may be given several times"
     )
     parser.add_argument(
         "--config", action="append", default=[], type=Path, metavar="YAML", help="settings that override config.yaml"
     )
     parser.add_argument("--detector", choices=["yunet"], help="detect faces with YuNet, which is bundled")
-    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], help="default: speed.device of the settings")
+    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], help="default: speed.device in the settings")
     parser.add_argument("--workers", type=positive, metavar="N", help="worker processes; default: one per core")
-    parser.add_argument("--timeout", type=positive, metavar="SECONDS", help="per video; default: data.video_timeout")
-    parser.add_argument("--csv", metavar="FILE", help="write the table to a file")
-    parser.add_argument("--json", metavar="FILE", help="write the table and the scores of each track to a file")
+    parser.add_argument("--timeout", type=positive, metavar="SECONDS", help="give up a video after this long without progress; default: data.video_timeout")
+    parser.add_argument("--csv", metavar="FILE", help="write the table to a CSV file")
+    parser.add_argument("--json", metavar="FILE", help="write the table and the scores of each track to a JSON file")
     parser.add_argument(
-        "--resume", type=Path, metavar="FILE", help="a record of what is done, with which a stopped run goes on"
+        "--resume", type=Path, metavar="FILE", help="record finished videos in this file; run again with it to continue an interrupted run"
     )
     parser.add_argument(
-        "--timeline", type=Path, metavar="PATH", help="draw scores over time: a .png, or a folder for several videos"
+        "--timeline", type=Path, metavar="PATH", help="plot the scores over time: a .png file, or a folder for several videos"
     )
     parser.add_argument(
-        "--annotate", type=Path, metavar="PATH", help="write videos with boxes: an .mp4, or a folder for several videos"
+        "--annotate", type=Path, metavar="PATH", help="write the video with boxes drawn in: an .mp4 file, or a folder for several videos"
     )
-    parser.add_argument("--html", type=Path, metavar="FOLDER", help="write a page for each video, and an index")
+    parser.add_argument("--html", type=Path, metavar="FOLDER", help="write an HTML page for each video, and an index")
 
 
 def positive(text: str) -> int:
@@ -222,7 +222,7 @@ def find_videos(places: Sequence[Path], recursive: bool = False) -> dict[Path, s
         if os.path.isdir(place):  # noqa: PTH112 (Path.is_dir raises if a link leads into a forbidden folder)
             inside = _below(place) if recursive else _inside(place)
             if not inside:
-                hint = "" if recursive else " --recursive looks into its folders, too."
+                hint = "" if recursive else " --recursive also searches its subfolders."
                 suffixes = ", ".join((*VIDEO_SUFFIXES, *SUFFIXES))
                 raise UserError(f"There is no video in the folder {place} (names that end in {suffixes}).{hint}")
         elif os.path.lexists(place):  # even a link that leads nowhere: it costs a row

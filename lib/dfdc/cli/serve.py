@@ -1,12 +1,13 @@
-"""Serve a page on this machine: videos and images that are dragged into it are scored, and their pages shown.
+"""Serve a local web page: videos and images dropped onto it are scored, and their result pages shown.
 
     dfdc serve --weights demo
 
-Open the address that is printed. Each file is scored by `dfdc score --html` in a process of its own, one after the
-other, and then deleted; the pages are deleted when this ends (Ctrl-C), or kept in --keep. Only programs on this machine
-can connect. With --host others can, and whoever can connect can score: there are no passwords and no encryption.
+Open the address that is printed. Files are scored one after the other by `dfdc score --html`, each in a process of its
+own, and then deleted. Result pages are deleted when the server stops (Ctrl-C), unless --keep names a folder for them.
+Only programs on this machine can connect. --host opens the server to others: anyone who can connect can score files,
+without a password or encryption.
 
-Needs the packages starlette and uvicorn: pip install 'dfdc[serve]', or both by name.
+Needs the packages starlette and uvicorn: pip install starlette uvicorn.
 """
 
 import argparse
@@ -35,13 +36,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--detector", choices=["yunet"], help="as for dfdc score")
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], help="as for dfdc score")
     parser.add_argument("--workers", type=positive, metavar="N", default=1, help="worker processes; default: 1")
-    parser.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="default: 127.0.0.1, this machine alone")
-    parser.add_argument("--port", type=int, default=8000, help="default: 8000; 0 for one that is free")
-    parser.add_argument("--most", type=positive, default=2000, metavar="MB", help="the largest file; default: 2000")
+    parser.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="default: 127.0.0.1, this machine only")
+    parser.add_argument("--port", type=int, default=8000, help="default: 8000; 0 for any free port")
+    parser.add_argument("--most", type=positive, default=2000, metavar="MB", help="maximum file size; default: 2000")
     parser.add_argument(
-        "--seconds", type=positive, default=600, metavar="N", help="the longest time to score a file; default: 600"
+        "--seconds", type=positive, default=600, metavar="N", help="maximum time to score a file, in seconds; default: 600"
     )
-    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the pages in a folder, one for each file")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the result pages in this folder")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -57,15 +58,15 @@ def run(options: argparse.Namespace) -> int:
     listener = _listen(options.host, options.port)
     most = options.most * MEGABYTE
     kept = f"Pages are kept in {options.keep}." if options.keep else "Pages are deleted when the program ends."
-    page = upload_page(purpose_in_words(members), most, options.seconds, f"Files are deleted when scored. {kept}")
+    page = upload_page(purpose_in_words(members), most, options.seconds, f"Files are deleted once scored. {kept}")
     with ended_by_signals(), listener, temporary_folder("dfdc-serve-") as folder:
         jobs = Jobs(folder, _command(options), options.seconds, options.keep and options.keep.absolute())
         hosts = (*LOOPBACK, options.host) if _is_loopback(options.host) else ("*",)
         served = application(page, jobs, most, hosts)
         if not _is_loopback(options.host):
-            print("Whoever can connect to this address can score files.", file=sys.stderr)
+            print("Anyone who can connect to this address can score files.", file=sys.stderr)
         host, port = listener.getsockname()[:2]
-        print(printable(f"http://{host}:{port}/ (Ctrl-C ends it)"), flush=True)
+        print(printable(f"http://{host}:{port}/ (Ctrl-C to stop)"), flush=True)
         config = uvicorn.Config(served, log_level="warning", timeout_graceful_shutdown=1)
         uvicorn.Server(config).run(sockets=[listener])
     return 0

@@ -1,4 +1,4 @@
-"""Trainings of two runs on one picture."""
+"""Training curves of two runs in one figure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ def plot_comparison(path: str | Path, runs: Sequence[Trainings]) -> None:
         if colours:
             loss.legend(loc="center left", bbox_to_anchor=(1, 0.5))
         if not measured:
-            return say_nothing(validation, "no validation during the trainings")
+            return say_nothing(validation, "no validation during training")
         validation.set_xlim(loss.get_xlim())
         validation.set_title("Validation on plain clips")
         validation.set_ylabel("log loss (nats)")

@@ -34,7 +34,7 @@ class Job:
 
     file: Path
     pages: Path
-    words: str = "it waits"
+    words: str = "waiting"
     page: str = ""
     failed: bool = False
     begun: float = field(default_factory=time.monotonic)
@@ -89,7 +89,7 @@ class Jobs:
 
     async def _run(self, job: Job) -> None:
         async with self._turn:
-            job.words, job.begun, said = "it is being scored", time.monotonic(), ""
+            job.words, job.begun, said = "being scored", time.monotonic(), ""
             try:
                 said = await self._score(job)
                 job.words, job.page = _result(job.pages)
@@ -139,7 +139,7 @@ def application(page: str, jobs: Jobs, most: int, hosts: Sequence[str]) -> Starl
 
     async def score(request: Request) -> Response:
         if request.headers.get("content-type") != TYPE:
-            return _refusal(415, f"A file is to be sent as {TYPE}.")
+            return _refusal(415, f"Send the file as {TYPE}.")
         key, job = jobs.new(request.query_params.get("name", ""))
         try:
             size = 0
@@ -148,17 +148,17 @@ def application(page: str, jobs: Jobs, most: int, hosts: Sequence[str]) -> Starl
                     size += len(chunk)
                     if size > most:
                         jobs.drop(job)
-                        return _refusal(413, f"The file has more than {in_units(most)}.")
+                        return _refusal(413, f"The file is larger than {in_units(most)}.")
                     file.write(chunk)
         except (OSError, ClientDisconnect) as error:
             jobs.drop(job)
-            return _refusal(507, f"The file could not be taken: {error}")
+            return _refusal(507, f"The file could not be received: {error}")
         jobs.start(key, job)
         return PlainTextResponse(key, headers=HEADERS)
 
     async def tell(request: Request) -> Response:
         if (job := jobs.find(request.path_params["key"])) is None:
-            return _refusal(404, "This file is not known any more.")
+            return _refusal(404, "This file is no longer known.")
         seconds = "" if job.is_done else f", {time.monotonic() - job.begun:.0f} s"
         return JSONResponse({"words": job.words + seconds, "page": job.page, "failed": job.failed}, headers=HEADERS)
 

@@ -202,7 +202,7 @@ def plot_scores(
     values = np.column_stack([scores, scores, np.full(len(scores), np.nan)]).ravel()
     gaps = np.append(np.diff(starts) > BIN, True)
     kept = np.column_stack([np.ones((len(starts), 2), bool), gaps]).ravel()
-    axes.plot(times[kept], values[kept], color=BLACK, linewidth=1.8, label="all models, each second")
+    axes.plot(times[kept], values[kept], color=BLACK, linewidth=1.8, label="all models, per second")
     axes.set_ylim(-0.03, 1.03)
     axes.set_yticks([0, 0.5, 1], [percent(share) for share in (0, 0.5, 1)])
     axes.set_ylabel("probability of fake")

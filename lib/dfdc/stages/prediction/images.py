@@ -67,7 +67,7 @@ def prepare_image(path: Path, resize: Callable[[np.ndarray], Resized], max_pixel
     except VideoError as error:
         return PreparedImage(replace(row, status="unreadable", reason=str(error)))
     height, width = read.picture.shape[:2]
-    reason = f"only the first of its {read.pictures} pictures was looked at" if read.pictures > 1 else ""
+    reason = f"only the first of its {read.pictures} frames was scored" if read.pictures > 1 else ""
     return PreparedImage(replace(row, reason=reason, frames=1, width=width, height=height), resize(read.picture))
 
 

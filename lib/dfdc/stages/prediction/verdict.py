@@ -17,7 +17,7 @@ from dfdc.stages.prediction.yaw import landmark_detector, yaw
 # Below the first probability a video looks real, above the second it looks fake.
 REAL, UNCERTAIN, FAKE = "looks real", "uncertain", "looks fake"
 REAL_BELOW, FAKE_ABOVE = 0.35, 0.65
-LIMITS = "faces only: sound is not checked, and a video without a manipulated face can be generated"
+LIMITS = "faces only: audio is not checked, and a fully synthetic video may look real"
 DEMONSTRATION = "demonstration"
 MOST_LOOKED_AT = 32  # faces, spread over a video, whose sharpness and yaw are measured
 
@@ -133,7 +133,7 @@ class _Range:
         """What is known about videos beyond the limit."""
         if self.beyond == 0:
             return f"{word} than in any validation clip"
-        seen = f"{self.beyond_wrong} of {self.beyond} such clips were misjudged"
+        seen = f"{self.beyond_wrong} of {self.beyond} such clips were misclassified"
         return f"{word} than in 95 % of the validation clips ({seen})"
 
 
@@ -145,6 +145,6 @@ def purpose_in_words(members: Sequence[Member]) -> str:
             trained_on = f"{provenance.get('pairs')} pairs of {provenance.get('sources')} real videos"
             return (
                 f"These weights were made for a demonstration ({provenance.get('data')}: {trained_on}). "
-                "Their scores of other videos mean nothing."
+                "Their scores for other videos mean nothing."
             )
     return ""

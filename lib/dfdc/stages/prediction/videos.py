@@ -88,7 +88,7 @@ class VideoScore:
         """What there is to know of a score besides doubts."""
         if not (self.is_image and self.tracks):
             return ()
-        words = [f"a single picture cannot be judged by {' and '.join(self.passed_over)}"] if self.passed_over else []
+        words = [f"single images cannot be scored by {' and '.join(self.passed_over)}"] if self.passed_over else []
         return (*words, self.row.reason) if self.row.reason else tuple(words)
 
     def frames_used(self) -> int:
@@ -157,9 +157,9 @@ def _score(
     ]
     row = extracted.row
     if not tracks and row.status == "ok" and extracted.is_image:
-        row = replace(row, status="no model", reason="no model looks at single faces")
+        row = replace(row, status="no model", reason="no model scores single faces")
     elif not tracks and row.status == "ok":
-        row = replace(row, status="no track", reason="no face was followed for long enough")
+        row = replace(row, status="no track", reason="no face was tracked for long enough")
     passed_over = [member.name for member, scorer in scorers if scorer.kind != "frame"] if extracted.is_image else []
     return VideoScore(
         extracted.path,

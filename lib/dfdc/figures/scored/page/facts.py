@@ -1,4 +1,4 @@
-"""What was used for the page of a video, as tables."""
+"""The provenance of a scored video, as tables: the file, the run, the weights and the settings."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -26,9 +26,9 @@ def facts_of(video: VideoScore, used: Used) -> Html:
         shape = f"{row.width} x {row.height} pixels, {row.frames} frames, {row.fps:.4g} per second{length}"
     facts = {
         video.noun: str(path),
-        "its SHA-256": tag("code", digest) if digest else "it cannot be read",
+        "SHA-256": tag("code", digest) if digest else "the file cannot be read",
         "size": in_units(size) if digest else "unknown",
-        "picture" if video.is_image else "pictures": shape,
+        "format": shape,
         "scored": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         "program": f"dfdc {used.version}",
         "face detector": used.detector,
@@ -58,13 +58,13 @@ def about_weights(used: Used) -> list[Html]:
         provenance = metadata.pop("provenance", {})
         if not isinstance(provenance, Mapping):
             provenance = {"provenance": provenance}
-        facts = {"what it is": weights.words, "file": str(weights.path), "SHA-256": tag("code", weights.sha256)}
+        facts = {"model": weights.words, "file": str(weights.path), "SHA-256": tag("code", weights.sha256)}
         facts |= {_spaced(key): _said(value) for key, value in provenance.items()}
         caption = tag("caption", f"Weights of the model {weights.name}")
         parts.append(tag("table", caption, _facts_rows(facts), class_="facts"))
         if metadata:
             rest = _facts_rows({_spaced(key): _said(value) for key, value in sorted(metadata.items())})
-            caption = tag("caption", f"What the weights of the model {weights.name} say about themselves")
+            caption = tag("caption", f"Metadata of the weights of the model {weights.name}")
             summary = tag("summary", f"All metadata of {weights.name}")
             parts.append(tag("details", summary, tag("table", caption, rest, class_="facts")))
     settings = tag("pre", yaml.safe_dump(dict(used.settings), sort_keys=False, default_flow_style=None), tabindex="0")

@@ -26,7 +26,7 @@ _SCRIPT = """
 for (const table of document.querySelectorAll("table.videos")) {
   const heads = [...table.tHead.rows[0].cells];
   const body = table.tBodies[0];
-  table.caption.textContent = "Headings sort the table.";
+  table.caption.textContent = "Click a heading to sort the table.";
   const value = (row, column) => row.cells[column].dataset.value;
   const compare = (kind, sign, column) => (one, other) => {
     const [a, b] = [value(one, column), value(other, column)];
@@ -115,8 +115,8 @@ def _suspicion(each: tuple[Entry, Html]) -> tuple[bool, float, str]:
 
 
 NOTE = (
-    "Faces only: sound is not checked, and a video without a manipulated face can be generated as a whole. The page of "
-    "each {noun} says what its probability means."
+    "Faces only: audio is not checked, and a fully synthetic video may look real. The page of each {noun} explains its "
+    "probability."
 )
 
 

@@ -29,7 +29,7 @@ async function score(file) {
   bar.setAttribute("aria-label", "Progress of " + file.name);
   try {
     if (file.size > most) throw "The file is too large.";
-    state.textContent = "it is being sent";
+    state.textContent = "uploading";
     const job = await send(file, share => { bar.value = share; });
     bar.removeAttribute("value");
     for (;;) {

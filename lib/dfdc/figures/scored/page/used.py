@@ -1,4 +1,4 @@
-"""What videos were scored with, to be told on their pages."""
+"""What videos were scored with, as their pages show it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -47,7 +47,7 @@ class Used:
             for member in members
         ]
         detection = config["detection"]["test"]
-        detector = "YuNet, which is bundled"
+        detector = "YuNet (bundled)"
         if detection["detector"] != "yunet":
             detector = f"{detection['detector'].upper()}, {detection['weights']}, {sha256(detection['weights'])}"
         settings = {
@@ -66,9 +66,9 @@ class Used:
 def in_words(member: Member, window: int) -> str:
     """The architecture of a model, and what it looks at; ``window`` is the number of faces for a sequence model."""
     model = member.model
-    looks_at = "single faces" if model["kind"] == "frame" else f"{window} consecutive faces at a time"
+    scored = "single faces" if model["kind"] == "frame" else f"windows of {window} consecutive faces"
     size = f"{model['crop']['width']} x {model['crop']['height']} pixels"
-    return f"{architecture_in_words(model['architecture'])}, looks at {looks_at}, {size}"
+    return f"{architecture_in_words(model['architecture'])}, scores {scored}, {size}"
 
 
 def architecture_in_words(architecture: str) -> str:

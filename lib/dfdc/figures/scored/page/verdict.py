@@ -1,4 +1,4 @@
-"""What a score means, in words and as a picture."""
+"""What a score means, in words and as a scale."""
 
 from dataclasses import dataclass
 
@@ -15,8 +15,8 @@ REAL, UNCERTAIN, FAKE = CLASSES
 NOT_JUDGED = {
     "unreadable": "could not be read",
     "no face": "no face was found",
-    "no track": "no face was followed for long enough",
-    "no model": "no model looks at single faces",
+    "no track": "no face was tracked for long enough",
+    "no model": "no model scores single faces",
     "damaged": "no face was found before the damage",
 }
 # All verdicts, the most suspicious first.
@@ -54,17 +54,17 @@ class Judgement:
             return f"This {self.noun} could not be judged: {self.words}. That says nothing about whether it is genuine."
         _, (_, low, high, _), _ = ZONES
         first = (
-            f"Looking at faces only, the models give a probability of {share(self.probability)} that this "
+            f"From the faces alone, the models estimate a probability of {share(self.probability)} that this "
             f"{self.noun} is fake."
         )
         said = {
             REAL: f"Below {share(low)} they saw no clear sign of a manipulated face; that does not prove it genuine.",
-            UNCERTAIN: f"Between {share(low)} and {share(high)} they do not decide: it may be either.",
-            FAKE: f"Above {share(high)} they saw signs of a manipulated face; that is a reason to look closer, not a "
+            UNCERTAIN: f"Between {share(low)} and {share(high)} they are undecided: it may be real or fake.",
+            FAKE: f"Above {share(high)} they saw signs of a manipulated face; that is a reason to look closer, not "
             "proof.",
         }
         if self.doubts:
-            return f"{first} It counts as uncertain all the same: {'; '.join(self.doubts)}."
+            return f"{first} It still counts as uncertain: {'; '.join(self.doubts)}."
         return f"{first} {said[self.words]}"
 
 

@@ -30,22 +30,20 @@ MOST_SECONDS = 600  # rows of a table; the JSON file has all
 ORDER = ("most suspicious", "second most suspicious", "third most suspicious")
 MOST_ROWS = 200  # faces in a table
 FACES_ONLY = {
-    "video": "Only faces are looked at. Sound is not checked, and a video without a manipulated face can be generated "
-    "as a whole: it may look real here.",
-    "image": "Only faces are looked at. An image without a manipulated face can be generated as a whole: it may look "
-    "real here.",
+    "video": "Only faces are examined. Audio is not checked, and a fully synthetic video may look real here.",
+    "image": "Only faces are examined. A fully synthetic image may look real here.",
 }
-PHOTOGRAPHS = "The models were trained with frames of videos. How well they judge photographs was not measured."
+PHOTOGRAPHS = "The models were trained on video frames. How well they work on photographs has not been measured."
 LIMITS = (
-    "The models know the manipulations and the kinds of videos that they were trained with. New methods, strong "
-    "compression, dark, blurred or half-hidden faces can mislead them in either direction.",
-    f"A face of less than {SMALL} pixels, whose box is grey, says little.",
-    "A probability is an estimate, not a proof. It says nothing about who made it, when or why. Let a person look "
-    "before anything depends on it.",
+    "The models know only the manipulations and kinds of videos that they were trained on. New methods, strong "
+    "compression, and dark, blurred or partly hidden faces can mislead them in either direction.",
+    f"Faces smaller than {SMALL} pixels (grey boxes) carry little information.",
+    "A probability is an estimate, not proof. It does not say who made a fake, when or why. Have a person check before "
+    "anything depends on it.",
 )
 HEAT = (
     "Heat maps show where one model, {model}, found signs of fake (orange) and of real (blue), in coarse cells and "
-    "relative to the strongest sign in the faces side by side. They do not show which pixels were manipulated, and the "
+    "relative to the strongest sign among the faces side by side. They do not show which pixels were manipulated, and the "
     "other models may have looked elsewhere."
 )
 
@@ -76,7 +74,7 @@ def video_page(
     if told := "; ".join(video.notes()):
         notes.append(tag("p", f"{capital(told)}.", class_="note"))
     if row.status == "damaged":
-        notes += [tag("p", f"The video is damaged, and only the rest was looked at: {row.reason}.", class_="note")]
+        notes += [tag("p", f"The video is damaged, and only the intact part was scored: {row.reason}.", class_="note")]
     tracks = video.tracks if judged else []
     longest = sorted(tracks, key=lambda scored: len(scored.track.frames), reverse=True)[:MOST_TRACKS]
     shown = sorted(longest, key=lambda scored: scored.track.number)
@@ -92,12 +90,12 @@ def video_page(
             *_whole_frame(video, context),
             *(_faces(video, shown, settings) if judged else []),
             *(_face(video, scored, context) for scored in shown),
-            tag("h2", "What this does not tell"),
+            tag("h2", "Limitations"),
             tag("ul", *(tag("li", limit) for limit in _limits(video, context))),
-            tag("h2", "What was used"),
+            tag("h2", "Provenance"),
             facts_of(video, context.used),
             *about_weights(context.used),
-            tag("p", "All scores, to be read by programs: ", tag("a", json_name, href=json_name)),
+            tag("p", "All scores in machine-readable form: ", tag("a", json_name, href=json_name)),
         ),
         kept=kept,
     )
@@ -132,16 +130,16 @@ def _whole_frame(video: VideoScore, context: Context) -> list[Html]:
     if not picture:
         return []
     if video.is_image:
-        alt = words = "The picture"
+        alt = words = "The image"
         if found:
-            words = "The picture; boxes have scores."
+            words = "The image; the boxes show the scores."
         return [tag("figure", image(picture, alt), tag("figcaption", words), class_="frame")]
     at = time(frame / row.fps)
     if found:
-        words = f"The whole picture at {at}, where a face has the highest score; boxes have scores of that second."
+        words = f"The full frame at {at}, where a face has the highest score; the boxes show the scores of that second."
     else:
-        words = f"The whole picture at {at}, in the middle of the video."
-    return [tag("figure", image(picture, f"The whole picture at {at}"), tag("figcaption", words), class_="frame")]
+        words = f"The full frame at {at}, in the middle of the video."
+    return [tag("figure", image(picture, f"The full frame at {at}"), tag("figcaption", words), class_="frame")]
 
 
 def _faces(video: VideoScore, shown: Sequence[TrackScores], settings: EnsembleSettings) -> list[Html]:
@@ -162,9 +160,9 @@ def _faces(video: VideoScore, shown: Sequence[TrackScores], settings: EnsembleSe
     which = "first" if video.is_image else "longest"
     words = f"The {which} {len(shown)} are shown below." if left_out else ""
     if len(video.tracks) > MOST_ROWS:
-        words += f" The table has the most suspicious {MOST_ROWS} of {len(video.tracks)}; the JSON file has all."
-    head = ["face", "verdict", "probability of fake", *([] if video.is_image else ["time", "pictures looked at"])]
-    followed = "Faces in the picture" if video.is_image else "Faces that were followed through the video"
+        words += f" The table lists the most suspicious {MOST_ROWS} of {len(video.tracks)}; the JSON file has all."
+    head = ["face", "verdict", "probability of fake", *([] if video.is_image else ["time", "frames scored"])]
+    followed = "Faces in the image" if video.is_image else "Faces tracked through the video"
     return [
         tag("h2", f"{len(video.tracks)} faces" if len(video.tracks) > 1 else "One face"),
         tag("p", words) if words else Html(""),
@@ -179,14 +177,14 @@ def _word(score: float) -> Html:
 def _face(video: VideoScore, scored: TrackScores, context: Context) -> Html:
     number, score = scored.track.number + 1, scored.probability(context.settings)
     seconds = scored.over_time(video.row.fps, context.settings)
-    mirrored = ", as it is and mirrored" if video.is_image else ""
+    mirrored = " (as it is and mirrored)" if video.is_image else ""
     return tag(
         "section",
         tag("h2", f"Face {number}: {in_words(score)}, {share(score)}", id=f"face-{number}"),
         None if video.is_image else _lines(video, scored, number, seconds, context.settings),
         *(_still(video, scored, context) if video.is_image else _pictures(video, scored, context)),
-        tag("h3", "What each model says"),
-        table(f"Face {number} as each model sees it alone{mirrored}", *_models(scored, context)),
+        tag("h3", "Scores of each model"),
+        table(f"Face {number}{mirrored}, scored by each model alone", *_models(scored, context)),
         None if video.is_image else tag("details", tag("summary", "Scores of each second"), _seconds(number, seconds)),
     )
 
@@ -206,7 +204,7 @@ def _lines(
         f"the highest at {highest:.0f} s"
     )
     lines = image(lines_png(scored, video, settings), alt, "png")
-    caption = "The probability of fake over time: each model at each picture, and all models in each second."
+    caption = "The probability of fake over time: of each model for each frame, and of all models for each second."
     return tag(
         "figure",
         tag("div", lines, class_="lines", role="region", aria_label=f"Scores of face {number}", tabindex="0"),
@@ -228,11 +226,11 @@ def _pictures(video: VideoScore, scored: TrackScores, context: Context) -> list[
     for place, (one, face, heat) in enumerate(zip(chosen, faces, maps, strict=True)):
         label = ORDER[place] if place < len(most) else "least suspicious"
         figures.append(_picture(one, face, heat, scored.track.number + 1, label, fps))
-    words = "The most suspicious pictures, each of another second, and the least suspicious one"
+    words = "The most suspicious frames, each from a different second, and the least suspicious one"
     if len(chosen) == len(most):
-        words = "The most suspicious pictures, each of another second"
+        words = "The most suspicious frames, each from a different second"
     if maps[0] is not None:
-        words += "; below them heat maps"
+        words += "; heat maps below them"
     return [tag("h3", words), tag("div", *figures, class_="faces")]
 
 
@@ -267,7 +265,7 @@ def _models(scored: TrackScores, context: Context) -> tuple[list[str], list[list
         rows.append(
             [tag("b", name), tag("span", words.get(name, ""), class_="long"), len(frames), share(score), _word(score)]
         )
-    return ["model", "what it is", "pictures", "probability of fake", "verdict"], rows
+    return ["model", "description", "inputs", "probability of fake", "verdict"], rows
 
 
 def _seconds(number: int, seconds: Sequence[tuple[float, float]]) -> Html:
