@@ -144,7 +144,7 @@ def test_a_damaged_picture_is_named_by_the_loader_too(tmp_path, workers):
     damage_picture(tmp_path / "s.arrow")
     with pytest.raises(UserError) as caught:
         list(load_in_order(Clips(tmp_path / "s.arrow"), workers))
-    assert str(caught.value).startswith(f"{tmp_path / 's.arrow'} is damaged: picture 0 of clip 1: ")
+    assert str(caught.value).startswith(f"{tmp_path / 's.arrow'} is damaged: image 0 of clip 1: ")
     assert "Traceback" not in str(caught.value)
 
 
@@ -273,4 +273,4 @@ def test_a_program_ends_after_an_error_of_its_loader(tmp_path, kind):
         command, env=os.environ | {"PYTHONPATH": paths}, capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 1
-    assert ("has died" if kind == "Killed" else "picture 0 of clip 1") in done.stderr
+    assert ("has died" if kind == "Killed" else "image 0 of clip 1") in done.stderr

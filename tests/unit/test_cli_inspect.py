@@ -153,11 +153,11 @@ def test_a_store(store, capsys):
     sizes = [sum(map(len, clip)) for clip in clips]
     height, width = (cv2.imdecode(np.frombuffer(clips[0][0], np.uint8), 1).shape)[:2]
     assert said.startswith(f"{path}: store, 3 clips, 7 pictures, ")
-    assert "pictures in a clip  0 to 5, median 2\n" in said
+    assert "images in a clip    0 to 5, median 2\n" in said
     assert f"bytes of a clip     0 to {sizes[0]}, median {sizes[2]}\n" in said
-    assert f"sizes (pictures)    {width}x{height} (5), " in said
+    assert f"sizes (images)      {width}x{height} (5), " in said
     write_store(path, [])
-    assert told(capsys, path).startswith(f"{path}: store, 0 clips, 0 pictures")
+    assert told(capsys, path).startswith(f"{path}: store, 0 clips, 0 images")
 
 
 def test_pictures_are_taken_out_as_they_are(store, tmp_path, capsys):

@@ -97,4 +97,4 @@ def test_doctor_says_what_is_not_possible(monkeypatch):
     finding = _confinement()
     assert finding.level == ("ok" if FILTERED else "note")
     monkeypatch.setattr(sys, "executable", "/bin/false")
-    assert "cannot be confined fully" in _confinement().message
+    assert "cannot be fully sandboxed" in _confinement().message

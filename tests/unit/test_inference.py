@@ -181,7 +181,7 @@ def test_a_damaged_picture_is_named(tmp_path, frame_scorer):
     content[content.rindex(b"IDAT") + 30] ^= 255
     path.write_bytes(content)
     crops = [Crop("a.mp4", 0, "frame", number, [number], number, "") for number in range(3)]
-    with pytest.raises(UserError, match=r"store\.arrow is damaged: picture 0 of clip 2: "):
+    with pytest.raises(UserError, match=r"store\.arrow is damaged: image 0 of clip 2: "):
         score(crops, Store(path), frame_scorer, 1, [0], workers=2)
 
 

@@ -108,7 +108,7 @@ def test_a_clip_decodes_what_is_asked_for(tmp_path):
     assert (len(clip), len(store.clip(0, 2)), len(store.clip(0, 9))) == (5, 2, 5)
     np.testing.assert_array_equal([clip[index] for index in (4, 0, -1)], [moving(5, 40, 44)[n] for n in (4, 0, 4)])
     np.testing.assert_array_equal(list(store.clip(0, 3)), moving(5, 40, 44)[:3])
-    with pytest.raises(UserError, match=r"picture 3 of clip 0: .*not a PNG"):
+    with pytest.raises(UserError, match=r"image 3 of clip 0: .*not a PNG"):
         clip[3]
     with pytest.raises(IndexError):
         store.clip(0, 2)[2]

@@ -56,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print what is in the file, or extract a clip from it."""
     if (options.clip is None) != (options.out is None):
-        raise UserError("--clip and --out belong together: the number of a clip, and the folder for its pictures.")
+        raise UserError("--clip and --out belong together: the number of a clip, and the folder for its images.")
     if options.rows < 0:
         raise UserError(f"--rows is {options.rows}, but must be 0 or more.")
     kind = kind_of(options.file)
@@ -199,17 +199,17 @@ def describe_store(path: Path) -> Iterator[str]:
         sizes.append(pc.sum(pc.binary_length(clip)).as_py() or 0)
         if len(clip):  # all images of a clip have the same size
             pictures[_size_of_picture(clip[0].as_buffer()[:24].to_pybytes(), path)] += len(clip)
-    yield f"{path}: store, {_count(len(lengths), 'clip')}, {sum(lengths)} pictures, {_size(path.stat().st_size)}"
+    yield f"{path}: store, {_count(len(lengths), 'clip')}, {sum(lengths)} images, {_size(path.stat().st_size)}"
     if not pictures:
         return
     yield ""
-    yield f"pictures in a clip  {_range(pa.array(lengths))}"
+    yield f"images in a clip    {_range(pa.array(lengths))}"
     yield f"bytes of a clip     {_range(pa.array(sizes))}"
-    yield f"bytes of a picture  {sum(sizes) / sum(lengths):.0f} on average"
+    yield f"bytes of an image   {sum(sizes) / sum(lengths):.0f} on average"
     for side, name in enumerate(("width", "height")):
         yield f"{name:18}  {_range(pa.array([size[side] for size in pictures.elements()]))}"
     most = ", ".join(f"{width}x{height} ({count})" for (width, height), count in pictures.most_common(LISTED))
-    yield from _wrapped(most + (", …" if len(pictures) > LISTED else ""), "sizes (pictures)    ")
+    yield from _wrapped(most + (", …" if len(pictures) > LISTED else ""), "sizes (images)      ")
 
 
 def take_out(path: Path, clip: int, folder: Path) -> str:
@@ -225,7 +225,7 @@ def take_out(path: Path, clip: int, folder: Path) -> str:
     for number, content in enumerate(files):
         with atomic_path(folder / f"{clip:05d}-{number:03d}.{store.column}") as temporary:
             temporary.write_bytes(content.as_buffer())
-    unit = "picture" if store.column == "png" else "stream"
+    unit = "image" if store.column == "png" else "stream"
     return f"{_count(len(files), unit)} of clip {clip} written to {folder}"
 
 

@@ -60,7 +60,7 @@ def _snakemake() -> Iterator[Finding]:
 
 
 def _confinement() -> Finding:
-    """Whether the processes that decode videos can be confined, tried in a process of its own."""
+    """Whether the processes that decode videos can be sandboxed, tried in a process of its own."""
     code = "from dfdc.system.workers.confinement import confine; print(*confine(), sep='; ')"
     tried = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     if tried.returncode:
@@ -68,9 +68,9 @@ def _confinement() -> Finding:
     else:
         missing = tried.stdout.strip()
     if missing:
-        message = f"Processes that decode videos cannot be confined fully on this system: {missing}."
-        return Finding("note", "decoders", message, "Run videos of strangers in a container or a virtual machine.")
-    return Finding("ok", "decoders", "run without network and other programs, with limits on memory and files")
+        message = f"Processes that decode videos cannot be fully sandboxed on this system: {missing}."
+        return Finding("note", "decoders", message, "Process untrusted videos in a container or a virtual machine.")
+    return Finding("ok", "decoders", "are sandboxed: no network, no other programs, limited memory and files")
 
 
 def _encoders(backend: str) -> Iterator[Finding]:

@@ -32,7 +32,7 @@ class StoredClip(Sequence[np.ndarray]):
         try:
             return decode_png(self._column[index].as_buffer())
         except ValueError as error:
-            raise damaged(self._store, f"picture {index} of clip {self._clip}: {error}") from error
+            raise damaged(self._store, f"image {index} of clip {self._clip}: {error}") from error
 
 
 class Store:
