@@ -1,30 +1,30 @@
 # make help    this list
 # make install install the packages into .venv
-# make demo    the whole workflow on a small generated data set, up to demo/submission.csv; with CONFIG=my.yaml with your
-#              settings on top of the demo's, with VERBOSE=1 with all that Snakemake and the jobs say
+# make demo    the whole workflow on a small generated data set, up to demo/submission.csv; CONFIG=my.yaml overrides the
+#              demo's settings, VERBOSE=1 prints the full logs
 # make report  the demo's report, demo/report.html: one page with all figures; with the CONFIG of make demo, if any
 # make test    all tests
 # make smoke   the smallest possible demo, in demo-smallest
 # make test-convert   tests of the conversion of TensorFlow checkpoints, with TensorFlow
 # make test-timm      tests of architectures of the package timm, with timm
-# make test-browser   tests of the pages of scored videos in Chromium, which is installed if need be (root, Debian)
+# make test-browser   tests of the pages of scored videos in Chromium, which is installed if needed (root, Debian)
 # make test-slurm     the demo on a SLURM cluster with two simulated nodes, which is installed and started (needs root)
-# make test-users     the first steps of three new users, in a fresh clone of what is committed and fresh environments
+# make test-users     the first steps of three new users, in a fresh clone of the last commit and fresh environments
 # make test-kills     tests with killed runs, killed at more points than in make test
-# make test-cores     a run on one core gives the same files as on two
+# make test-cores     check that a run on one core gives the same files as on two
 # make fuzz    read randomly damaged files of all kinds for SECONDS=600, see tests/fuzz
 # make why     explain which jobs would run and why; make why ARGS="--profile profiles/demo" for the demo, make why
 #              CONFIG=my.yaml for make demo CONFIG=my.yaml
-# make accept  take over results after a harmless change of code, which then do not run again; ARGS as for make why
+# make accept  keep results after a change of code that does not affect them; ARGS as for make why
 # make bench   benchmarks of each component against an alternative
-# make bench-gpu      what a GPU does: proofs, then a training step, the loader, detection, scoring, in nine minutes
-# make bench-gpu-tiny the same at tiny size, which shows that it runs, with or without a GPU
-# make ablation   ablation study: trainings of the demo without one component each, three seeds
+# make bench-gpu      check a GPU's results, then time a training step, the loader, detection and scoring; nine minutes
+# make bench-gpu-tiny the same at tiny size, to check that it runs, with or without a GPU
+# make ablation   ablation study: train the demo's model without one component each, three seeds
 # make scale   scaling test of the data stages: 119,154 tiny videos, in the folder scale
 # make lint    ruff, snakefmt, import-linter, Snakemake's linter, and the generated parts of docs
-# make clean   remove the demo, the environment and caches
+# make clean   remove the demo, the environments and caches
 #
-# CORES=4 takes so many cores instead of all, PYTHON=python3.12 another Python for .venv.
+# CORES=4 uses four cores instead of all; PYTHON=python3.12 chooses the Python for .venv.
 # On a machine without a GPU, PyTorch's CPU wheels are much smaller: set PIP_EXTRA_INDEX_URL to their index
 # (see https://pytorch.org/get-started/locally).
 
@@ -65,7 +65,7 @@ report: .venv/installed
 	@$(ACTIVE) snakemake --report report.html $(DEMO) >demo/logs/report.log 2>&1 || \
 		{ cat demo/logs/report.log; exit 1; }
 	@echo "The report: demo/report.html"
-	@echo "It shows the faces of people: pass it on as you would their videos."
+	@echo "It shows people's faces: share it only as you would their videos."
 
 smoke: .venv/installed
 	$(ACTIVE) $(BRIEF) snakemake --cores $(CORES) submission.csv --profile profiles/demo --directory demo-smallest \
@@ -96,7 +96,7 @@ test-timm: .venv-timm/installed
 	@touch $@
 
 # In a separate environment, because it is large. Where there is no Chromium, and it cannot be installed, the tests are
-# skipped with a reason. DFDC_SCREENSHOTS=FOLDER keeps photographs of the pages.
+# skipped with a reason. DFDC_SCREENSHOTS=FOLDER keeps screenshots of the pages.
 test-browser: .venv-browser/installed
 	PYTHONPATH=lib .venv-browser/bin/python -m pytest tests/browser
 

@@ -350,7 +350,7 @@ def labels_of_test_videos(output):
 CATEGORIES = {
     "data": "1 Training videos",
     "samples": "2 Samples",
-    "training": "3 Trainings",
+    "training": "3 Training",
     "validation": "4 Validation clips",
     "test_data": "5 Test videos",
     "scores": "6 Scores",

@@ -23,8 +23,8 @@ rule draw_test_data_figures:
     output:
         videos=figure("test_data/videos.svg", "Videos by state"),
         faces=figure("test_data/faces.svg", "Faces per frame"),
-        heights=figure("test_data/heights.svg", "Sizes of faces"),
-        tracks=figure("test_data/tracks.svg", "Lengths of tracks"),
+        heights=figure("test_data/heights.svg", "Face heights"),
+        tracks=figure("test_data/tracks.svg", "Track durations"),
     log:
         "logs/draw_test_data_figures.log",
     benchmark:
@@ -59,7 +59,7 @@ rule draw_score_figures:
             else {}
         ),
         transform=figure("scores/transform.svg", "Prediction transform"),
-        scores=figure("scores/scores.svg", "Scores of videos"),
+        scores=figure("scores/scores.svg", "Video scores"),
     log:
         "logs/draw_score_figures.log",
     benchmark:

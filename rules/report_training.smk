@@ -11,10 +11,10 @@ rule draw_data_figures:
     output:
         videos=figure("data/videos.svg", "Videos by state"),
         faces=figure("data/faces.svg", "Faces per frame"),
-        heights=figure("data/heights.svg", "Sizes of faces"),
-        tracks=figure("data/tracks.svg", "Lengths of tracks"),
+        heights=figure("data/heights.svg", "Face heights"),
+        tracks=figure("data/tracks.svg", "Track durations"),
         alignment=figure("data/alignment.svg", "Aligned tracks"),
-        clips=figure("data/clips.svg", "Lengths and differences of clips"),
+        clips=figure("data/clips.svg", "Clip lengths and differences"),
     log:
         "logs/draw_data_figures.log",
     benchmark:
@@ -78,7 +78,7 @@ rule draw_training_figures:
         metrics=expand(rules.train.output.metrics, model=TRAINED),
         validation=expand(rules.train.output.validation, model=TRAINED),
     output:
-        training=figure("training/training.svg", "Loss, gradients, learning rate"),
+        training=figure("training/training.svg", "Loss, gradient norm, learning rate"),
         validation=figure("training/validation.svg", "Validation"),
     log:
         "logs/draw_training_figures.log",

@@ -14,8 +14,8 @@ rule draw_validation_figures:
         calibration=rules.evaluate_validation.output.calibration,
         scores=rules.evaluate_validation.output.scores,
     output:
-        calibration=figure("validation/calibration.svg", "Calibration before and after"),
-        conditions=figure("validation/conditions.svg", "Measures by compression"),
+        calibration=figure("validation/calibration.svg", "Calibration"),
+        conditions=figure("validation/conditions.svg", "Metrics under recompression"),
     log:
         "logs/draw_validation_figures.log",
     benchmark:

@@ -152,7 +152,7 @@ def test_a_store(store, capsys):
     said = told(capsys, path)
     sizes = [sum(map(len, clip)) for clip in clips]
     height, width = (cv2.imdecode(np.frombuffer(clips[0][0], np.uint8), 1).shape)[:2]
-    assert said.startswith(f"{path}: store, 3 clips, 7 pictures, ")
+    assert said.startswith(f"{path}: store, 3 clips, 7 images, ")
     assert "images in a clip    0 to 5, median 2\n" in said
     assert f"bytes of a clip     0 to {sizes[0]}, median {sizes[2]}\n" in said
     assert f"sizes (images)      {width}x{height} (5), " in said
@@ -162,7 +162,7 @@ def test_a_store(store, capsys):
 
 def test_pictures_are_taken_out_as_they_are(store, tmp_path, capsys):
     path, clips = store
-    assert told(capsys, path, "--clip", 2, "--out", tmp_path / "new" / "folder").startswith("2 pictures of clip 2")
+    assert told(capsys, path, "--clip", 2, "--out", tmp_path / "new" / "folder").startswith("2 images of clip 2")
     written = sorted((tmp_path / "new" / "folder").iterdir())
     assert [file.name for file in written] == ["00002-000.png", "00002-001.png"]
     assert [file.read_bytes() for file in written] == clips[2]

@@ -83,7 +83,7 @@ def test_of_finished_weights_and_unlabelled_videos_less_is_known(run, config):
     config["data"]["test_labels"] = None
     page = front_page(config, MODELS, [], False, CHECKOUT)
     assert page["results"] == []
-    assert not {"Training data", "Trainings", "Test videos"} & set(dict(page["about"]))
+    assert not {"Training data", "Training", "Test videos"} & set(dict(page["about"]))
     assert "weights seq.pth" in dict(page["about"])["Model seq"]
 
 

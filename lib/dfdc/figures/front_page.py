@@ -132,7 +132,7 @@ def _settings(config: Mapping[str, Any], models: Sequence[str], trained: Sequenc
         training = config["training"]
         rows.append(
             (
-                "Trainings",
+                "Training",
                 f"{thousands(training['iterations'])} iterations of {training['batch_pairs']} pairs, "
                 f"learning rate {training['learning_rate']:g}, mixup alpha {training['mixup_alpha']:g}",
             )
