@@ -40,7 +40,9 @@ LAST = 0.1  # the share of a training's iterations over which its last loss is a
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.add_argument("runs", nargs=2, type=Path, metavar="RUN", help="the folder of a run, for example demo")
-    parser.add_argument("--figure", type=Path, metavar="FILE", help="plot the training curves of both runs in an .svg file")
+    parser.add_argument(
+        "--figure", type=Path, metavar="FILE", help="plot the training curves of both runs in an .svg file"
+    )
 
 
 def run(options: argparse.Namespace) -> int:

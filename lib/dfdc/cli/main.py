@@ -49,7 +49,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def build_parser(imported: Collection[str]) -> argparse.ArgumentParser:
     """The parser of all commands; those in ``imported`` have their arguments, the others only their summary."""
-    parser = argparse.ArgumentParser(prog="dfdc", description="Deepfake detection: command-line tools around the workflow.")
+    parser = argparse.ArgumentParser(
+        prog="dfdc", description="Deepfake detection: command-line tools around the workflow."
+    )
     parser.add_argument("--version", action="version", version=f"dfdc {own_version()}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, summary in COMMANDS.items():

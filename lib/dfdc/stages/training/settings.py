@@ -34,16 +34,15 @@ class StepSettings(Settings):
     """The decay of an exponential moving average of the weights (for example 0.999), which then becomes the result;
     null turns it off, as published."""
     clip_gradient: Positive | None
-    """The largest gradient norm; null turns clipping off, as published."""
+    """The maximum gradient norm; null turns clipping off, as published."""
     accumulate: Count
-    """Gradient accumulation: a batch passes through the network in this many pieces, which takes less memory. Batch
-    norm sees one piece at a time."""
+    """Gradient accumulation: a batch passes through the network in this many pieces, to save memory. Batch norm sees
+    one piece at a time."""
     precision: Literal["bf16", "fp32"]
     """bf16 or fp32: the precision on a GPU. A CPU always computes in fp32."""
     compile: bool
     """Whether to compile the network on a GPU (torch.compile), which takes minutes and makes steps faster. A compiled
-    network rounds differently and draws other dropout masks: a training like the other, but not the same. Not with
-    several GPUs per training."""
+    network rounds differently and draws other dropout masks, so the weights differ. Not with several GPUs per model."""
 
     def contradictions(self) -> Iterator[tuple[str, str]]:
         """A training that ends during the warm-up."""
@@ -53,13 +52,13 @@ class StepSettings(Settings):
 
 @dataclass(frozen=True)
 class ClipRecompression(RecompressionSettings):
-    """How the clips of a training are recompressed."""
+    """How clips are recompressed for training."""
 
     whole_clip: bool
     """true: all frames of a clip are encoded, as published; false: only up to the last frame that a model takes."""
     variants: Annotated[int, Ge(0), Le(64)]
-    """Each pair is recompressed this often before the trainings, which then only decode; 0: anew at each visit, as
-    published, which takes most of a training's core time."""
+    """Each pair is recompressed this many times before training, which then only decodes; 0: anew at each visit, as
+    published, which takes most of the core time of training."""
 
 
 @dataclass(frozen=True)
@@ -74,9 +73,9 @@ class MeasurementSettings(Settings):
     """Validation during a training."""
 
     every: Whole
-    """Iterations between two validations of a training; 0 for none."""
+    """Iterations between validations during training; 0 for none."""
     pairs: Count
-    """The largest number of pairs to validate on."""
+    """The maximum number of pairs to validate on."""
 
 
 @dataclass(frozen=True)

@@ -43,8 +43,8 @@ LIMITS = (
 )
 HEAT = (
     "Heat maps show where one model, {model}, found signs of fake (orange) and of real (blue), in coarse cells and "
-    "relative to the strongest sign among the faces side by side. They do not show which pixels were manipulated, and the "
-    "other models may have looked elsewhere."
+    "relative to the strongest sign among the faces side by side. They do not show which pixels were manipulated, and "
+    "the other models may have looked elsewhere."
 )
 
 

@@ -16,8 +16,8 @@ class ClipSettings(Settings):
     """Frames in a clip."""
     per_track: Literal["auto"] | Annotated[int, Ge(1), Le(1000)]
     """How many clips are cut from an aligned track: spread over it, without overlap as far as it is long enough.
-    `auto`: as many as give the trainings about one pair for 8 visits, as published (training.iterations *
-    training.batch_pairs / 8 pairs in all), of which neighbours overlap by half at most."""
+    `auto`: as many as it takes for training to visit each pair about 8 times, as published (training.iterations *
+    training.batch_pairs / 8 pairs in all), with neighbours overlapping by half at most."""
     enlarge: Annotated[float, Ge(1), Le(5)]
     """The factor by which the box of a face is enlarged."""
     seed: Whole

@@ -15,7 +15,7 @@ class PairSettings(Settings):
 
     min_difference: Annotated[float, Ge(0), Le(255)]
     """Pairs that differ by less than this are dropped; 0 keeps all pairs, as published, and 0.5 drops those in which
-    only the sound is fake. The difference is the mean of |fake - real| over all frames, on a grid of 16 x 16 cells
+    only the audio is fake. The difference is the mean of |fake - real| over all frames, on a grid of 16 x 16 cells
     (column `difference` of results/pairs.parquet)."""
 
 

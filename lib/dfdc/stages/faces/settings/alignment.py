@@ -14,5 +14,5 @@ class AlignmentSettings(Settings):
     min_iou: Share
     """The faces must overlap by more than this in every frame that both tracks have."""
     scale_fakes: bool
-    """Whether a fake of another frame size than its original, but of the same shape, is scaled to the original's size.
+    """Whether a fake whose frame size differs from its original's, but not its aspect ratio, is scaled to that size.
     Such fakes make no pair otherwise; FaceForensics++ has some."""

@@ -14,6 +14,6 @@ class TrackerSettings(Settings):
     sigma_h: Share
     """A track's best score must reach this."""
     sigma_iou: Share
-    """The least overlap (intersection over union) of a face with the last one of its track."""
+    """The minimum overlap (intersection over union) of a face with the last one of its track."""
     t_min: Count
-    """The least length of a track, in sampled frames."""
+    """The minimum length of a track, in sampled frames."""
