@@ -69,7 +69,7 @@ LAST_FRAME = max(
 )
 # The keys that define a model and its training.
 MODEL_KEYS = ("architecture", "kind", "frames", "draw_frames", "crop", "erasing", "seed")
-# Of models that are trained here there are also weights to hand on.
+# Models that are trained here also get released weights.
 RELEASED = [f"results/release/{name}.safetensors" for name in TRAINED]
 RELEASED_KEYS = (*MODEL_KEYS, "score")
 

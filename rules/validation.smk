@@ -55,7 +55,7 @@ rule evaluate_validation:
         "../workflow/scripts/evaluate_validation.py"
 
 
-# Weights to hand on: with what they were trained on, how well they do, and how to score with them. What scoring needs
+# Released weights: with what they were trained on, how well they do, and how to score with them. What scoring needs
 # besides the models, as in the sections of the config.
 SCORING_KEYS = [
     "tracking.test",

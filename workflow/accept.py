@@ -1,4 +1,4 @@
-"""Accept results after a harmless change of code: they count as made by the code as it is now, and do not run again.
+"""Accept results after a change of code that does not affect them: they are marked as up to date, and not made again.
 
     python workflow/accept.py [--yes] [arguments of snakemake]
 
@@ -32,11 +32,14 @@ def main() -> None:
     found = acceptable(arguments)
     if not found:
         sys.exit("Nothing to accept: no finished job would run only because its code has changed (see make why).")
-    print("These results would count as made by the code as it is now, and all that depends only on them, too:")
+    print("These results, and all that depends only on them, would be marked as up to date with the current code:")
     for rule in dict.fromkeys(job.rule for job, _ in found):
         print(f"  {rule}: {some(sorted(path for job, _ in found if job.rule == rule for path in job.output))}")
     print(f"Changed since they were made: {', '.join(sorted({name for _, code in found for name in code}))}")
-    if "--yes" not in sys.argv and input("Does that change none of their bytes? [y/N] ").strip().lower() != "y":
+    if (
+        "--yes" not in sys.argv
+        and input("Are you sure that none of their bytes would change? [y/N] ").strip().lower() != "y"
+    ):
         sys.exit("Nothing was accepted.")
     folder = working_directory(arguments)
     jobs: list[Job] = []

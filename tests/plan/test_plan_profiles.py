@@ -167,7 +167,7 @@ def test_jobs_are_tried_again_with_more_of_what_they_lacked_and_mistakes_are_not
         ["12000", "60"],
     ]
     assert done.stdout.count("The file is missing.") >= 1
-    assert done.stdout.count("The job is not tried again") == 1
+    assert done.stdout.count("The job is not retried") == 1
     assert project.plan(tracks[1]) == []
     assert project.plan(tracks[0]) == ["build_tracks dfdc_train_part_0"]
 

@@ -179,7 +179,7 @@ def test_a_fitted_calibration_that_has_changed(project, world):
     """The submission follows on the number that it uses, and on no other."""
     changed = {"evaluation": {"pairs": 2}}
     after = world.after("score_validation_clips", "evaluate", "submission")
-    # The submission does not wait for figures, nor for weights to hand on.
+    # The submission does not wait for figures, nor for released weights.
     calibrated = [job for job in after if not job.endswith("_figures") and job != "release_weights"]
     assert project.plan("submission.csv", settings=changed | {"ensemble": {"calibration": "exponent"}}) == calibrated
     assert project.plan("submission.csv", settings=changed) == []

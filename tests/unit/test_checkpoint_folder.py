@@ -25,7 +25,7 @@ def test_checkpoints_of_other_code_are_told_with_a_way_to_go_on(earlier, caplog)
     folder = earlier.with_name("aaaa-2222")
     prepare_folder(folder, CODE)
     (message,) = caplog.messages
-    assert "Other code has reached iteration 57 of it" in message
+    assert "Other code has reached iteration 57" in message
     assert "what has changed since: dfdc.data.seeding)" in message
     subprocess.run(message.splitlines()[-1], shell=True, check=True)
     assert [path.name for path in checkpoints(folder)] == ["checkpoint_00000057.safetensors"]
@@ -54,7 +54,7 @@ def test_a_record_of_the_code_that_is_gone_or_damaged(earlier, caplog, content):
     if content is not None:
         (earlier / "code.json").write_text(content)
     prepare_folder(earlier.with_name("aaaa-2222"), CODE)
-    assert "Other code has reached iteration 57 of it" in caplog.text
+    assert "Other code has reached iteration 57" in caplog.text
     assert "what has changed" not in caplog.text
 
 

@@ -276,8 +276,8 @@ def test_encoders(place, monkeypatch):
     settings = {"training": {"recompression": {"backend": "ffmpeg"}}}
     told("ok", "libx264 in ffmpeg", **settings)
     monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", shutil.which("true"))
-    assert "backend: pyav" in told("stops", "has no libx264, and trainings encode", **settings).remedy
-    told("ok", "libx264 in pyav, which trainings use; ")
+    assert "backend: pyav" in told("stops", "has no libx264, and training encodes", **settings).remedy
+    told("ok", "libx264 in pyav, used for training; ")
 
 
 def test_gpus(place, monkeypatch):
@@ -291,7 +291,7 @@ def test_gpus(place, monkeypatch):
 
 def test_large_networks_on_a_cpu(place):
     models = {"re": {"architecture": "efficientnet-b7"}}
-    told("slow", "A training of efficientnet-b7 takes about ", models=models, pretrained={"efficientnet-b7": None})
+    told("slow", "Training efficientnet-b7 takes about ", models=models, pretrained={"efficientnet-b7": None})
     told("slow", "threads wait for each other", torch_threads=100_000)
 
 

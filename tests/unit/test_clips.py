@@ -357,7 +357,7 @@ def test_pairs_that_differ_too_little_are_left_out(folder, tmp_path, caplog):
         return [pair.fake for pair in pair_clips(clips, min_difference, published(ValidationSettings, share=0.5))]
 
     every = ["f.mp4", "short.mp4", "damaged.mp4", "sound.mp4"]
-    of_all = "4 pairs, of which 1 show the same frames in both clips (only the sound is faked)"
+    of_all = "4 pairs, of which 1 show the same frames in both clips (only the audio is manipulated)"
     assert fakes(0) == every
     assert caplog.messages[0] == of_all
     assert sorted(caplog.messages[1:]) == [

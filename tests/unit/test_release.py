@@ -1,4 +1,4 @@
-"""Weights to hand on: what they say, and the settings that travel with them."""
+"""Released weights: what they say, and the settings that travel with them."""
 
 import json
 from pathlib import Path
@@ -28,7 +28,7 @@ def config():
 
 
 def run_of(folder, config, seed=0, **changes):
-    """A run's folder with exported weights of the model re and those to hand on, which come with changed settings."""
+    """A run's folder with exported weights of the model re and released ones, which come with changed settings."""
     torch.manual_seed(seed)
     model = {**config["models"]["re"], "architecture": "efficientnet-lite0", "seed": seed}
     model["crop"] = {"smaller_side": 32, "pad": False, "height": 32, "width": 32}

@@ -1,4 +1,4 @@
-"""Copy exported weights, and write into them what whoever gets them has to know."""
+"""Copy exported weights, and add their provenance and the settings for scoring with them."""
 
 from pathlib import Path
 

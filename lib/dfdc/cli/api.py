@@ -87,7 +87,7 @@ def _device(wanted: str) -> torch.device:
     try:
         device = torch.device(wanted)
     except RuntimeError as error:
-        raise UserError(f"There is no device {wanted!r}: name auto, cpu or a device of torch.") from error
+        raise UserError(f"There is no device {wanted!r}: name auto, cpu or a torch device.") from error
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise UserError(f"The device {wanted} was asked for, but torch finds no GPU. Take auto or cpu.")
+        raise UserError(f"The device is {wanted}, but torch finds no GPU. Use auto or cpu.")
     return device

@@ -102,7 +102,7 @@ def run(options: argparse.Namespace) -> int:
     layout = with_settings(layout, name, options.dest, test)
     asked = {"kind": options.kind, "options": asdict(kind), "test": test, "parts": count, "disjoint": disjoint}
     changed = write_layout(layout, options.dest, record_of(layout, found, options.source) | asked)
-    print(f"{'Made' if changed else 'Nothing to do, all is there'}: {some(layout.folders)} in {options.dest}")
+    print(f"{'Made' if changed else 'Nothing to do, everything is there'}: {some(layout.folders)} in {options.dest}")
     for line in (*counts(found.videos), *sizes(layout, groups, count, disjoint, test), *_left_out(found)):
         print(printable(line))
     print(f"Settings: --configfile {options.dest / layout.name}.yaml; the record: {options.dest / layout.name}.json")

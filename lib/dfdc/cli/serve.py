@@ -81,7 +81,7 @@ def _listen(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port))
     except (OSError, OverflowError) as error:
         reason = f"({error}). Name others (--host, --port)."
-        raise UserError(f"Nothing can be served at {host}, port {port} {reason}") from error
+        raise UserError(f"No page can be served at {host}, port {port} {reason}") from error
 
 
 def _is_loopback(host: str) -> bool:

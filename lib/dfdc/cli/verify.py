@@ -49,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
     here = [Path()] if any(map(Path.is_dir, PLACES)) else []
     files = find_files(options.paths or here)
     if not files:
-        raise UserError("There is nothing to verify: name the folder of a run, or call this in one.")
+        raise UserError("There is nothing to verify: name the folder of a run, or run this command in one.")
     verified, size, others, damaged = 0, 0, [], 0
     for path in tqdm(files, unit="file", file=sys.stderr, disable=None, leave=False):
         reasons = list(damage_of(path))
@@ -64,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
     if others:
         print(printable(f"{len(others)} files not verified, without a checksum: {some(map(str, others))}"))
     if damaged:
-        print("Delete the damaged files and run snakemake again, which makes them anew.")
+        print("Delete the damaged files and run snakemake again to recreate them.")
     return int(damaged > 0)
 
 

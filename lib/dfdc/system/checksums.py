@@ -76,7 +76,7 @@ def verify_checksum(data: memoryview) -> bytes:
 
 def damaged(path: Path, reason: str) -> UserError:
     """The error for a damaged file of a run, which can be made again."""
-    return UserError(f"{path} is damaged: {reason}. Delete it and run snakemake again, which makes it anew.")
+    return UserError(f"{path} is damaged: {reason}. Delete it and run snakemake again to recreate it.")
 
 
 def _digest(*contents: bytes | memoryview) -> bytes:

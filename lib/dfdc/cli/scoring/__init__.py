@@ -1,1 +1,1 @@
-"""What `dfdc score` writes: rows, pages, and the record with which a stopped run goes on."""
+"""What `dfdc score` writes: rows, pages, and the record from which an interrupted run continues."""

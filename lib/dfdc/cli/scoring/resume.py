@@ -1,4 +1,4 @@
-"""The record with which a stopped ``dfdc score`` goes on: a line of JSON for each video that is done."""
+"""The record from which an interrupted ``dfdc score`` continues: a line of JSON for each finished video."""
 
 import json
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""FaceForensics++: 1000 videos of YouTube, and their fakes by several methods."""
+"""FaceForensics++: 1000 YouTube videos, and their fakes by several methods."""
 
 import re
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Metrics recorded during a training."""
+"""Metrics recorded during training."""
 
 from dataclasses import dataclass
 

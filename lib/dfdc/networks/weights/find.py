@@ -88,7 +88,7 @@ def _nested(leaves: Mapping[tuple[str, ...], Any]) -> dict[str, Any]:
 def find_members(places: Sequence[Path], models: Mapping[str, Mapping[str, Any]]) -> list[Member]:
     """The models whose weights are found in ``places``, sorted by name.
 
-    A place is a file, a folder of files, or the folder of a run of the workflow, of which the weights to hand on
+    A place is a file, a folder of files, or the folder of a run of the workflow, of which the released weights
     (results/release) are taken if they are of the same training. ``models`` is that of the config.
     Exported weights contain the model's name; others are identified by the name of the file or its folder, which must
     contain the model's name as a word (``…_large_crop_100k/snapshot.pth``). Other files are skipped. Raises UserError
@@ -130,7 +130,7 @@ def _files_in(folder: Path) -> list[Path]:
 
 
 def _released(exported: Path) -> Path | None:
-    """The weights to hand on that were made of exported ones; None if there are none, or of an earlier training."""
+    """The released weights made from exported ones; None if there are none, or only of earlier training."""
     path = exported.absolute()
     released = path.parent.parent.parent / "release" / f"{path.parent.name}.safetensors"
     if not released.is_file():

@@ -1,4 +1,4 @@
-"""Pretrained weights, from which trainings start, in all supported file formats."""
+"""Pretrained weights, from which training starts, in all supported file formats."""
 
 from importlib import metadata as packages
 from pathlib import Path

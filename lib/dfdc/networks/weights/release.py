@@ -1,4 +1,4 @@
-"""Weights to hand on: exported weights that also say where they come from and how to score with them."""
+"""Released weights: exported weights with their provenance and the settings for scoring with them."""
 
 from collections.abc import Mapping
 from pathlib import Path

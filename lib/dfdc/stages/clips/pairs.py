@@ -36,7 +36,9 @@ def pair_clips(clips: Sequence[Clip], min_difference: float, validation: Validat
         if fake.label == "FAKE" and fake.frames and (real := reals.get(clip_key(fake)))
     ]
     equal = sum(pair.real_sha256 == pair.fake_sha256 for pair in pairs)
-    logger.info(f"{len(pairs)} pairs, of which {equal} show the same frames in both clips (only the sound is faked)")
+    logger.info(
+        f"{len(pairs)} pairs, of which {equal} show the same frames in both clips (only the audio is manipulated)"
+    )
 
     kept = [pair for pair in pairs if pair.difference >= min_difference]
     if min_difference > 0:

@@ -105,7 +105,7 @@ def load(workers: int, dataset: Dataset, **options: Any) -> Iterator[Any]:
             raise
         raise OutOfMemory(
             f"A process that loads clips has died ({_reason(error)}), {LACK_OF_MEMORY}. Run again with fewer workers "
-            "(speed.workers in the config, or fewer cores); a training goes on from its last checkpoint."
+            "(speed.workers in the config, or fewer cores); training resumes from its last checkpoint."
         ) from error
     finally:
         # Not left to the end of the object, which an exception's traceback may keep alive: at exit Python would wait

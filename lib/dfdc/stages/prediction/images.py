@@ -1,4 +1,4 @@
-"""The faces of single images, for the models that look at single faces.
+"""The faces of single images, for the models that score single faces.
 
 An image counts as a video of one frame that lasts a second, and each of its faces as a track of that frame.
 """

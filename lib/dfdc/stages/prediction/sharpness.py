@@ -1,4 +1,4 @@
-"""How sharp the faces are that a network sees."""
+"""The sharpness of faces at a model's input size."""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,4 @@
-"""What a score means to a person: words, reasons for doubt, and what no score tells."""
+"""The verdict on a score: words for a person, reasons for doubt, and the limits of all scores."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""How far the faces that a network sees are turned to the side."""
+"""The yaw of faces at a model's input size: how far they are turned to the side."""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,4 @@
-"""Checkpoints of a training, and a lock that keeps other processes out of their folder.
+"""Checkpoints of a model in training, and a lock that keeps other processes out of their folder.
 
 A checkpoint is a safetensors file: the model under ``model.``, SGD's momentum under ``momentum.``, the averaged weights
 (if any) under ``average.``, the training curves under ``records.``, and the iteration and a checksum in the metadata.
@@ -61,8 +61,8 @@ def prepare_folder(folder: Path, code: Mapping[str, str]) -> None:
         newest = max(others, key=lambda other: checkpoints(other)[0].name)
         reached = int(checkpoints(newest)[0].stem.removeprefix("checkpoint_"))
         logger.warning(
-            f"This training starts at iteration 0. Other code has reached iteration {reached} of it, in {newest}"
-            f"{_differences(newest, code)}. If that makes no difference to a training, stop the run and go on from "
+            f"Training starts at iteration 0. Other code has reached iteration {reached}, in {newest}"
+            f"{_differences(newest, code)}. If the change does not affect training, stop the run and continue from "
             f"there:\n  rm -r {shlex.quote(str(folder))} && mv {shlex.quote(str(newest))} {shlex.quote(str(folder))}"
         )
 
@@ -90,7 +90,7 @@ class FolderLock:
         except LockLost as error:
             raise UserError(
                 f"This training no longer holds the lock of {self.lock.folder} ({error}): its process was suspended, "
-                "or cut off from the disk, for so long that it was taken for dead. It ends without writing another "
+                "or cut off from the disk, for so long that it was considered dead. It ends without writing another "
                 "checkpoint. The other process goes on; if there is none, run again: the training resumes from its "
                 "last checkpoint."
             ) from None

@@ -1,4 +1,4 @@
-"""Logs of a training: TensorBoard records, speed, and pictures of samples.
+"""Records of training: TensorBoard events, speed, and sample images.
 
 Nothing here affects results, so it is not part of the code hash that makes trainings run again.
 """

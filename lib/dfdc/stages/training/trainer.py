@@ -330,7 +330,7 @@ def _check(data: TrainData, settings: TrainSettings, run: RunSettings) -> None:
 
     if settings.compile and len([device for device in run.devices if device.type == "cuda"]) > 1:
         raise UserError(
-            "training.compile does not work for a training on several GPUs: batch norm over all of them breaks the "
+            "training.compile does not work with training on several GPUs: batch norm over all of them breaks the "
             "compiled graph. Set training.compile to false, or give each training one GPU."
         )
 

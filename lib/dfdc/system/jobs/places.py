@@ -1,4 +1,4 @@
-"""Paths as Snakemake takes them, and what it does not take: the faults are found before it stumbles over them."""
+"""Paths and options that Snakemake does not support: they are reported before it fails on them."""
 
 import re
 from collections.abc import Mapping

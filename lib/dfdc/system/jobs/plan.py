@@ -98,7 +98,7 @@ class Plan(logging.Filter):
         unit = self._workflow.dag.get_job_group(jobs[0]) or jobs[0]
         verdict = judge([(_name(job), job.resources.get("runtime")) for job in jobs], first=unit.attempt == 1)
         if not verdict.again and unit.restart_times >= unit.attempt:
-            self._logger.info("The job is not tried again: the same would happen.")
+            self._logger.info("The job is not retried: it would fail in the same way.")
             unit.attempt = unit.restart_times + 1
         elif verdict.progress:
             unit.attempt = 1

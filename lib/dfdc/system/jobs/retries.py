@@ -1,4 +1,4 @@
-"""What a failed job gets if Snakemake tries it again (``--retries``): more of what it lacked, or no further attempt.
+"""What a failed job requests if Snakemake retries it (``--retries``): more of what it lacked, or no further attempt.
 
 A job notes when it begins and how it ends (``begin_try``, ``end_try``). When it has failed, the run concludes from
 these notes what it lacked (``judge``), and the next attempt requests more of that (``factors``). A job that is killed

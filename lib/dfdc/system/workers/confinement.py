@@ -1,4 +1,4 @@
-"""What a worker process that decodes strangers' files gives up.
+"""The sandbox of worker processes that decode untrusted files.
 
 FFmpeg and libx264 are large, and a video may be made to exploit a fault in them. So their processes cannot open network
 connections, start programs or trace other processes (a seccomp filter, Linux on x86-64 and ARM64, needs no privileges),
