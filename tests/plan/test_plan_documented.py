@@ -27,7 +27,7 @@ SETTINGS = {
 TESTED_ELSEWHERE = {
     "a comment, a docstring, `git checkout`, `touch`, the order of keys in the YAML": "test_plan_code.py",
     "another profile with the same settings, another number of GPUs or cores, more memory": "test_plan_profiles.py",
-    "the data moved, or `data.root` spelled in another way": "test_plan_data.py",
+    "the data moved, or a different path to them in `data.root`": "test_plan_data.py",
     "a part added, a training video replaced by one of another size": "test_plan_data.py",
     "a test video added or replaced": "test_plan_data.py",
     "the test labels corrected": "test_plan_data.py",
