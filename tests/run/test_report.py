@@ -91,10 +91,10 @@ def test_the_report_needs_no_network(project, monkeypatch):
         assert content in text, path
     for words in ("Mixup of aligned faces", "vega", "draw_score_figures", "Worst mistakes", "1 Training videos"):
         assert words in text
-    # The first page has the result, says that there are faces, and makes pictures visible in every browser.
+    # The first page has the result, says that there are faces, and makes figures visible in every browser.
     measured = read_json(project.demo / "results/evaluation.json")["ensemble"]
     assert f"{measured['log_loss']:.3f} (" in text
-    for words in ("Deepfake detection: results", "shows the faces of people", "Version", "result.data_uri.replace"):
+    for words in ("Deepfake detection: results", "shows faces of real people", "Version", "result.data_uri.replace"):
         assert words in text
     assert "One in 3 of the frames" in re.sub(r"\\n|\s+", " ", text)  # a caption's value
     page = Page(text)

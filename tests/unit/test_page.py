@@ -277,7 +277,7 @@ def test_the_page_of_a_video_says_what_was_found_and_what_was_used(written):
     assert r"\u202e\x1b.mp4" in page.text
     assert "Looks fake 90 %" in page.text
     assert "probability of 90 % that this video is fake" in page.text
-    assert "Sound is not checked" in page.text
+    assert "Audio is not checked" in page.text
     assert "They do not show which pixels were manipulated" in page.text
     hashes = sha256(written.videos[HOSTILE].path), sha256(written.members[0].path)
     for fact in (*hashes, f"dfdc {own_version()}", "EfficientNet-Lite0, scores single faces, 64 x 64 pixels"):
