@@ -49,7 +49,7 @@ TRAINED = [name for name in MODELS if not config["models"][name]["weights"]]
 KINDS = sorted({model["kind"] for model in config["models"].values()})
 # How many bytes at both ends of a weights file are hashed.
 SAMPLE = 2**20
-# Whether trainings take clips that were recompressed before; its settings, and the last frame that a training takes.
+# Whether training takes clips that were recompressed before; the settings for that; the last frame that a model takes.
 RECOMPRESSED = config["training"]["recompression"]["variants"] > 0
 RECOMPRESSION_KEYS = [
     f"training.recompression.{key}"
@@ -78,7 +78,7 @@ if config["data"]["parts"] == "auto":
 else:
     PARTS = config["data"]["parts"]
 
-# How many pairs a part should give if clips.per_track is auto: in a training of published length each is visited 8 times.
+# How many pairs a part should give if clips.per_track is auto: in the published training each is visited 8 times.
 VISITS = 8
 PAIRS_WANTED = (
     config["training"]["iterations"] * config["training"]["batch_pairs"] / VISITS / max(len(PARTS), 1)

@@ -41,7 +41,7 @@ rule recompress_clips:
         **growing(mem_mb=16000, runtime=240),
     params:
         **shared("recompress_clips"),
-        # How often a training takes a recompressed clip does not concern them.
+        # How often training takes a recompressed clip does not concern them.
         settings=settings("clips.seed", *RECOMPRESSION_KEYS),
         frames={"last": None if config["training"]["recompression"]["whole_clip"] else LAST_FRAME},
     script:
