@@ -268,7 +268,7 @@ def test_the_result_does_not_depend_on_what_memory_held():
 AT_THE_END = """
 import ctypes, mmap
 import numpy as np
-from dfdc.video.recompression import Recompression, recompress
+from dfdc.video.recompression import Recompression, decode_pyav, encode_pyav, scaled_size
 from dfdc.video.settings import EncoderSettings
 
 libc = ctypes.CDLL(None)
@@ -291,13 +291,14 @@ for _ in range(20):
     height, width = rng.integers(20, 300, 2)
     clip = [at_the_end(rng.integers(0, 256, (height, width, 3), np.uint8)) for _ in range(4)]
     draw = Recompression(30, float(rng.uniform(0.25, 1)), 30, "film")
-    recompress(clip, draw, EncoderSettings("ultrafast", "yuv444p", "pyav"))
+    stream = encode_pyav(clip, draw, EncoderSettings("ultrafast", "yuv444p", "pyav"))
+    decode_pyav(at_the_end(np.frombuffer(stream, np.uint8)).data, scaled_size(clip[0], draw.scale), range(4))
 print("done")
 """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for memory")
-def test_nothing_beyond_a_picture_is_read():
+def test_nothing_beyond_a_picture_or_a_stream_is_read():
     done = subprocess.run(
         [sys.executable, "-c", AT_THE_END],
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},

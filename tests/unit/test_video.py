@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import av
 import imageio_ffmpeg
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from samples import moving, overwritten, truncated, write_sound, write_video
 from dfdc.system.errors import VideoError
 from dfdc.system.workers import pool
 from dfdc.video.counting import count_frames
-from dfdc.video.reading import open_video, read_crops, read_frames
+from dfdc.video.reading import open_container, open_video, packets_of, read_crops, read_frames
 
 
 def read(path, **choice):
@@ -271,6 +272,27 @@ def test_spoilt_frames_are_given_and_counted(tmp_path, index_first):
     assert video.spoilt
     assert set(video.spoilt) < set(range(30))
     assert read(index_first)[0].spoilt == []
+
+
+def test_sound_that_begins_late(tmp_path):
+    """FFmpeg learns of a stream in an FLV file from its first packet, here long after the file was opened."""
+    path = tmp_path / "late.flv"
+    with av.open(str(path), "w", format="flv") as container:
+        stream = container.add_stream("flv", rate=1)
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
+        for picture in moving(100, 48, 64):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(None))
+    sound = b"\x2f" + bytes(40)  # of MP3
+    tag = b"\x08" + len(sound).to_bytes(3) + (100_000).to_bytes(3) + bytes(4) + sound
+    path.write_bytes(path.read_bytes() + tag + len(tag).to_bytes(4))
+    with open_container(path) as container:
+        assert len(container.streams) == 1
+        packets = list(packets_of(container, container.streams.video[0]))
+    assert [packet.size > 0 for packet in packets] == [True] * 100 + [False]
+    video, frames = read(path)
+    assert len(frames) == 100
+    assert video.damage is None
 
 
 def test_a_name_is_a_name(tmp_path, whole):

@@ -1,12 +1,35 @@
 """Precision and number of threads for networks."""
 
+import os
+
 import torch
+
+from dfdc.system.errors import UserError
 
 
 def set_threads(device: torch.device, torch_threads: int) -> None:
-    """On a CPU, set torch's number of threads, which affects the last digits of sums."""
+    """On a CPU, set torch's number of threads, which affects the last digits of sums.
+
+    Raises UserError if OpenMP, which starts the threads, is told to start fewer, or as many as the load permits: the
+    backward pass then waits for the missing ones for ever.
+    """
     if device.type == "cpu":
+        _refuse_fewer(torch_threads)
         torch.set_num_threads(torch_threads)
+
+
+def _refuse_fewer(torch_threads: int) -> None:
+    dynamic, limit = (os.environ.get(name, "").strip() for name in ("OMP_DYNAMIC", "OMP_THREAD_LIMIT"))
+    if dynamic.lower() == "true" and torch_threads > 1:
+        setting = f"OMP_DYNAMIC is {dynamic}"
+    elif limit.isdecimal() and 0 < int(limit) < torch_threads:
+        setting = f"OMP_THREAD_LIMIT is {limit}"
+    else:
+        return
+    raise UserError(
+        f"{setting} in the environment, so torch may get fewer threads than torch_threads in the config "
+        f"({torch_threads}): a training would wait for the others for ever. Unset {setting.split()[0]}."
+    )
 
 
 def set_precision(device: torch.device, precision: str) -> None:

@@ -183,7 +183,7 @@ def _read_from_start(
     with video.container() as container:
         stream = _decoded_stream(container, video)
         converter = Converter()
-        decoded = container.decode(stream)
+        decoded = (frame for packet in packets_of(container, stream) for frame in packet.decode())
         while end is None or video.frames_read < end:
             try:
                 frame = next(decoded, None)
@@ -236,6 +236,17 @@ def picture_stream(container: av.container.InputContainer) -> av.video.stream.Vi
     if not container.streams.video:
         raise VideoError("it has no video stream")
     return container.streams.video[0]
+
+
+def packets_of(container: av.container.InputContainer, stream: av.stream.Stream) -> Iterator[av.Packet]:
+    """The packets of a stream, and at last an empty one, for which a decoder gives what it holds back.
+
+    PyAV marks the wanted streams in an array that has room for those that the file had when it was opened. If more have
+    come by the end (the sound of an FLV file may begin late), it reads beyond that array, and what happens to be there
+    decides whether it raises IndexError.
+    """
+    with contextlib.suppress(IndexError):
+        yield from container.demux(stream)
 
 
 def _decoded_stream(container: av.container.InputContainer, video: OpenVideo) -> av.video.stream.VideoStream:

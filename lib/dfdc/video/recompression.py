@@ -22,6 +22,7 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from dfdc.video.settings import EncoderSettings, RecompressionSettings
 
 FRAME_RATE = 30  # of the input clips
+PADDING = 64  # AV_INPUT_BUFFER_PADDING_SIZE of FFmpeg, in bytes
 
 Frames = Sequence[np.ndarray] | np.ndarray
 
@@ -201,7 +202,9 @@ def _encoder_options(draw: Recompression, settings: EncoderSettings) -> dict[str
 def _decoded(stream: bytes) -> Iterator[av.VideoFrame]:
     decoder = av.CodecContext.create("h264", "r")
     decoder.thread_count = 1
-    for packet in [*decoder.parse(stream), *decoder.parse(b""), None]:
+    # The parser reads some bytes beyond the end, which FFmpeg requires to be there.
+    padded = memoryview(b"".join((stream, bytes(PADDING))))[: len(stream)]
+    for packet in [*decoder.parse(padded), *decoder.parse(b""), None]:
         yield from decoder.decode(packet)
 
 

@@ -23,7 +23,7 @@ from dfdc.system.errors import VideoError
 from dfdc.system.files import atomic_path
 from dfdc.system.workers.pool import map_in_order
 from dfdc.video.images import read_image
-from dfdc.video.reading import file_url, open_container, open_video, read_frames
+from dfdc.video.reading import file_url, open_container, open_video, packets_of, read_frames
 
 # From the colour-blind-safe palette of Okabe and Ito. The labels give the scores as numbers as well.
 REAL, FAKE, GREY = (0, 114, 178), (213, 94, 0), (110, 110, 110)
@@ -191,7 +191,7 @@ def _times(path: Path) -> tuple[list[int], Fraction] | None:
     """The sorted timestamps of a video's frames and their time base; None if they are missing or ambiguous."""
     with open_container(path) as container:
         stream = container.streams.video[0]
-        stamps = [packet.pts for packet in container.demux(stream) if packet.size]
+        stamps = [packet.pts for packet in packets_of(container, stream) if packet.size]
         if None in stamps or len(set(stamps)) < len(stamps) or len(stamps) != stream.frames:
             return None
         return sorted(stamps), stream.time_base
@@ -205,7 +205,7 @@ class _Sound:
         self._packets: Iterator[av.Packet] = iter(())
         if source.streams.audio and source.streams.audio[0].codec_context.name in SOUND:
             self._stream = target.add_stream_from_template(source.streams.audio[0])
-            self._packets = (packet for packet in source.demux(source.streams.audio[0]) if packet.dts is not None)
+            self._packets = (packet for packet in packets_of(source, source.streams.audio[0]) if packet.dts is not None)
             self._take()
 
     def write_until(self, seconds: float) -> None:
