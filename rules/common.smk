@@ -250,7 +250,10 @@ def hash_of_weights(path, output):
 
 @cache
 def hash_of_file(path):
-    return parts.fingerprint([Path(path).resolve(strict=True)], SAMPLE)  # many jobs read the same weights
+    found = Path(path).resolve(strict=True)
+    # The name of a folder, such as a TensorFlow checkpoint, says nothing about the files in it.
+    inside = sorted(file for file in found.rglob("*") if not file.is_dir()) if found.is_dir() else []
+    return parts.fingerprint([found, *inside], SAMPLE)  # many jobs read the same weights
 
 
 def pretrained_of(wildcards):

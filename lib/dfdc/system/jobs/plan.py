@@ -17,7 +17,7 @@ from dfdc.system.errors import UserError
 from dfdc.system.files import full_disk, is_disk_full
 from dfdc.system.jobs.attempts import begin_attempts, forget_attempts, job_of, unfinished_attempts
 from dfdc.system.jobs.retries import forget_try, judge
-from dfdc.system.words import printable
+from dfdc.system.words import printable, some
 
 RECORDS = Path(".snakemake/metadata")
 # A planned job: the name of its rule in this workflow, and its wildcards.
@@ -54,7 +54,8 @@ class Plan(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Act on an event, and let the record pass, unless it repeats that the disk is full."""
         event = getattr(record, "event", None)
-        if event == LogEvent.RUN_INFO and not self._announced:
+        planned = event == LogEvent.RUN_INFO or str(record.msg).startswith("Nothing to be done")
+        if planned and not self._announced:
             self._announced = True
             try:
                 self._begin()
@@ -81,11 +82,30 @@ class Plan(logging.Filter):
         """Check what the plan needs and, unless nothing is to run, record an attempt of each job."""
         if self._workflow.touch:
             return
+        self._check_records()
         jobs = [job for job in self._workflow.dag.needrun_jobs() if self._is_own(job.rule)]
         self._check([(Path(job.rule.script).stem, dict(job.wildcards.items())) for job in jobs])
         if not self._workflow.dryrun:
             self._jobs = {job.jobid: job for job in jobs}
             begin_attempts({_name(job): job.output for job in jobs}, self.unfinished)
+
+    def _check_records(self) -> None:
+        """Raise UserError if there are results without a record of the settings, data and code they were made with.
+
+        Snakemake takes them for up to date, whatever has changed since, and only remarks on it.
+        """
+        dag = self._workflow.dag
+        if "PARAMS" not in {trigger.name for trigger in self._workflow.rerun_triggers}:  # only times are to count
+            return
+        kept = [job for job in dag.jobs if self._is_own(job.rule) and not dag.needrun(job)]
+        lost = sorted(_name(job) for job in kept if not self._workflow.persistence.has_metadata(job))
+        if lost:
+            raise UserError(
+                f"It is not known how results in {Path.cwd()} were made, and so not whether they are up to date: records "
+                f"of Snakemake ({RECORDS}) are missing or damaged, those of {some(lost)}. Delete these results, or make "
+                "everything anew (--forceall). If you are certain that settings, data and code are as they were then, "
+                "record that: the same command with --forceall --touch."
+            )
 
     def _failed(self, numbers: Sequence[int]) -> None:
         """Decide whether a failed job, or all jobs of a failed group, are tried again, before Snakemake does.
