@@ -23,6 +23,7 @@ from dfdc.system.jobs.retries import factors
 from dfdc.system.jobs.runs import RUN, begin_run
 from dfdc.system.jobs.terminal import be_brief, is_brief
 from dfdc.system.locks.owners import Owner
+from dfdc.system.words import printable
 
 # Jobs end soon after the Snakemake that started them.
 os.environ[RUN] = Owner.current().text()
@@ -238,7 +239,7 @@ def contents(name, path, read, output, made="demo" in config):
 @cache
 def warn_of_missing(path):
     if workflow.is_main_process:
-        logger.warning(f"{path} cannot be read. What was made of it counts as up to date.")
+        logger.warning(printable(f"{path} cannot be read.") + " What was made of it counts as up to date.")
 
 
 def hash_of_weights(path, output):
