@@ -18,6 +18,7 @@ from dfdc.system.jobs.plan import Plan
 from dfdc.system.jobs.provenance import code_of, syntax_hash
 from dfdc.system.jobs.records.checksums import spare_ancient_inputs
 from dfdc.system.jobs.records.hashes import HASHES, Hashes
+from dfdc.system.jobs.records.places import Places
 from dfdc.system.jobs.records.snakemake import recorded_param
 from dfdc.system.jobs.retries import factors
 from dfdc.system.jobs.runs import RUN, begin_run
@@ -29,10 +30,14 @@ from dfdc.system.words import printable
 os.environ[RUN] = Owner.current().text()
 # Hashes that earlier runs made. The run remembers new ones, its jobs only look them up.
 REMEMBERED = Hashes(HASHES)
+# Where the user's data were in earlier runs.
+PLACES = Places()
 if workflow.is_main_process:
     begin_run(logger)
     spare_ancient_inputs()
     atexit.register(REMEMBERED.save)
+    if not workflow.dryrun:
+        atexit.register(PLACES.save)
     if is_brief() and not workflow.dryrun:
         be_brief(logger)
 
@@ -222,14 +227,20 @@ def data_at(*paths):
 def contents(name, path, read, output, made="demo" in config):
     """A hash of the user's data at a path, as a parameter: what ``read`` returns, by name.
 
-    If the data are gone, they count as unchanged: the hash is the one that was recorded with the output. A job that
-    needs them does not start (``check_inputs``). ``made``: whether a rule makes the data.
+    If the data are gone from where they were, they count as unchanged: the hash is the one that was recorded with the
+    output. Others that are not there, such as a path with a slip, count as changed. A job that needs any of them does
+    not start (``check_inputs``). ``made``: whether a rule makes the data.
     """
+    purpose = f"{name} of {output}"
     try:
-        return {name: read()}
+        found = {name: read()}
+        PLACES.note(purpose, path or "")
+        return found
     except OSError:
         if made:  # but not yet: Snakemake waits for them
             raise
+        if PLACES.is_other(purpose, path):
+            return {name: "missing"}
         before = recorded_param(workflow, output, name)
         if before is not None:
             warn_of_missing(path)
@@ -245,6 +256,7 @@ def warn_of_missing(path):
 def hash_of_weights(path, output):
     """A hash of the weights that the user provides, as a parameter; the name of a package, which has no file."""
     if not path or path.startswith("package:"):
+        PLACES.note(f"weights of {output}", path or "")
         return {"weights": path}
     return contents("weights", path, lambda: hash_of_file(path), output, made=False)
 

@@ -150,6 +150,24 @@ def test_the_data_were_moved_away(project):
     assert f"The data set is missing: {project.demo / 'data'}" in changed.stdout
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"data": {"test_labels": "test_lables.csv"}}, "The labels file data/test_lables.csv"),
+        ({"data": {"test_labels": "test_videos"}}, "The labels file data/test_videos"),
+        ({"data": {"test_videos": "test_vidoes"}}, "There are no test videos: the folder"),
+        ({"data": {"root": "date", "test_labels": None}}, "The data set is missing"),
+        ({"pretrained": {"efficientnet-lite0": "none.pth"}}, "none.pth (pretrained.efficientnet-lite0 in"),
+    ],
+)
+def test_other_data_are_named_that_are_not_there(project, settings, message):
+    """What was made of the data before is not up to date for these."""
+    refused = project.dry_run(settings=settings, own_data=True)
+    assert refused.returncode == 1
+    assert message in refused.stdout
+    assert "Nothing to be done" not in refused.stdout
+
+
 def test_all_is_as_before(project):
     """The tests above put back what they changed."""
     assert project.plan(own_data=True) == []
