@@ -307,9 +307,18 @@ def test_labels(wildcards):
 def videos_of_part(wildcards):
     """A hash of a part's metadata.json and of the names and sizes of its videos, as a parameter."""
     folder = part_folder(config, wildcards.part)
-    return contents(
-        "videos", folder, lambda: parts.fingerprint_part(folder), f"results/videos/{wildcards.part}.parquet"
-    )
+
+    def read():
+        # First the file: Snakemake waits for what is missing if it is an input.
+        return fingerprint_of_part(folder, *(path.stat().st_mtime_ns for path in (folder / "metadata.json", folder)))
+
+    return contents("videos", folder, read, f"results/videos/{wildcards.part}.parquet")
+
+
+@cache
+def fingerprint_of_part(folder, *changed):
+    """The hash; ``changed`` is when the file and the folder were, which the demo makes during a run."""
+    return parts.fingerprint_part(folder)
 
 
 def metadata_of_parts(wildcards):
@@ -329,15 +338,21 @@ def videos_of_shards(folder, changed):
     return parts.videos_by_shard(folder, len(SHARDS))
 
 
+@cache
+def fingerprint_of_shard(folder, number, changed):
+    """A hash of the names, sizes, first and last bytes of a shard's videos; ``changed`` as above."""
+    videos = videos_of_shards(folder, changed)[number]
+    version = syntax_hash(Path(parts.__file__), REMEMBERED)
+    return REMEMBERED.of_files(videos, f"videos {version}", lambda doubt: parts.fingerprint(videos, on_error=doubt))
+
+
 def videos_of_shard(wildcards):
     """A hash of the names, sizes, first and last bytes of a shard's videos, as a parameter."""
     external, number = external_and_number(wildcards.shard)
     folder = scored_folder(config, external)
 
     def read():
-        videos = videos_of_shards(folder, folder.stat().st_mtime_ns)[number]
-        version = syntax_hash(Path(parts.__file__), REMEMBERED)
-        return REMEMBERED.of_files(videos, f"videos {version}", lambda doubt: parts.fingerprint(videos, on_error=doubt))
+        return fingerprint_of_shard(folder, number, folder.stat().st_mtime_ns)
 
     return contents(
         "videos",
