@@ -18,20 +18,26 @@ from dfdc.system.jobs.plan import Plan
 from dfdc.system.jobs.provenance import code_of, syntax_hash
 from dfdc.system.jobs.records.checksums import spare_ancient_inputs
 from dfdc.system.jobs.records.hashes import HASHES, Hashes
+from dfdc.system.jobs.records.places import Places
 from dfdc.system.jobs.records.snakemake import recorded_param
 from dfdc.system.jobs.retries import factors
 from dfdc.system.jobs.runs import RUN, begin_run
 from dfdc.system.jobs.terminal import be_brief, is_brief
 from dfdc.system.locks.owners import Owner
+from dfdc.system.words import printable
 
 # Jobs end soon after the Snakemake that started them.
 os.environ[RUN] = Owner.current().text()
 # Hashes that earlier runs made. The run remembers new ones, its jobs only look them up.
 REMEMBERED = Hashes(HASHES)
+# Where the user's data were in earlier runs.
+PLACES = Places()
 if workflow.is_main_process:
     begin_run(logger)
     spare_ancient_inputs()
     atexit.register(REMEMBERED.save)
+    if not workflow.dryrun:
+        atexit.register(PLACES.save)
     if is_brief() and not workflow.dryrun:
         be_brief(logger)
 
@@ -221,14 +227,20 @@ def data_at(*paths):
 def contents(name, path, read, output, made="demo" in config):
     """A hash of the user's data at a path, as a parameter: what ``read`` returns, by name.
 
-    If the data are gone, they count as unchanged: the hash is the one that was recorded with the output. A job that
-    needs them does not start (``check_inputs``). ``made``: whether a rule makes the data.
+    If the data are gone from where they were, they count as unchanged: the hash is the one that was recorded with the
+    output. Others that are not there, such as a path with a slip, count as changed. A job that needs any of them does
+    not start (``check_inputs``). ``made``: whether a rule makes the data.
     """
+    purpose = f"{name} of {output}"
     try:
-        return {name: read()}
+        found = {name: read()}
+        PLACES.note(purpose, path or "")
+        return found
     except OSError:
         if made:  # but not yet: Snakemake waits for them
             raise
+        if PLACES.is_other(purpose, path):
+            return {name: "missing"}
         before = recorded_param(workflow, output, name)
         if before is not None:
             warn_of_missing(path)
@@ -238,19 +250,23 @@ def contents(name, path, read, output, made="demo" in config):
 @cache
 def warn_of_missing(path):
     if workflow.is_main_process:
-        logger.warning(f"{path} cannot be read. What was made of it counts as up to date.")
+        logger.warning(printable(f"{path} cannot be read.") + " What was made of it counts as up to date.")
 
 
 def hash_of_weights(path, output):
     """A hash of the weights that the user provides, as a parameter; the name of a package, which has no file."""
     if not path or path.startswith("package:"):
+        PLACES.note(f"weights of {output}", path or "")
         return {"weights": path}
     return contents("weights", path, lambda: hash_of_file(path), output, made=False)
 
 
 @cache
 def hash_of_file(path):
-    return parts.fingerprint([Path(path).resolve(strict=True)], SAMPLE)  # many jobs read the same weights
+    found = Path(path).resolve(strict=True)
+    # The name of a folder, such as a TensorFlow checkpoint, says nothing about the files in it.
+    inside = sorted(file for file in found.rglob("*") if not file.is_dir()) if found.is_dir() else []
+    return parts.fingerprint([found, *inside], SAMPLE)  # many jobs read the same weights
 
 
 def pretrained_of(wildcards):
@@ -291,9 +307,18 @@ def test_labels(wildcards):
 def videos_of_part(wildcards):
     """A hash of a part's metadata.json and of the names and sizes of its videos, as a parameter."""
     folder = part_folder(config, wildcards.part)
-    return contents(
-        "videos", folder, lambda: parts.fingerprint_part(folder), f"results/videos/{wildcards.part}.parquet"
-    )
+
+    def read():
+        # First the file: Snakemake waits for what is missing if it is an input.
+        return fingerprint_of_part(folder, *(path.stat().st_mtime_ns for path in (folder / "metadata.json", folder)))
+
+    return contents("videos", folder, read, f"results/videos/{wildcards.part}.parquet")
+
+
+@cache
+def fingerprint_of_part(folder, *changed):
+    """The hash; ``changed`` is when the file and the folder were, which the demo makes during a run."""
+    return parts.fingerprint_part(folder)
 
 
 def metadata_of_parts(wildcards):
@@ -313,15 +338,21 @@ def videos_of_shards(folder, changed):
     return parts.videos_by_shard(folder, len(SHARDS))
 
 
+@cache
+def fingerprint_of_shard(folder, number, changed):
+    """A hash of the names, sizes, first and last bytes of a shard's videos; ``changed`` as above."""
+    videos = videos_of_shards(folder, changed)[number]
+    version = syntax_hash(Path(parts.__file__), REMEMBERED)
+    return REMEMBERED.of_files(videos, f"videos {version}", lambda doubt: parts.fingerprint(videos, on_error=doubt))
+
+
 def videos_of_shard(wildcards):
     """A hash of the names, sizes, first and last bytes of a shard's videos, as a parameter."""
     external, number = external_and_number(wildcards.shard)
     folder = scored_folder(config, external)
 
     def read():
-        videos = videos_of_shards(folder, folder.stat().st_mtime_ns)[number]
-        version = syntax_hash(Path(parts.__file__), REMEMBERED)
-        return REMEMBERED.of_files(videos, f"videos {version}", lambda doubt: parts.fingerprint(videos, on_error=doubt))
+        return fingerprint_of_shard(folder, number, folder.stat().st_mtime_ns)
 
     return contents(
         "videos",

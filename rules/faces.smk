@@ -90,6 +90,8 @@ rule extract_clips:
     params:
         **shared("extract_clips"),
         settings=settings("clips", "detection.train.every", "data.video_timeout"),
+        # Of another video there may be the same tracks.
+        videos=videos_of_part,
         wanted={"pairs": PAIRS_WANTED},
     script:
         "../workflow/scripts/extract_clips.py"

@@ -79,6 +79,8 @@ rule crop_test_faces:
             "prediction.sequence_length",
             "data.video_timeout",
         ),
+        # Of another video there may be the same tracks.
+        videos=videos_of_shard,
         kinds={"kinds": KINDS},
     script:
         "../workflow/scripts/crop_test_faces.py"

@@ -84,6 +84,21 @@ def test_test_video_replaced(project, world):
     assert project.plan(own_data=True) == world.after(f"detect_test_faces {shard_of(video.name, 2)}")
 
 
+def test_videos_are_replaced_by_others_with_the_same_faces(finished_run, tmp_path, world):
+    """Though detection has run and found the same again, the pictures are others."""
+    project = finished_run.copy(tmp_path / "copy")
+    done = project.snakemake("--touch", own_data=True)
+    assert done.returncode == 0, done.stdout
+    videos = (videos_in(project)[0], min((project.folder / PART).glob("*.mp4")))
+    for video in videos:
+        video.write_bytes(video.read_bytes() + (8).to_bytes(4, "big") + b"free")
+    stages = ("detect_test_faces", "detect_faces")
+    done = project.snakemake("--until", *stages, own_data=True)
+    assert done.returncode == 0, done.stdout
+    shard = shard_of(videos[0].name, 2)
+    assert project.plan(own_data=True) == world.after(f"crop_test_faces {shard}", "extract_clips dfdc_train_part_0")
+
+
 def test_test_video_removed(project, world):
     video = videos_in(project)[0]
     project.remove(f"demo/data/test_videos/{video.name}")
@@ -133,6 +148,24 @@ def test_the_data_were_moved_away(project):
     assert "roc.svg" in (project.demo / "report.html").read_text()
     assert changed.returncode == 1
     assert f"The data set is missing: {project.demo / 'data'}" in changed.stdout
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"data": {"test_labels": "test_lables.csv"}}, "The labels file data/test_lables.csv"),
+        ({"data": {"test_labels": "test_videos"}}, "The labels file data/test_videos"),
+        ({"data": {"test_videos": "test_vidoes"}}, "There are no test videos: the folder"),
+        ({"data": {"root": "date", "test_labels": None}}, "The data set is missing"),
+        ({"pretrained": {"efficientnet-lite0": "none.pth"}}, "none.pth (pretrained.efficientnet-lite0 in"),
+    ],
+)
+def test_other_data_are_named_that_are_not_there(project, settings, message):
+    """What was made of the data before is not up to date for these."""
+    refused = project.dry_run(settings=settings, own_data=True)
+    assert refused.returncode == 1
+    assert message in refused.stdout
+    assert "Nothing to be done" not in refused.stdout
 
 
 def test_all_is_as_before(project):

@@ -180,3 +180,14 @@ def test_files_of_weights_are_gone(own_weights):
     refused = own_weights.dry_run("--forcerun", "score", settings=GIVEN)
     assert refused.returncode == 1
     assert "given/re (models.re.weights in the config) do not exist" in refused.stdout
+
+
+def test_a_file_in_a_folder_of_weights_is_replaced(own_weights, world):
+    """A TensorFlow checkpoint may be a folder."""
+    given = GIVEN | {"pretrained": {"efficientnet-lite0": "given"}}
+    done = own_weights.snakemake("--touch", settings=given)
+    assert done.returncode == 0, done.stdout
+    assert own_weights.plan(settings=given) == []
+    own_weights.write("demo/given/pretrained", weights("pretrained", 1))
+    plan = own_weights.plan(settings=given)
+    assert plan == sorted([*type(world)(model=("large_crop", "seq")).after("convert_pretrained")])

@@ -1,8 +1,12 @@
 """What is recorded in ``.snakemake`` from one run to the next."""
 
+import base64
 import json
 import os
+import shutil
 import time
+
+import pytest
 
 from dfdc.data.parts import shard_of
 
@@ -45,3 +49,31 @@ def test_a_test_video_changes_when_its_hash_is_remembered(project, world):
     project.write(str(video.relative_to(project.folder)), bytes(content))
     os.utime(video, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert project.plan() == world.after(f"detect_test_faces {shard_of(video.name, 2)}")
+
+
+@pytest.mark.parametrize("content", [None, b"", b"{"])
+def test_records_of_results_are_gone_or_damaged(project, content):
+    """Snakemake itself takes such results for up to date, with whatever settings."""
+    for file in list((project.demo / ".snakemake/metadata").iterdir()):
+        if b"aligned" in base64.urlsafe_b64decode(file.name):
+            path = str(file.relative_to(project.folder))
+            project.remove(path)
+            if content is not None:
+                project.write(path, content)
+    for settings in ({}, {"alignment": {"min_iou": 0.4}}):
+        refused = project.dry_run(settings=settings)
+        assert refused.returncode == 1
+        assert "It is not known how results" in refused.stdout
+        assert "align_tracks/dfdc_train_part_0, align_tracks/dfdc_train_part_1" in refused.stdout
+        assert "Nothing to be done" not in refused.stdout
+    assert project.dry_run("--rerun-triggers", "mtime").returncode == 0
+
+
+def test_results_without_records_can_be_vouched_for(finished_run, tmp_path):
+    project = finished_run.copy(tmp_path / "copy")
+    shutil.rmtree(project.demo / ".snakemake")
+    assert project.dry_run().returncode == 1
+    done = project.snakemake("--forceall", "--touch")
+    assert done.returncode == 0, done.stdout
+    assert project.plan() == []
+    assert "alignment" in project.dry_run(settings={"alignment": {"min_iou": 0.4}}).stdout

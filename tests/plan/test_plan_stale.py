@@ -56,3 +56,16 @@ def test_a_cluster_that_refuses_jobs(project, world, tmp_path):
     assert "Invalid account" in done.stdout
     project.environment.clear()
     assert project.plan(settings=CHANGED) == world.after("align_tracks")
+
+
+def test_a_clock_that_went_back(project, world):
+    """What a job makes then is older than what was made of its earlier output."""
+    aligned, clips = project.folder / ALIGNED, project.demo / "results/clips/dfdc_train_part_0.parquet"
+    tomorrow = clips.stat().st_mtime + 86400
+    os.utime(clips, (tomorrow, tomorrow))
+    changed = {"alignment": {"min_iou": 0.97}}
+    before = aligned.read_bytes()
+    done = project.snakemake("--until", "align_tracks", settings=changed)
+    assert done.returncode == 0, done.stdout
+    assert aligned.read_bytes() != before
+    assert set(world.after("extract_clips dfdc_train_part_0")) <= set(project.plan(settings=changed))

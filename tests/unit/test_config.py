@@ -280,6 +280,10 @@ def test_the_published_constants():
         (changed(training__recompression__fps=[15, 200]), "training.recompression.fps.1: must be a whole number from"),
         (changed(training__recompression__fps=[15]), "training.recompression.fps: must be [low, high], each a whole"),
         (changed(data__parts=["a", "a"]), "data.parts: must be auto, or a non-empty list of distinct entries"),
+        *((changed(data__parts=[name]), "data.parts: must") for name in ("..", "{a}", "\x1b[31m", "a" * 201)),
+        # So slow that its step has no place in a table; so much that weights add up to infinity.
+        (changed(prediction__fps=1e-9), "prediction.fps: must be a number from 0.01 to 1000, not"),
+        (changed(ensemble__weight_offset=1e308), "ensemble.weight_offset: must be a number above 0 and up"),
         (changed(data__root=""), "data.root: must be the path of a folder, not ''"),
         (changed(validation__parts="one"), "validation.parts: must be a list of distinct entries"),
         (changed(demo=None), "demo: must be a mapping, not None"),
@@ -293,6 +297,16 @@ def test_the_published_constants():
 def test_one_fault_one_line(config, message):
     (fault,) = faults(config)
     assert fault.startswith(message)
+
+
+def test_long_lists_are_checked_at_once_and_not_told_in_full():
+    begun = time.process_time()
+    (many,) = [faults(changed(data__parts=[1] * 15_000))]
+    faults_of_names = faults(changed(data__parts=[*map(str, range(15_000)), "0"]))
+    assert time.process_time() - begun < 5  # at one fault at a time it was minutes
+    assert sum(map(len, many)) < 10_000
+    assert many[-1] == "… (15001 faults)"
+    assert len(faults_of_names[0]) < 2000
 
 
 def test_all_faults_are_told_at_once():

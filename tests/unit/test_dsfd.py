@@ -135,6 +135,24 @@ def test_weights_of_another_network(tmp_path, content, message):
         load_dsfd(tmp_path / "other.pth")
 
 
+@pytest.mark.parametrize("kind", [torch.int8, torch.bool, torch.complex64])
+def test_weights_that_are_not_floating_point_are_refused(tmp_path, state, kind):
+    light = {key: torch.zeros(()).expand(value.shape) for key, value in state.items()}
+    light["loc.0.conv4.bias"] = torch.zeros(4, dtype=kind)
+    torch.save(light, tmp_path / "kind.pth")
+    with pytest.raises(UserError, match=rf"loc\.0\.conv4\.bias is 4 of {kind} .* instead of 4"):
+        load_dsfd(tmp_path / "kind.pth")
+
+
+def test_a_changed_byte_is_noticed(tmp_path):
+    torch.save({"layer1.0.weight": torch.zeros(64, 3, 7, 7)}, tmp_path / "w.pth")
+    content = bytearray((tmp_path / "w.pth").read_bytes())
+    content[len(content) // 2] ^= 1
+    (tmp_path / "w.pth").write_bytes(content)
+    with pytest.raises(UserError, match=r"w\.pth cannot be read.*does not match its checksum"):
+        load_dsfd(tmp_path / "w.pth")
+
+
 def test_weights_that_nearly_fit_name_what_does_not(tmp_path, state):
     light = {key: torch.zeros(()).expand(value.shape) for key, value in state.items()}
     light["loc.0.conv4.weight"] = torch.zeros(1).expand(8, 256, 1, 1)

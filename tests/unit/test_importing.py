@@ -255,12 +255,14 @@ def test_two_folders(capsys, tmp_path, tree):
     said = imported(capsys, "folders", source, tmp_path / "data", "--pairs", table, "--name", "methods")
     assert "fake/swap/a_1.mp4: its name would be 'a_1_x/y.mp4', which no file can have" in said
     assert r"fake/b.mp4: its name would be 'b_x\x00.mp4', which no file can have" in said
+    os.mkfifo(tmp_path / "pipe.csv")
     for options, said in (
         ((), "Give one of --rule and --pairs"),
         ((*rule, "--pairs", table), "Give one of --rule and --pairs"),
         (("--rule", "(", "x"), "is not a regular expression"),
         (("--rule", "(.+)", r"\2"), "is not a regular expression"),
         (("--pairs", tmp_path / "none.csv"), "must be a CSV with the columns fake and original"),
+        (("--pairs", tmp_path / "pipe.csv"), "it is not a file"),
         ((*rule, "--real", "reals"), "there is no reals in it; it holds fake, real"),
         ((*rule, "--split", "test"), "--split is no option of folders, which has --real"),
     ):

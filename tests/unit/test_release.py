@@ -113,7 +113,7 @@ def test_metadata_that_are_no_mappings_are_refused(tmp_path, config, key, value)
 
 def test_settings_of_weights_are_checked_like_those_of_a_file(tmp_path, config):
     _, released = run_of(tmp_path, config, prediction={"fps": -1})
-    with pytest.raises(UserError, match=r"prediction\.fps: must be a number above 0"):
+    with pytest.raises(UserError, match=r"prediction\.fps: must be a number from 0.01"):
         read_config(ROOT, [], settings_of_weights([released], {}).settings)
 
 

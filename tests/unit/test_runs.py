@@ -102,6 +102,13 @@ def test_locks_of_another_machine_stay_until_its_heartbeats_are_old(lock, log, w
     assert not path.exists()
 
 
+def test_a_heartbeat_of_the_future_keeps_no_locks(lock, log):
+    """The clock has been put back since that machine failed."""
+    written(ALIVE / "node7.run", age=-7200)
+    begin_run(log, patience=0, rhythm=Rhythm(0.2, 1.0))
+    assert not lock.exists()
+
+
 def test_an_old_heartbeat_that_is_renewed_keeps_the_locks(lock, log, started):
     """By the clock of that machine its heartbeats are old."""
     path = written(ALIVE / "node7.run", age=3600)

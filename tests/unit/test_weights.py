@@ -5,6 +5,7 @@ import subprocess
 import sys
 import zipfile
 from collections import OrderedDict
+from random import Random
 
 import pytest
 import safetensors
@@ -293,6 +294,17 @@ def test_missing_and_extra_tensors_are_named_the_first_few(tmp_path):
         "do not match any supported network",
         r"missing: _blocks\.2\._expand_conv\.weight, .* and 12 more; not expected: extra\.",
     )
+
+
+def test_changed_bytes_of_a_pytorch_file_are_noticed(tmp_path):
+    path = tmp_path / "w.pth"
+    export_pth(path, random_state(LITE))
+    content, random = path.read_bytes(), Random(0)
+    for _ in range(20):
+        changed = bytearray(content)
+        changed[random.randrange(len(content))] ^= 1 << random.randrange(8)
+        path.write_bytes(changed)
+        refused(lambda: load_weights(path, LITE, "frame"), r"w\.pth: the weights cannot be read")
 
 
 @pytest.mark.parametrize("write", [export_pth, lambda path, state: save_weights(path, state, {})])

@@ -14,6 +14,8 @@ from dfdc.config.words import in_words, inner_type, type_of_names, types_of
 from dfdc.system.errors import UserError
 from dfdc.system.settings import Settings
 
+# Bounds of a message: so many faults, and so many characters of a value.
+MOST_FAULTS, LONGEST_VALUE = 100, 1000
 # What is said of keys that have moved, by section and key.
 _MOVED = {
     ("speed", "compile"): "it is training.compile now, because it changes the numbers of a training, which therefore "
@@ -37,7 +39,9 @@ def check_config(config: Mapping[str, Any]) -> None:
     try:
         settings = _adapter().validate_python(config)
     except ValidationError as error:
-        faults += [fault for detail in error.errors(include_url=False) for fault in _faults(detail, config)]
+        details = error.errors(include_url=False, include_input=False)
+        faults += [fault for detail in details[:MOST_FAULTS] for fault in _faults(detail, config)]
+        faults += [f"… ({len(details)} faults)"] if len(details) > MOST_FAULTS else []
     else:
         faults = faults or list(_contradictions(settings))
     if faults:
@@ -74,7 +78,9 @@ def _faults(error: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[str
         yield f"{_place(path[:-1])}: a name must be {expected}, not {path[-1]!r}"
     elif last != "[key]" and error["type"] != "invalid_key":  # these are reported by _keys_not_strings
         expected = in_words(_type(path))
-        yield f"{_place(path)}: must be {expected}, not {value!r}{_hint(value, expected)}"
+        shown = repr(value)
+        shown = shown if len(shown) <= LONGEST_VALUE else f"{shown[:LONGEST_VALUE]} …"
+        yield f"{_place(path)}: must be {expected}, not {shown}{_hint(value, expected)}"
 
 
 def _located(location: Sequence[str | int], config: Mapping[str, Any]) -> tuple[list[str | int], Any]:

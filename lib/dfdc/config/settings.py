@@ -29,7 +29,6 @@ from dfdc.system.settings import (
     File,
     Folder,
     Part,
-    Positive,
     Precision,
     Settings,
     Share,
@@ -135,7 +134,7 @@ class PredictionSettings(PlanSettings):
 
     shards: Annotated[int, Ge(1), Le(1000)]
     """The number of shards, slices of the test videos: more shards allow more jobs at the same time."""
-    fps: Positive
+    fps: Annotated[float, Ge(0.01), Le(1000)]
     """Frames are skipped so that about this many per second are left."""
     precision: Precision
     """fp32, bf16 or fp16: the precision of the models on a GPU, for the test videos and for validation clips. A GPU

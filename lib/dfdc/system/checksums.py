@@ -15,6 +15,8 @@ A submission has no room for one, because its format is given: its checksum is i
 import hashlib
 import json
 import re
+import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from struct import Struct
@@ -72,6 +74,25 @@ def verify_checksum(data: memoryview) -> bytes:
     if before + length != place or digest != data[place + SEAL.size : start - len(MARK)]:
         raise ValueError("its content does not match its checksum")
     return bytes(record)
+
+
+def verify_archive(path: Path, largest: int) -> None:
+    """Verify the checksums in a zip archive, which PyTorch's files are, though PyTorch does not; other files have none.
+
+    Raises ValueError with the reason if it has changed, or unpacks to more than ``largest`` bytes.
+    """
+    if not zipfile.is_zipfile(path):
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(entry.file_size for entry in archive.infolist())
+            if size > largest:
+                raise ValueError(f"it unpacks to {size / 1e9:.1f} GB")
+            changed = archive.testzip()
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:  # the last one if it is encrypted
+        raise ValueError(str(error) or type(error).__name__) from error
+    if changed is not None:
+        raise ValueError(f"{changed} in it does not match its checksum")
 
 
 def damaged(path: Path, reason: str) -> UserError:

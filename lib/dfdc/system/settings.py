@@ -42,9 +42,11 @@ class Words:
     text: str
 
 
-def no_folders(text: str) -> bool:
-    """Whether a string is the name of a file or folder, not a path."""
-    return bool(text) and "/" not in text and "\0" not in text
+def is_part_name(text: str) -> bool:
+    """Whether a string can be the name of a part's folder. It is in the names of results, too: Snakemake takes braces
+    there for wildcards, and prints them."""
+    is_name = text.isprintable() and not set("/{}") & set(text) and text not in ("", ".", "..")
+    return is_name and len(text.encode()) <= 200
 
 
 def no_nul(text: str) -> bool:
@@ -54,7 +56,7 @@ def no_nul(text: str) -> bool:
 
 def all_different(items: Collection[Any]) -> bool:
     """Whether no item occurs twice."""
-    return all(item not in list(items)[:number] for number, item in enumerate(items))
+    return len(items) == len(set(map(repr, items)))
 
 
 Count = Annotated[int, Ge(1)]
@@ -66,4 +68,4 @@ Pixels = Annotated[int, Ge(32), Le(4096), Words("a whole number from 32 to 4096 
 Precision = Literal["fp32", "bf16", "fp16"]
 File = Annotated[str, Len(1), Predicate(no_nul), Words("the path of a file")]
 Folder = Annotated[str, Len(1), Predicate(no_nul), Words("the path of a folder")]
-Part = Annotated[str, Predicate(no_folders), Words("the name of a folder")]
+Part = Annotated[str, Predicate(is_part_name), Words("the name of a folder, at most 200 bytes, without braces")]

@@ -38,7 +38,8 @@ class Record:
                 if broken:  # the earlier run was killed while it wrote this line
                     file.truncate(sum(len(line) + 1 for line in lines))
         except OSError as error:
-            raise UserError(f"--resume {path} cannot be written ({error.strerror}). Name another file.") from error
+            fault = error.strerror or error
+            raise UserError(f"--resume {path} cannot be written ({fault}). Name another file.") from error
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise UserError(f"--resume {path} was not written by dfdc score ({error}). Name another file.") from error
 

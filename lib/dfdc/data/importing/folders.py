@@ -80,6 +80,8 @@ def compiled(pattern: str, replacement: str) -> re.Pattern[str]:
 def read_pairs(path: Path) -> Mapping[str, tuple[str, str]]:
     """{fake: (original, method)} of a CSV. Raises UserError if it cannot be read or has not the columns."""
     try:
+        if path.exists() and not path.is_file():  # to read a pipe would be to wait for somebody who writes into it
+            raise OSError("it is not a file")
         with path.open(newline="", encoding="utf-8-sig") as file:
             rows = list(csv.DictReader(file, strict=True))
         pairs: dict[str, tuple[str, str]] = {}

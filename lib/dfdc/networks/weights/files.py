@@ -14,6 +14,7 @@ from torch import Tensor
 
 from dfdc.networks.weights.metadata import faults_of_metadata
 from dfdc.networks.weights.tensors import CHECKSUM, read_metadata, read_safetensors, write_tensors
+from dfdc.system.checksums import verify_archive
 from dfdc.system.errors import UserError
 from dfdc.system.files import atomic_path
 
@@ -37,6 +38,7 @@ def read_tensors(path: Path, own: bool = False) -> dict[str, Tensor]:
             raise UserError(f"{path}: the weights cannot be read ({error}). {_DAMAGED}") from error
     try:
         _check_size(path, _unpacked_size(path))
+        verify_archive(path, LARGEST)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except UserError:
         raise

@@ -6,6 +6,7 @@ these events to its loggers, always: so this module listens there.
 
 import contextlib
 import logging
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -17,9 +18,10 @@ from dfdc.system.errors import UserError
 from dfdc.system.files import full_disk, is_disk_full
 from dfdc.system.jobs.attempts import begin_attempts, forget_attempts, job_of, unfinished_attempts
 from dfdc.system.jobs.retries import forget_try, judge
-from dfdc.system.words import printable
+from dfdc.system.words import printable, some
 
 RECORDS = Path(".snakemake/metadata")
+SECOND = 10**9  # nanoseconds
 # A planned job: the name of its rule in this workflow, and its wildcards.
 Job = tuple[str, Mapping[str, str]]
 
@@ -54,7 +56,8 @@ class Plan(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Act on an event, and let the record pass, unless it repeats that the disk is full."""
         event = getattr(record, "event", None)
-        if event == LogEvent.RUN_INFO and not self._announced:
+        planned = event == LogEvent.RUN_INFO or str(record.msg).startswith("Nothing to be done")
+        if planned and not self._announced:
             self._announced = True
             try:
                 self._begin()
@@ -62,8 +65,10 @@ class Plan(logging.Filter):
                 self._logger.error(printable(str(error)))
                 sys.exit(1)
         elif event == LogEvent.JOB_FINISHED and record.job_id in self._jobs:
+            job = self._jobs[record.job_id]
             with contextlib.suppress(OSError, UserError):  # a full disk: the record is only not needed any more
-                name = _name(self._jobs[record.job_id])
+                self._keep_order(job)
+                name = _name(job)
                 forget_try(name)
                 forget_attempts([name])
         elif event == LogEvent.ERROR and _is_for_want_of_room(sys.exc_info()[1]):
@@ -81,11 +86,41 @@ class Plan(logging.Filter):
         """Check what the plan needs and, unless nothing is to run, record an attempt of each job."""
         if self._workflow.touch:
             return
+        self._check_records()
         jobs = [job for job in self._workflow.dag.needrun_jobs() if self._is_own(job.rule)]
         self._check([(Path(job.rule.script).stem, dict(job.wildcards.items())) for job in jobs])
         if not self._workflow.dryrun:
             self._jobs = {job.jobid: job for job in jobs}
             begin_attempts({_name(job): job.output for job in jobs}, self.unfinished)
+
+    def _keep_order(self, job: Any) -> None:
+        """Make a job's output newer than what was made of its earlier output, which it is not if the clock went back.
+
+        Snakemake finds by times what is to be made anew, if this run ends before.
+        """
+        made_of_it = [path for other in self._workflow.dag.depending[job] for path in other.output]
+        newest = max((Path(path).stat().st_mtime_ns for path in made_of_it if Path(path).exists()), default=0)
+        for path in map(Path, job.output):
+            if path.stat().st_mtime_ns <= newest:
+                os.utime(path, ns=(newest + SECOND, newest + SECOND))
+
+    def _check_records(self) -> None:
+        """Raise UserError if there are results without a record of the settings, data and code they were made with.
+
+        Snakemake takes them for up to date, whatever has changed since, and only remarks on it.
+        """
+        dag = self._workflow.dag
+        if "PARAMS" not in {trigger.name for trigger in self._workflow.rerun_triggers}:  # only times are to count
+            return
+        kept = [job for job in dag.jobs if self._is_own(job.rule) and not dag.needrun(job)]
+        lost = sorted(_name(job) for job in kept if not self._workflow.persistence.has_metadata(job))
+        if lost:
+            raise UserError(
+                f"It is not known how results in {Path.cwd()} were made, and so not whether they are up to date: "
+                f"records of Snakemake ({RECORDS}) are missing or damaged, those of {some(lost)}. Delete these "
+                "results, or make everything anew (--forceall). If you are certain that settings, data and code are "
+                "as they were then, record that: the same command with --forceall --touch."
+            )
 
     def _failed(self, numbers: Sequence[int]) -> None:
         """Decide whether a failed job, or all jobs of a failed group, are tried again, before Snakemake does.

@@ -159,8 +159,8 @@ def _tidy() -> None:
 def _wait(patience: float, rhythm: Rhythm, log: logging.Logger) -> list[Member]:
     """Wait for runs and jobs that are about to end; return those that go on.
 
-    A run that is alive is not waited for, and processes of other machines whose heartbeats are old are watched until
-    it is certain that they are not renewed.
+    A run that is alive is not waited for, and processes of other machines whose heartbeats are old, or of the future,
+    are watched until it is certain that they are not renewed.
     """
     watch, end, told = Watch(rhythm), time.monotonic() + patience, False
     while True:
@@ -168,7 +168,9 @@ def _wait(patience: float, rhythm: Rhythm, log: logging.Logger) -> list[Member]:
         others = [(member, verdict) for member, verdict in judged if verdict is not Verdict.DEAD]
         found = [member for member, _ in others]
         goes_on = any(member.kind == "run" and verdict is Verdict.ALIVE for member, verdict in others)
-        watched = all(verdict is Verdict.UNSURE and is_old(member.sign, rhythm) for member, verdict in others)
+        # Also those of the future: the clock has been put back.
+        far = [abs(member.sign.age) >= rhythm.stale for member in found]
+        watched = all(far) and all(verdict is Verdict.UNSURE for _, verdict in others)
         if not found or goes_on or (time.monotonic() >= end and not watched):
             return found
         if not told and any(verdict is Verdict.UNSURE for _, verdict in others):

@@ -115,12 +115,13 @@ class Sign:
 
     @property
     def age(self) -> float:
-        """Seconds since the heartbeat was renewed, by the clock that sets the times of files in its folder."""
-        return max((_now(self.path.parent) - self.renewed) / 1e9, 0.0)
+        """Seconds since the heartbeat was renewed, by the clock that sets the times of files in its folder; negative if
+        that clock has been put back since, or another one is ahead."""
+        return (_now(self.path.parent) - self.renewed) / 1e9
 
     def __str__(self) -> str:
         """The process and its heartbeat in words."""
-        return f"{self.owner or 'an unknown process'}, last heartbeat {duration(self.age)} ago"
+        return f"{self.owner or 'an unknown process'}, last heartbeat {duration(max(self.age, 0))} ago"
 
 
 def _parsed(text: str) -> tuple[Owner | None, int]:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Gt, Le, Len
 
-from dfdc.system.settings import Positive, Settings, Share
+from dfdc.system.settings import Settings, Share
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class CombinationSettings(Settings):
     """A probability's distance d from 0.5 becomes d to this power; below 1 it makes the models more confident."""
     clip: Annotated[Sequence[Share], Len(2, 2)]
     """Probabilities are clipped to this range."""
-    weight_offset: Positive
+    weight_offset: Annotated[float, Gt(0), Le(1000)]
     """The weight of a face is |d| plus this."""
     unknown: Share
     """The score of a video that is unreadable or has no track."""

@@ -6,10 +6,12 @@ import torch
 from torch import Tensor
 
 from dfdc.stages.faces.detection.dsfd.network import DSFD
+from dfdc.system.checksums import verify_archive
 from dfdc.system.errors import UserError
 
 PUBLIC_FILES = "WIDERFace_DSFD_RES152.pth or WIDERFace_DSFD_RES152.fp16.pth"
 DIFFERENCES_SHOWN = 4
+LARGEST = 2**30  # bytes; the public file has half of it
 
 # Key prefixes of files that are easily mistaken for the detector's weights, and what these files are.
 LOOK_ALIKES = {
@@ -45,6 +47,7 @@ def _read(path: Path) -> dict:
             "the configuration, or choose the detector yunet, which needs no separate weights."
         )
     try:
+        verify_archive(path, LARGEST)
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises a dozen kinds of exceptions for damaged files
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
@@ -64,9 +67,9 @@ def _check(path: Path, state: object, expected: dict[str, Tensor]) -> None:
             [f"{key} is missing" for key in expected.keys() - state.keys()]
             + [f"{key} is unknown" for key in state.keys() - expected.keys()]
             + [
-                f"{key} is {_describe(state[key])} instead of {_describe(expected[key])}"
+                f"{key} is {_describe(key, state[key])} instead of {_describe(key, expected[key])}"
                 for key in expected.keys() & state.keys()
-                if _describe(state[key]) != _describe(expected[key])
+                if _describe(key, state[key]) != _describe(key, expected[key])
             ]
         )
     if not differences:
@@ -83,7 +86,10 @@ def _check(path: Path, state: object, expected: dict[str, Tensor]) -> None:
     )
 
 
-def _describe(value: object) -> str:
+def _describe(key: str, value: object) -> str:
+    """The shape of a tensor; with its type, too, if it does not hold floating-point numbers, and is no counter."""
     if not isinstance(value, Tensor):
         return type(value).__name__
-    return "×".join(map(str, value.shape)) or "a single number"
+    shape = "×".join(map(str, value.shape)) or "a single number"
+    is_fit = value.layout == torch.strided and (value.is_floating_point() or key.endswith("num_batches_tracked"))
+    return shape if is_fit else f"{shape} of {value.dtype} ({value.layout})"
