@@ -16,7 +16,7 @@ from test_pages import CONTRASTS
 
 from conftest import ROOT, astronaut_face, write_video, write_weights
 
-PATIENCE = 120_000  # milliseconds in which a file is scored
+PATIENCE = 600_000  # milliseconds in which a file is scored
 
 
 @dataclass
@@ -29,7 +29,7 @@ class Served:
 
     def ask(self, method, path, body=None, **headers):
         """The status and the content that a request gets."""
-        connection = http.client.HTTPConnection(self.address.removeprefix("http://").rstrip("/"), timeout=60)
+        connection = http.client.HTTPConnection(self.address.removeprefix("http://").rstrip("/"), timeout=600)
         headers = {key.replace("_", "-"): value for key, value in headers.items()}
         connection.request(method, path, body, headers)
         answer = connection.getresponse()
@@ -67,7 +67,7 @@ def serve(tmp_path_factory):
     yield start
     for served in started:
         served.process.send_signal(signal.SIGTERM)
-        assert served.process.wait(60) == 130
+        assert served.process.wait(600) == 130
         assert list((served.folder / "tmp").iterdir()) == []
 
 
