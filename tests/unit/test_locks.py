@@ -138,7 +138,7 @@ def test_a_dead_process_of_another_machine_loses_the_lock_when_its_heartbeat_is_
 
 def test_an_old_heartbeat_is_still_watched_for_two_beats(tmp_path):
     """By the clock of another machine, its heartbeats may look old when they are new."""
-    path = written(tmp_path / "lock-000001", age=3600)
+    written(tmp_path / "lock-000001", age=3600)
     assert took(enter, tmp_path, FAST) >= 2 * FAST.beat
 
     with renewing(written(tmp_path / "lock-000003", age=3500), age=3500):
