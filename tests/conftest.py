@@ -24,8 +24,9 @@ from dry_runs import dry_run
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# What a shell may have set that changes what is printed: tests that are about it set it themselves.
-for name in ("COLUMNS", "DFDC_BRIEF", "FORCE_COLOR", "NO_COLOR", "PYTHONWARNINGS"):
+# What a shell may have set that changes what is printed, or git if it runs the tests. Tests that are about one of these
+# set it themselves.
+for name in ("COLUMNS", "DFDC_BRIEF", "FORCE_COLOR", "NO_COLOR", "PYTHONWARNINGS", "GIT_DIR", "GIT_INDEX_FILE"):
     os.environ.pop(name, None)
 
 # The same examples in every run, so that a run that passed passes again; others are looked for with

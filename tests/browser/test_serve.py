@@ -14,9 +14,7 @@ from PIL import Image
 from playwright.sync_api import expect
 from test_pages import CONTRASTS
 
-from conftest import ROOT, astronaut_face, write_video, write_weights
-
-PATIENCE = 600_000  # milliseconds in which a file is scored
+from conftest import PATIENCE, ROOT, astronaut_face, write_video, write_weights
 
 
 @dataclass
@@ -80,6 +78,7 @@ def served(serve):
 def page(browser, served):
     """The page into which files are dragged; at the end there must have been no complaint and no foreign request."""
     context = browser.new_context()
+    context.set_default_timeout(PATIENCE)
     opened, complaints = context.new_page(), []
     opened.on("console", lambda message: complaints.append(message.text))
     opened.on("pageerror", lambda error: complaints.append(str(error)))
@@ -161,6 +160,7 @@ def test_names_lead_nowhere_else(served):
 def test_a_file_that_takes_too_long_is_given_up(browser, serve):
     served = serve("--seconds", "1")
     page = browser.new_page()
+    page.set_default_timeout(PATIENCE)
     page.goto(served.address)
     page.get_by_label("Drop files here").set_input_files(served.folder / "clip.mp4")
     expect(page.locator("#list li")).to_have_text("clip.mp4: It took more than 1 s. ", timeout=PATIENCE)
