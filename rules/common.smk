@@ -19,6 +19,7 @@ from dfdc.system.jobs.provenance import code_of, syntax_hash
 from dfdc.system.jobs.records.checksums import spare_ancient_inputs
 from dfdc.system.jobs.records.hashes import HASHES, Hashes
 from dfdc.system.jobs.records.snakemake import recorded_param
+from dfdc.system.jobs.records.states import keep_jobs_of_unknown_state
 from dfdc.system.jobs.retries import factors
 from dfdc.system.jobs.runs import RUN, begin_run
 from dfdc.system.jobs.terminal import be_brief, is_brief
@@ -31,6 +32,7 @@ REMEMBERED = Hashes(HASHES)
 if workflow.is_main_process:
     begin_run(logger)
     spare_ancient_inputs()
+    keep_jobs_of_unknown_state()
     atexit.register(REMEMBERED.save)
     if is_brief() and not workflow.dryrun:
         be_brief(logger)
