@@ -20,6 +20,7 @@ from dfdc.system.jobs.records.checksums import spare_ancient_inputs
 from dfdc.system.jobs.records.hashes import HASHES, Hashes
 from dfdc.system.jobs.records.places import Places
 from dfdc.system.jobs.records.snakemake import recorded_param
+from dfdc.system.jobs.records.states import keep_jobs_of_unknown_state
 from dfdc.system.jobs.retries import factors
 from dfdc.system.jobs.runs import RUN, begin_run
 from dfdc.system.jobs.terminal import be_brief, is_brief
@@ -35,6 +36,7 @@ PLACES = Places()
 if workflow.is_main_process:
     begin_run(logger)
     spare_ancient_inputs()
+    keep_jobs_of_unknown_state()
     atexit.register(REMEMBERED.save)
     if not workflow.dryrun:
         atexit.register(PLACES.save)

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 from filelock import FileLock
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from dfdc.config.reading import merged
 from dry_runs import dry_run
@@ -24,10 +24,16 @@ from dry_runs import dry_run
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# What a shell may have set that changes what is printed, or git if it runs the tests. Tests that are about one of these
+# set it themselves.
+for name in ("COLUMNS", "DFDC_BRIEF", "FORCE_COLOR", "NO_COLOR", "PYTHONWARNINGS", "GIT_DIR", "GIT_INDEX_FILE"):
+    os.environ.pop(name, None)
+
 # The same examples in every run, so that a run that passed passes again; others are looked for with
-# `pytest --hypothesis-profile=search`.
-settings.register_profile("same", derandomize=True, deadline=None)
-settings.register_profile("search", max_examples=1000, deadline=None)
+# `pytest --hypothesis-profile=search`. None fails because this machine is slow.
+UNTIMED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("same", derandomize=True, **UNTIMED)
+settings.register_profile("search", max_examples=1000, **UNTIMED)
 settings.load_profile("same")
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -1,11 +1,14 @@
 """Processes of their own that work with locks, also such that look as if they ran on another machine."""
 
+import contextlib
 import json
 import os
 import socket
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from dfdc.system.jobs.provenance import LIBRARY
@@ -51,6 +54,38 @@ def written(path: Path, age: float = 0.0, **about: object) -> Path:
 def aged(path: Path, age: float) -> None:
     """Set a heartbeat's age in seconds."""
     os.utime(path, (time.time() - age,) * 2)
+
+
+@contextlib.contextmanager
+def renewing(path: Path, age: float = 0.0) -> Iterator[None]:
+    """During the block a heartbeat is renewed many times a second, by a clock that is behind by so many seconds."""
+    ended = threading.Event()
+
+    def renew() -> None:
+        with contextlib.suppress(FileNotFoundError):
+            while not ended.wait(0.05):
+                aged(path, age)
+
+    thread = threading.Thread(target=renew)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def wait_for_tick(folder: Path) -> None:
+    """Wait until what changes in a folder gets another time than what has changed, however coarse the clock of its file
+    system is.
+    """
+    probe = folder / ".tick"
+    probe.touch()
+    before = probe.stat().st_ctime_ns
+    while probe.stat().st_ctime_ns == before:
+        time.sleep(0.002)
+        probe.touch()
+    probe.unlink()
 
 
 HERE = socket.gethostname()

@@ -21,6 +21,7 @@ sys.path.append(str(ROOT / "tests" / "unit"))
 from samples import moving, write_video, write_weights  # noqa: E402
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+PATIENCE = 600_000  # milliseconds, far more than anything takes on a busy machine
 HOSTILE = "<img src=x onerror=alert(1)>'&\".mp4"
 
 
@@ -44,7 +45,9 @@ def astronaut_face() -> np.ndarray:
 def browser():
     path = chromium()
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"] * (os.geteuid() == 0))
+        # Shared memory is small in containers.
+        words = ["--disable-dev-shm-usage", *["--no-sandbox"] * (os.geteuid() == 0)]
+        started = playwright.chromium.launch(executable_path=path, args=words, timeout=PATIENCE)
         yield started
         started.close()
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from conftest import PATIENCE
+
 DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 # Of every element with text of its own: the contrast with what is painted behind it, and its words. Large is from 24
 # pixels, or bold from 18.66 (WCAG 2.2, 1.4.3).
@@ -49,6 +51,7 @@ def opened(browser, pages):
 
     def open_page(name, viewport=DESK, **settings):
         context = browser.new_context(viewport=viewport, offline=True, **settings)
+        context.set_default_timeout(PATIENCE)
         contexts.append(context)
         page = context.new_page()
         page.on("console", lambda message: complaints.append(message.text))

@@ -14,9 +14,7 @@ from PIL import Image
 from playwright.sync_api import expect
 from test_pages import CONTRASTS
 
-from conftest import ROOT, astronaut_face, write_video, write_weights
-
-PATIENCE = 120_000  # milliseconds in which a file is scored
+from conftest import PATIENCE, ROOT, astronaut_face, write_video, write_weights
 
 
 @dataclass
@@ -29,7 +27,7 @@ class Served:
 
     def ask(self, method, path, body=None, **headers):
         """The status and the content that a request gets."""
-        connection = http.client.HTTPConnection(self.address.removeprefix("http://").rstrip("/"), timeout=60)
+        connection = http.client.HTTPConnection(self.address.removeprefix("http://").rstrip("/"), timeout=600)
         headers = {key.replace("_", "-"): value for key, value in headers.items()}
         connection.request(method, path, body, headers)
         answer = connection.getresponse()
@@ -67,7 +65,7 @@ def serve(tmp_path_factory):
     yield start
     for served in started:
         served.process.send_signal(signal.SIGTERM)
-        assert served.process.wait(60) == 130
+        assert served.process.wait(600) == 130
         assert list((served.folder / "tmp").iterdir()) == []
 
 
@@ -80,6 +78,7 @@ def served(serve):
 def page(browser, served):
     """The page into which files are dragged; at the end there must have been no complaint and no foreign request."""
     context = browser.new_context()
+    context.set_default_timeout(PATIENCE)
     opened, complaints = context.new_page(), []
     opened.on("console", lambda message: complaints.append(message.text))
     opened.on("pageerror", lambda error: complaints.append(str(error)))
@@ -161,6 +160,7 @@ def test_names_lead_nowhere_else(served):
 def test_a_file_that_takes_too_long_is_given_up(browser, serve):
     served = serve("--seconds", "1")
     page = browser.new_page()
+    page.set_default_timeout(PATIENCE)
     page.goto(served.address)
     page.get_by_label("Drop files here").set_input_files(served.folder / "clip.mp4")
     expect(page.locator("#list li")).to_have_text("clip.mp4: It took more than 1 s. ", timeout=PATIENCE)

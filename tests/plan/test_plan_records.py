@@ -4,11 +4,11 @@ import base64
 import json
 import os
 import shutil
-import time
 
 import pytest
 
 from dfdc.data.parts import shard_of
+from nodes import wait_for_tick
 
 HASHES = "lib/dfdc/system/jobs/records/hashes.py"
 
@@ -45,7 +45,7 @@ def test_a_test_video_changes_when_its_hash_is_remembered(project, world):
     video = min((project.demo / "data/test_videos").glob("*.mp4"))
     before, content = video.stat(), bytearray(video.read_bytes())
     content[-1] ^= 1
-    time.sleep(0.02)  # longer than a tick of the file system's clock
+    wait_for_tick(project.folder)
     project.write(str(video.relative_to(project.folder)), bytes(content))
     os.utime(video, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert project.plan() == world.after(f"detect_test_faces {shard_of(video.name, 2)}")

@@ -7,7 +7,7 @@ import time
 
 TARGET = "results/models/re/weights.safetensors"
 # Far more than any of it takes, so that a fault ends the test and a slow machine does not.
-PATIENCE = 120.0
+PATIENCE = 600.0
 
 
 def wait_for(condition):

@@ -39,7 +39,7 @@ def test_code(project):
     project.replace("workflow/scripts/submission.py", "videos = [", "assert snakemake\n    videos = [")
     said = project.why()
     assert said.startswith("1 job would run.\n\nsubmission\n  workflow/scripts/submission.py has changed\n\n")
-    assert re.fullmatch(r"One after the other, they took \d+ s last time: submission \d+ s\.", said.splitlines()[-1])
+    assert re.fullmatch(r"One after the other, they took (.+) last time: submission \1\.", said.splitlines()[-1])
 
 
 def test_how_long_it_took_is_told_of_what_is_known(project):
@@ -52,7 +52,7 @@ def test_how_long_it_took_is_told_of_what_is_known(project):
         r"One after the other, (\d+) of them took .* last time: (.*)\.$", said, re.MULTILINE
     )
     assert int(known) < int(jobs)
-    assert re.search(r"draw_score_figures \d+ s", stages)
+    assert re.search(r"draw_\w+_figures (\d+ min )?\d+ s", stages)
     assert "train " not in stages
 
 

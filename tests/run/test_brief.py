@@ -14,7 +14,7 @@ def test_progress_and_faults_and_nothing_else(project):
     assert done.returncode == 1
     lines = done.stdout.splitlines()
     assert f" jobs. Their logs are in {project.demo}/logs, Snakemake's in {project.demo}/.snakemake/log." in done.stdout
-    assert [line for line in lines if re.fullmatch(r" +\d+ s  evaluate_validation done(, .* left)?", line)]
+    assert [line for line in lines if re.fullmatch(r" +(\d+ min )?\d+ s  evaluate_validation done(, .* left)?", line)]
     assert "Error in rule crop_test_faces:" in lines
     assert len([line for line in lines if "0.parquet is damaged" in line]) == 2  # as it happens, and in the job's log
     for said in ("ILP", "Select jobs", "rule evaluate_validation", "Job stats", "Finished jobid"):

@@ -20,7 +20,7 @@ LONG = {"training": {"iterations": 200}, "validation": {"every": 100}, "speed": 
 ENDLESS = {**LONG, "training": {"iterations": 100_000}}
 
 
-def wait_for(what: str, found: Callable[[], Any], seconds: float = 300) -> Any:
+def wait_for(what: str, found: Callable[[], Any], seconds: float = 1800) -> Any:
     """What ``found`` returns as soon as that is something; fails if it takes very long."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

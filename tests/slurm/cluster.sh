@@ -2,8 +2,9 @@
 # A SLURM cluster of two pretended nodes, for tests: 32 cores, 4 GPUs and 256 GB each, whatever the machine has.
 #
 #   cluster.sh install          install SLURM and munge if they are missing (Debian's packages)
-#   cluster.sh start FOLDER     start it; configuration, state and logs are in FOLDER
-#   cluster.sh stop FOLDER
+#   cluster.sh start FOLDER PORT PORT PORT
+#                               start it on free ports; configuration, state and logs are in FOLDER, whose path is short
+#   cluster.sh stop FOLDER      end all jobs, and then the cluster
 #
 # It needs root, and touches no SLURM that is there already: configuration, sockets and ports are its own.
 # What wants to use it sets SLURM_CONF=FOLDER/slurm.conf and puts FOLDER/bin into PATH before all else.
@@ -36,7 +37,7 @@ ClusterName=pretended
 SlurmctldHost=$host(127.0.0.1)
 SlurmUser=root
 SlurmdUser=root
-SlurmctldPort=26817
+SlurmctldPort=$2
 AuthInfo=socket=$folder/munge.socket
 StateSaveLocation=$folder/state
 SlurmdSpoolDir=$folder/spool/%n
@@ -57,8 +58,8 @@ ReturnToService=2
 MinJobAge=36000
 KillWait=10
 NodeName=DEFAULT CPUs=32 Boards=1 SocketsPerBoard=1 CoresPerSocket=32 ThreadsPerCore=1 RealMemory=256000 Gres=gpu:a100:4
-NodeName=one NodeHostname=$host NodeAddr=127.0.0.1 Port=26818
-NodeName=two NodeHostname=$host NodeAddr=127.0.0.1 Port=26828
+NodeName=one NodeHostname=$host NodeAddr=127.0.0.1 Port=$3
+NodeName=two NodeHostname=$host NodeAddr=127.0.0.1 Port=$4
 PartitionName=cpu Nodes=ALL Default=YES MaxTime=INFINITE
 PartitionName=gpu Nodes=ALL MaxTime=INFINITE
 CONF
@@ -73,7 +74,7 @@ CONF
     slurmctld
     slurmd -N one
     slurmd -N two
-    for _ in {1..60}; do
+    for _ in {1..600}; do
         sleep 0.5
         [ -s "$folder/slurmctld.pid" ] && kill -0 "$(cat "$folder/slurmctld.pid")" || continue
         [ "$(sinfo --noheader --format=%T:%D --partition=gpu 2>/dev/null)" != idle:2 ] || return 0
@@ -83,6 +84,12 @@ CONF
 
 stop() {
     local pid
+    export SLURM_CONF=$1/slurm.conf
+    # A process that goes on when it is told to end is killed by its node, KillWait later, if that is still there.
+    for partition in cpu gpu; do scancel --partition=$partition || true; done
+    for _ in {1..240}; do
+        [ -n "$(timeout 10 squeue --noheader 2>/dev/null)" ] && sleep 0.5 || break
+    done
     for daemon in slurmd-one slurmd-two slurmctld munged; do
         [ -s "$1/$daemon.pid" ] || continue
         pid=$(cat "$1/$daemon.pid")

@@ -1,7 +1,9 @@
 """A cluster of two pretended nodes with SLURM, and the tiny demo on it."""
 
+import contextlib
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -14,21 +16,27 @@ from cluster import ENDLESS, Cluster
 CLUSTER = Path(__file__).with_name("cluster.sh")
 
 
+def _free_ports(count: int) -> list[str]:
+    """Ports of this machine that nobody listens on."""
+    with contextlib.ExitStack() as opened:
+        sockets = [opened.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [str(each.getsockname()[1]) for each in sockets]
+
+
 @pytest.fixture(scope="module")
 def _slurm() -> Iterator[None]:
     installed = subprocess.run([CLUSTER, "install"], capture_output=True, text=True)
     if installed.returncode == 3:  # it cannot be had here, and the script says why
         pytest.skip(installed.stderr.strip())
     assert installed.returncode == 0, installed.stderr
-    folder = Path(tempfile.mkdtemp(prefix="slurm-"))
+    folder = Path(tempfile.mkdtemp(prefix="slurm-", dir="/tmp"))  # a short path, since there will be sockets in it
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SLURM_CONF", str(folder / "slurm.conf"))
         patch.setenv("DFDC_PRETENDED_GPUS", "yes")
         patch.setenv("PATH", f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}")
         try:
-            subprocess.run([CLUSTER, "start", folder], check=True)
+            subprocess.run([CLUSTER, "start", folder, *_free_ports(3)], check=True)
             yield
-            subprocess.run(["scancel", "--partition=cpu,gpu"], check=False)
         finally:
             subprocess.run([CLUSTER, "stop", folder], check=True)
             shutil.rmtree(folder, ignore_errors=True)

@@ -94,7 +94,7 @@ def test_a_group_that_slurm_refuses(changeable):
     """Nothing is submitted, the run ends, and the next one makes what was to be made."""
     changeable.project.replace("profiles/slurm/config.yaml", "cpu_partition: cpu", "cpu_partition: nowhere")
     target, changed = "results/clips/dfdc_train_part_0.parquet", {"alignment": {"min_iou": 0.4}}
-    assert changeable.start(target, settings=changed).wait(timeout=300) == 1
+    assert changeable.start(target, settings=changed).wait(timeout=1800) == 1
     assert "Error in group clips" in changeable.log.read_text()  # Snakemake does not print the reason for groups
     assert changeable.jobs() == []
     assert changeable.project.plan(target, settings=changed) == [
@@ -150,7 +150,7 @@ def test_a_training_on_two_gpus_is_one_task_survives_preemption_and_ctrl_c_cance
     assert slow.checkpoints("large_crop")[-1] >= reached
     assert snakemake.poll() is None
     snakemake.send_signal(signal.SIGINT)
-    assert snakemake.wait(timeout=120) != 0
+    assert snakemake.wait(timeout=1800) != 0
     slow.training("large_crop", 1, "CANCELLED")
     assert len(slow.jobs("train_wildcards_large_crop_")) == 1
 
@@ -174,15 +174,15 @@ def test_after_kill_9_of_snakemake_no_second_training_runs_beside_the_first(slow
     wait_for("the training to go on", lambda: "resuming after iteration" in slow.training_log("seq"))
     assert slow.checkpoints("seq")[-1] >= reached[-1]
     snakemake.send_signal(signal.SIGINT)
-    snakemake.wait(timeout=120)
+    snakemake.wait(timeout=1800)
 
 
 def test_a_training_goes_on_however_often_its_time_runs_out(cut_short):
     """One retry is allowed, and three attempts ran out of time: each had advanced, so none counts."""
-    attempts = wait_for("four attempts", lambda: cut_short.jobs("train_")[3:] and cut_short.jobs("train_"), seconds=600)
+    attempts = wait_for("four attempts", lambda: cut_short.jobs("train_")[3:] and cut_short.jobs("train_"))
     assert {job["JobState"] for job in attempts[:3]} == {"TIMEOUT"}
     assert {asked(job) for job in attempts} == {("62.50G", "00:01:00")}
     resumed = wait_for(
         "an attempt to go on", lambda: re.search(r"resuming after iteration (\d+)", cut_short.training_log("re"))
     )
-    assert int(resumed[1]) > 60
+    assert int(resumed[1]) >= 2 * ENDLESS["speed"]["checkpoint_every"]  # at least two have advanced before

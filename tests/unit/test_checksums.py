@@ -270,7 +270,7 @@ def test_a_program_ends_after_an_error_of_its_loader(tmp_path, kind):
     paths = os.pathsep.join([*(str(Path(__file__).parents[n]) for n in (0, 1)), os.environ.get("PYTHONPATH", "")])
     command = [sys.executable, tmp_path / "program.py", kind, tmp_path / "s.arrow"]
     done = subprocess.run(
-        command, env=os.environ | {"PYTHONPATH": paths}, capture_output=True, text=True, timeout=60, check=False
+        command, env=os.environ | {"PYTHONPATH": paths}, capture_output=True, text=True, timeout=600, check=False
     )
     assert done.returncode == 1
     assert ("has died" if kind == "Killed" else "image 0 of clip 1") in done.stderr

@@ -104,7 +104,7 @@ def test_a_run_that_can_work_is_told_in_one_page(place, capsys):
     assert main(["doctor", "--config", "my.yaml"]) == 0
     said = capsys.readouterr().out
     lines = said.splitlines()
-    assert lines[-1] == "This run can work."
+    assert lines[-1].startswith("This run can work")  # perhaps slowly: on a network disk, or with a quota of cores
     assert len(lines) < 40
     assert all(len(line) <= 100 for line in lines if "/" not in line)
     said = " ".join(said.split())
@@ -329,9 +329,8 @@ def test_shared_memory(place):
 
 def test_the_disk(place, monkeypatch):
     assert machine.disk_kind(Path("/proc/self")) == "proc"
-    mounts = (
-        f"a / ext4 rw 0 0\nb {place.parent}/a\\040b nfs rw 0 0\nauto {place} autofs rw 0 0\nc {place} nfs4 rw 0 0\n"
-    )
+    above, here = (str(path).replace(" ", r"\040") for path in (place.parent, place))
+    mounts = f"a / ext4 rw 0 0\nb {above}/a\\040b nfs rw 0 0\nauto {here} autofs rw 0 0\nc {here} nfs4 rw 0 0\n"
     (place / "self").mkdir()
     (place / "self" / "mounts").write_text(mounts)
     shutil.copy("/proc/meminfo", place)

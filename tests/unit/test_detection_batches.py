@@ -126,14 +126,14 @@ def small(tmp_path_factory):
 
 REASONS = {
     "crash": "the process that worked on it crashed (signal 11, segmentation fault)",
-    "hang": "it made no progress for 1.5 s",
+    "hang": "it made no progress for 2.5 s",
 }
 
 
 @pytest.mark.parametrize("fault", REASONS)
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_video_that_crashes_or_hangs_has_a_row(small, fault, workers):
-    found = list(detect_in_batches(small, Mean(Faulty(fault)), 3, None, workers, 4, 1.5))
+    found = list(detect_in_batches(small, Mean(Faulty(fault)), 3, None, workers, 4, 2.5))
     alone = [detect_video(path, Mean(Faulty("")), 3) for path in small]
     for number in (1, 5):
         alone[number].row = Video(f"{number}.mp4", "unreadable", REASONS[fault])

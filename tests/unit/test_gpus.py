@@ -76,7 +76,7 @@ def leased_by(job):
 def test_twenty_jobs_on_eight_gpus_never_share_one(start):
     jobs = [start(1 + number % 2, 0.2) for number in range(20)]
     for number, job in enumerate(jobs):
-        said, errors = job.communicate(timeout=60)
+        said, errors = job.communicate(timeout=600)
         assert job.returncode == 0, errors
         gpus = said.split()[1:]
         assert len(set(gpus)) == 1 + number % 2
@@ -103,7 +103,7 @@ def test_waiting_says_for_what_and_whom(start):
     message = third.stderr.readline()
     assert message.startswith("waiting for 2 GPUs: all 8 in use by process ")
     assert set(re.findall("process ([0-9]+)", message)) == {str(first.pid), str(second.pid)}
-    second.communicate(timeout=10)
+    second.communicate(timeout=600)
     assert len(leased_by(third)) == 2
 
 
@@ -121,7 +121,7 @@ def test_a_job_that_waits_can_be_stopped(start):
     waiting = start(1)
     waiting.stderr.readline()
     waiting.send_signal(signal.SIGINT)
-    waiting.communicate(timeout=10)
+    waiting.communicate(timeout=600)
     assert waiting.returncode != 0
 
 
@@ -173,7 +173,7 @@ def test_two_jobs_in_an_allocation_of_one_gpu_take_turns(monkeypatch, start):
     assert leased_by(first) == ["4"]
     second = start(1)
     # It would say on stdout that it has leased one.
-    assert select([second.stdout, second.stderr], [], [], 60)[0] == [second.stderr]
+    assert select([second.stdout, second.stderr], [], [], 600)[0] == [second.stderr]
     assert "waiting for 1 GPU: all 1 in use by process" in second.stderr.readline()
     first.stdin.close()
     assert leased_by(second) == ["4"]

@@ -1,7 +1,6 @@
 """Hashes that are remembered from one plan to the next: never longer than what they were made of."""
 
 import os
-import time
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ from dfdc.data.parts import fingerprint
 from dfdc.system.jobs.provenance import LIBRARY, code_of
 from dfdc.system.jobs.records import hashes
 from dfdc.system.jobs.records.hashes import Hashes
+from nodes import wait_for_tick
 
 SCRIPT = LIBRARY.parents[1] / "workflow/scripts/build_tracks.py"
 
@@ -36,7 +36,7 @@ def files(tmp_path):
     paths = [tmp_path / name for name in ("a.mp4", "b.mp4")]
     for path in paths:
         path.write_bytes(b"1234")
-    time.sleep(0.02)  # longer than a tick of the file system's clock
+    wait_for_tick(tmp_path)
     return paths
 
 

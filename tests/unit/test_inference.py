@@ -155,7 +155,7 @@ def test_pictures_are_prepared_ahead_of_the_network_but_not_all(tmp_path, monkey
         kind, crop = "frame", CropPolicy(32, False, 32, 32)
 
         def __call__(self, units):
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + 600
             before.append(sum(before[-1:]) + len(units))
             while len(begun) < min(before[-1] + AHEAD, count) and time.monotonic() < deadline:
                 time.sleep(0.01)

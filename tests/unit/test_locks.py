@@ -1,6 +1,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import threading
@@ -11,7 +12,7 @@ import pytest
 from dfdc.system.locks.exclusive import LockLost, LockTaken, locked
 from dfdc.system.locks.heartbeats import Heartbeat, Rhythm, Sign
 from dfdc.system.locks.owners import Owner
-from nodes import ELSEWHERE, HERE, HOLD, LOCK, aged, python, written
+from nodes import ELSEWHERE, HERE, HOLD, LOCK, aged, python, renewing, written
 
 FAST = Rhythm(beat=0.1, stale=1.0)
 # In which nobody who is alive grows old, however busy this machine is.
@@ -46,7 +47,7 @@ def took(action, *arguments):
 def test_one_process_at_a_time(tmp_path, started):
     with locked(tmp_path, rhythm=SLOW) as lock:
         lock.check()
-        assert refused(tmp_path) == f"process {os.getpid()} on {HERE}, last heartbeat 0 s ago"
+        assert re.fullmatch(rf"process {os.getpid()} on {re.escape(HERE)}, last heartbeat \d+ s ago", refused(tmp_path))
     enter(tmp_path)
     holder = started(LOCK + HOLD, tmp_path)
     assert f"process {holder.pid} on {HERE}" in refused(tmp_path)
@@ -62,14 +63,14 @@ def test_a_lock_that_is_about_to_be_released_is_waited_for(tmp_path):
 
         def late():
             release.wait()
-            with locked(tmp_path, patience=60, rhythm=FAST):
+            with locked(tmp_path, patience=600, rhythm=FAST):
                 entered.set()
 
         thread = threading.Thread(target=late)
         thread.start()
         release.set()
         assert not entered.wait(0.3)
-    thread.join(60)
+    thread.join(600)
     assert entered.is_set()
 
 
@@ -129,21 +130,19 @@ def test_a_dead_process_of_another_machine_loses_the_lock_when_its_heartbeat_is_
     holder = started(ELSEWHERE + LOCK + HOLD, tmp_path)
     holder.kill()
     holder.wait()
-    last = time.time()
+    last = (tmp_path / "lock-000001").stat().st_mtime
     enter(tmp_path, FAST)
-    assert time.time() - last > FAST.stale - FAST.beat
+    assert time.time() - last > 0.99 * FAST.stale
     assert f"{tmp_path} is locked (process {holder.pid} on node7, last heartbeat " in caplog.text
 
 
 def test_an_old_heartbeat_is_still_watched_for_two_beats(tmp_path):
     """By the clock of another machine, its heartbeats may look old when they are new."""
-    path = written(tmp_path / "lock-000001", age=3600)
+    written(tmp_path / "lock-000001", age=3600)
     assert took(enter, tmp_path, FAST) >= 2 * FAST.beat
 
-    path = written(tmp_path / "lock-000003", age=3600)
-    renewed = threading.Timer(0.1, aged, (path, 3599))
-    renewed.start()
-    assert refused(tmp_path, Rhythm(5.0, 60.0)).startswith("process 41 on node7, last heartbeat 59 min 59 s ago")
+    with renewing(written(tmp_path / "lock-000003", age=3500), age=3500):
+        assert refused(tmp_path, Rhythm(5.0, 60.0)).startswith("process 41 on node7, last heartbeat 58 min ")
 
 
 def test_a_heartbeat_of_the_future_grows_old_too(tmp_path):
@@ -152,25 +151,24 @@ def test_a_heartbeat_of_the_future_grows_old_too(tmp_path):
 
 
 def test_the_age_is_by_the_clock_of_the_disk(tmp_path, monkeypatch):
-    sign = Sign.read(written(tmp_path / "beat", age=20))
+    sign = Sign.read(written(tmp_path / "beat", age=20))  # by the clock of this machine, a tick ahead of the disk's
     monkeypatch.setattr(time, "time", lambda: 0.0)
     monkeypatch.setattr(time, "time_ns", lambda: 0)
-    assert 20 <= sign.age < 80
+    assert 19 < sign.age < 80
 
 
 @pytest.mark.parametrize("content", ["", "\0\0", "[]", "{}", '{"flock": 0, "host": "a"}'])
 def test_a_file_that_is_only_being_written_is_somebodys(tmp_path, content):
     (tmp_path / "lock-000001").write_text(content)
-    timer = threading.Timer(0.1, os.utime, (tmp_path / "lock-000001",))
-    timer.start()
-    assert refused(tmp_path, Rhythm(1.0, 600.0)).startswith("an unknown process, last heartbeat ")
+    with renewing(tmp_path / "lock-000001"):
+        assert refused(tmp_path, Rhythm(1.0, 600.0)).startswith("an unknown process, last heartbeat ")
 
 
 def test_a_process_that_was_suspended_notices_that_the_lock_was_taken(tmp_path, started):
     program = (
         "import threading; noticed = threading.Event()\n"
         "with locked(folder, rhythm=rhythm, lost=noticed.set) as lock:\n"
-        "    print('in', flush=True); noticed.wait(60)\n"
+        "    print('in', flush=True); noticed.wait(600)\n"
         "    try: lock.check()\n"
         "    except LockLost as error: print('lost to', error, flush=True)\n"
         "    else: print('held', flush=True)\n"
@@ -180,7 +178,7 @@ def test_a_process_that_was_suspended_notices_that_the_lock_was_taken(tmp_path, 
     with locked(tmp_path, rhythm=FAST) as lock:
         suspended.send_signal(signal.SIGCONT)
         assert suspended.stdout.readline().startswith(f"lost to process {os.getpid()} on {HERE}, last heartbeat ")
-        assert suspended.wait(60) == 0  # and it leaves the other's lock alone
+        assert suspended.wait(600) == 0  # and it leaves the other's lock alone
         lock.check()
         assert [path.name for path in tmp_path.iterdir()] == ["lock-000002"]
 
@@ -232,14 +230,14 @@ def test_never_two_are_in_while_many_take_turns_and_some_are_killed(tmp_path, st
         "import os, sys\n"
         f"inside = Path({str(inside)!r}); print('ready', flush=True)\n"
         "for turn in range(30):\n"
-        "    with locked(folder, patience=60, rhythm=rhythm) as lock:\n"
+        "    with locked(folder, patience=600, rhythm=rhythm) as lock:\n"
         "        inside.write_text(str(os.getpid()))\n"
         "        lock.check()\n"
         "        if inside.read_text() != str(os.getpid()): sys.exit('two are in')\n"
         "        if turn == 20 and os.getpid() % 2: os._exit(0)\n"
     )
     rivals = [started(LOCK + program, folder, rhythm=Rhythm(0.01, 600.0)) for _ in range(5)]
-    assert [rival.wait(120) for rival in rivals] == [0] * 5
+    assert [rival.wait(600) for rival in rivals] == [0] * 5
 
 
 def test_a_heartbeat_goes_on_until_it_ends(tmp_path):
@@ -248,9 +246,8 @@ def test_a_heartbeat_goes_on_until_it_ends(tmp_path):
     with pytest.raises(FileExistsError):
         Heartbeat(path, FAST)
     aged(path, 3600)
-    for _ in range(600):
-        if Sign.read(path).age < 1800:
-            break
+    end = time.monotonic() + 600
+    while Sign.read(path).age > 1800 and time.monotonic() < end:
         time.sleep(0.05)
     assert Sign.read(path).age < 1800
     assert Sign.read(path).owner == Owner.current()

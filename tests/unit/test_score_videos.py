@@ -74,7 +74,7 @@ def test_the_next_videos_are_prepared_while_one_is_scored(paths, members, tmp_pa
         first = next(results)
         found[first.path] = first
         # Its own faces, those of the videos that wait, and of the one that has no room to wait.
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 600
         while len(list(folder.iterdir())) < AHEAD + 2 and time.monotonic() < deadline:
             time.sleep(0.02)
         time.sleep(0.2)

@@ -8,7 +8,7 @@ from dfdc.system.workers.threads import ahead, map_ahead
 
 
 def wait_for(condition):
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 600
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.005)
     assert condition()
@@ -36,7 +36,7 @@ def test_results_are_in_order_and_items_are_taken_by_the_caller(threads):
 
 
 def test_several_are_worked_on_at_a_time():
-    together = threading.Barrier(3, timeout=5)
+    together = threading.Barrier(3, timeout=600)
     assert len(list(map_ahead(lambda _: together.wait(), range(6), 3, 6))) == 6
 
 
@@ -152,7 +152,7 @@ def test_a_generator_that_waits_ends_when_it_is_told():
 
     results = ahead(items(), 1, ended)
     next(results)
-    assert begun.wait(5)
+    assert begun.wait(600)
     assert [thread.name for thread in threading.enumerate()].count("ahead") == 1
     results.close()
     assert not any(thread.name == "ahead" for thread in threading.enumerate())

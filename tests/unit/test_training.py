@@ -280,7 +280,7 @@ def start(how, moment, folder, stores):
 
 def test_a_training_that_is_told_to_end_saves_and_goes_on_later(tmp_path, stores, uninterrupted, caplog):
     process = start("SIGTERM", 9, tmp_path, stores)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=600)
     assert process.returncode == 1
     assert said.strip().endswith("Stopped by a signal after iteration 5; run again to go on from there.")
     caplog.set_level("INFO", "dfdc")
@@ -292,7 +292,7 @@ def test_a_training_that_is_killed_three_times_ends_the_same(tmp_path, stores, u
     # In iterations 4, 4 and 6: after the checkpoints of 2, 2 and 4.
     for moment in (7, 3, 8):
         process = start("SIGKILL", moment, tmp_path, stores)
-        process.communicate(timeout=60)
+        process.communicate(timeout=600)
         assert process.returncode == -signal.SIGKILL
     caplog.set_level("INFO", "dfdc")
     assert_same(run(tmp_path, stores), uninterrupted)

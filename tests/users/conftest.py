@@ -25,6 +25,7 @@ def shell(home):
     """A shell without an environment of ours."""
     kept = {name: value for name, value in os.environ.items() if name not in OURS and not name.startswith("MAKE")}
     places = [place for place in kept["PATH"].split(os.pathsep) if not place.startswith(sys.prefix)]
-    started = Shell(home, kept | {"PATH": os.pathsep.join(places)})
+    # The pages say what programs say in English.
+    started = Shell(home, kept | {"PATH": os.pathsep.join(places), "LC_ALL": "C.UTF-8"})
     yield started
     started.close()

@@ -27,7 +27,7 @@ BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 STATUS = re.compile(r"\[exit status (\d+)\]")
 PAGE = re.compile(r"^(.*?)\s+# (\S+\.md)$", re.DOTALL)
 END = "\x1e"  # begins the line after what a command prints
-LIMIT = 900.0  # seconds of a command
+LIMIT = 3600.0  # seconds of a command, far more than any takes
 
 
 @dataclass

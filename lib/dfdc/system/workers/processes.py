@@ -3,10 +3,14 @@
 import contextlib
 import os
 import signal
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from multiprocessing import resource_tracker
+from multiprocessing import resource_tracker, util
+
+# Bytes of the path of a folder for sockets: a socket's own may have 103 (on Linux 107), of which names take 32.
+LONGEST = 70
 
 
 def worker_count(wanted: str | int, threads: int, kept: int = 0) -> int:
@@ -30,7 +34,9 @@ def signals_held() -> Iterator[None]:
     """Block SIGINT and SIGTERM; processes started in the block inherit the mask and never receive them.
 
     Ctrl-C and a scheduler's signals are sent to all processes of a job, but only the main process should handle them.
+    They also inherit a folder for sockets, because they would use TMPDIR, whose path may be too long for that.
     """
+    _choose_folder_of_sockets()
     # Python starts the resource tracker with the first spawned process, and unblocks the signals after that.
     resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
@@ -38,6 +44,18 @@ def signals_held() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _choose_folder_of_sockets() -> None:
+    """Processes hand each other files through sockets, and one that cannot make a socket is waited for without end."""
+    before = tempfile.gettempdir()
+    if len(os.fsencode(before)) > LONGEST:
+        tempfile.tempdir = "/tmp"
+        try:
+            with contextlib.suppress(OSError):
+                util.get_temp_dir()  # is made once, removed when this process ends, and known to those that it starts
+        finally:
+            tempfile.tempdir = before
 
 
 @contextlib.contextmanager
