@@ -173,15 +173,21 @@ def test_odd_files_cost_a_row_each(given, monkeypatch, capsys):
     Path("videos/" + os.fsdecode(b"caf\xe9.mp4")).touch()
     Path("videos/" + "x" * 245 + ".mp4").touch()
     Path("videos/\x1b[2Jred.mp4").touch()
+    Path("videos/new\nline\t.mp4").touch()
     words = "--weights re.safetensors --detector yunet --device cpu --workers 1 --csv s.csv --annotate out"
     assert main(["score", "videos", "videos/link.mp4", *words.split()]) == 1
-    rows = {line["video"]: line["reason"] for line in csv.DictReader(Path("s.csv").read_text().splitlines())}
-    assert len(rows) == 8
+    with Path("s.csv").open(newline="") as file:
+        rows = {line["video"]: line["reason"] for line in csv.DictReader(file)}
+    assert len(rows) == 9
+    assert rows["new\nline\t.mp4"] == "the file is empty"
     assert rows["pipe.mp4"] == "it is not a file"
     assert rows["link.mp4"] == "the file is missing"
     assert "too many levels" in rows["loop.mp4"]
     assert rows["caf\\udce9.mp4"] == "its name is not UTF-8"
-    assert "\x1b" not in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "\x1b" not in said
+    assert len(said.splitlines()) == 11  # the names of columns, the rows, and what no score tells
+    assert "new\\nline\\t.mp4 " in said
 
 
 def test_a_link_into_a_forbidden_folder_costs_a_row():

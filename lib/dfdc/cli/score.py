@@ -49,7 +49,7 @@ from dfdc.stages.prediction.videos import VideoScore, score_videos
 from dfdc.system.errors import UserError
 from dfdc.system.jobs.devices import job_device
 from dfdc.system.scratch import temporary_folder
-from dfdc.system.words import duration, printable
+from dfdc.system.words import duration, in_one_line, printable
 from dfdc.system.workers.processes import available_cores, ended_by_signals, worker_count
 from dfdc.video.images import SUFFIXES, is_image, is_image_name
 
@@ -217,6 +217,8 @@ def find_videos(places: Sequence[Path], recursive: bool = False) -> dict[Path, s
     ``recursive``: those in folders of a folder too, but not behind links to folders. Raises UserError if a place does
     not exist or a folder contains none.
     """
+    if not places:
+        raise UserError("There is nothing to score: name a video, an image, or a folder of them.")
     paths: dict[Path, Path] = {}
     for place in places:
         if os.path.isdir(place):  # noqa: PTH112 (Path.is_dir raises if a link leads into a forbidden folder)
@@ -330,7 +332,7 @@ class _Table:
 
     def __init__(self, videos: Mapping[Path, str], file: Any) -> None:
         self._videos, self._file = videos, file
-        self._width = max(len(printable(name)) for name in (*videos.values(), "video"))
+        self._width = max(len(in_one_line(name)) for name in (*videos.values(), "video"))
 
     def __enter__(self) -> None:
         self._bar = tqdm(total=len(self._videos), unit="video", file=sys.stderr, disable=None, leave=False)
@@ -346,7 +348,7 @@ class _Table:
         if row.status == "ok":
             state = "; ".join((*verdict.reasons, *video.notes())) or state
         self._print(
-            printable(self._videos[video.path]),
+            in_one_line(self._videos[video.path]),
             f"{verdict.words} ({video.probability:.2f})",
             str(len(video.tracks)),
             str(video.frames_used()),
@@ -359,7 +361,7 @@ class _Table:
         """Print the row of a video that an earlier run has scored."""
         told = f"{known.verdict} ({known.probability:.2f})"
         state = "; ".join(map(printable, (*known.doubts, *known.notes))) or "ok"
-        self._print(printable(known.video), told, str(len(known.tracks)), str(known.frames), "before", state)
+        self._print(in_one_line(known.video), told, str(len(known.tracks)), str(known.frames), "before", state)
         self._bar.update()
 
     def end(self, text: str) -> None:
