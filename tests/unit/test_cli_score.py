@@ -136,6 +136,30 @@ def test_files_that_cannot_be_written_are_noticed_before_the_first_video(given, 
     assert "a.mp4" not in printed.out
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("videos --csv videos/a.mp4", "--csv would overwrite videos/a.mp4"),
+        ("videos/b.mov --csv videos/a.mp4", "--csv would overwrite videos/a.mp4"),  # as of --csv *.mp4
+        ("videos --json link", "--json would overwrite link"),
+        ("videos --json re.safetensors", "--json would overwrite re.safetensors"),
+        ("videos --config my.yaml --csv my.yaml", "--csv would overwrite my.yaml"),
+        ("videos --csv s --json ./s", "--json would overwrite ./s, which --csv writes"),
+        ("videos --csv s --resume s", "--resume would overwrite s, which --csv writes"),
+    ],
+)
+def test_tables_are_not_written_over_videos_weights_and_each_other(given, monkeypatch, capsys, words, said):
+    monkeypatch.chdir(given)
+    Path("videos/a.mp4").write_bytes(b"a video")
+    Path("link").symlink_to("videos/a.mp4")
+    Path("my.yaml").write_text("torch_threads: 1\n")
+    before = {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
+    words = f"{words} --weights re.safetensors --detector yunet --device cpu --workers 1"
+    assert main(["score", *words.split()]) == 2
+    assert said in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()} == before
+
+
 def row(name):
     return Summary(name, 0.5, "uncertain", (), "ok", "", 3, [{"track": 0}])
 

@@ -55,6 +55,7 @@ from dfdc.video.images import SUFFIXES, is_image, is_image_name
 
 # The settings for YuNet, as an alternative if the weights of DSFD are not available: the demo's.
 YUNET = "profiles/demo/settings.yaml"
+PRECIOUS = (".safetensors", ".pth", ".yaml", ".yml")  # of weights and settings
 DSFD_FILES = "WIDERFace_DSFD_RES152*.pth"
 # Of https://… a path makes https:/…
 URL = re.compile(r"[a-z][a-z0-9+.-]+:/+[^/]+", re.IGNORECASE)
@@ -118,6 +119,7 @@ def run(options: argparse.Namespace) -> int:
     failed = False
     if purpose := purpose_in_words(members):
         print(printable(purpose), file=sys.stderr)
+    _refuse_to_overwrite(options, videos, members)
     outputs = _outputs(options, members, config)
     record = Record(options.resume, members, settings, _rounding(config)) if options.resume else None
     pages = None
@@ -184,6 +186,24 @@ def run(options: argparse.Namespace) -> int:
     if pages and not failed:
         print(printable(f"The pages: {options.html / 'index.html'}"), file=sys.stderr)
     return 2 if failed else int(any(video.status == "unreadable" for video in in_order))
+
+
+def _refuse_to_overwrite(options: argparse.Namespace, videos: Mapping[Path, str], members: Sequence[Member]) -> None:
+    """Raise UserError if a table would be written over a video, weights or settings, or over another table.
+
+    Not only over those that were named: after ``--csv *.mp4`` the first video is where the table is to go.
+    """
+    inputs = {os.path.realpath(path) for path in (*videos, *(member.path for member in members), *options.config)}
+    taken: dict[str, str] = {}
+    for option, target in (("--csv", options.csv), ("--json", options.json), ("--resume", options.resume)):
+        if target is None or str(target) == "-":
+            continue
+        real, path = os.path.realpath(target), Path(target)
+        if real in inputs or (path.is_file() and (_counts(path.name) or path.suffix.lower() in PRECIOUS)):
+            raise UserError(f"{option} would overwrite {target}. Name another file.")
+        if real in taken and not (path.exists() and not path.is_file()):
+            raise UserError(f"{option} would overwrite {target}, which {taken[real]} writes. Name another file.")
+        taken[real] = option
 
 
 def _rounding(config: Mapping[str, Any]) -> dict[str, Any]:
