@@ -477,6 +477,19 @@ def test_a_video_is_not_overwritten_by_a_page(tmp_path, monkeypatch, capsys):
     assert "--html would overwrite the video a.html" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["a.html", "a.json"])
+def test_what_others_have_put_beside_a_video_is_not_overwritten(tmp_path, monkeypatch, capsys, name):
+    monkeypatch.chdir(tmp_path)
+    write_weights(tmp_path / "re.safetensors")
+    Path("a").touch()
+    words = "score a --weights re.safetensors --detector yunet --device cpu --workers 1 --html ."
+    assert main(words.split()) == main(words.split()) == 1  # its own files are
+    Path(name).write_text('{"id": 7}')
+    assert main(words.split()) == 2
+    assert f"--html would overwrite {name}, which it has not written" in capsys.readouterr().err
+    assert Path(name).read_text() == '{"id": 7}'
+
+
 def test_a_run_that_is_stopped_leaves_an_index(tmp_path):
     (tmp_path / "videos").mkdir()
     (tmp_path / "videos/a.mp4").touch()
