@@ -53,7 +53,7 @@ from published import published
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = published(EnsembleSettings)
 HOSTILE = "<img src=x onerror=alert(1)>\"'&\u202e\x1b.mp4"
-PROVENANCE = {"trained": "2026-05-01", "data": {"parts": ["dfdc_train_part_0", "<b>"]}}
+PROVENANCE = {"trained": "2026-05-01", "data": {"parts": ["dfdc_train_part_0", "<b>"]}, "auc": 0.9201388888888888}
 
 
 class Reader(HTMLParser):
@@ -283,6 +283,7 @@ def test_the_page_of_a_video_says_what_was_found_and_what_was_used(written):
     for fact in (*hashes, f"dfdc {own_version()}", "EfficientNet-Lite0, looks at single faces, 64 x 64 pixels"):
         assert fact in page.text
     assert "data parts: dfdc_train_part_0, <b> trained 2026-05-01" in page.text  # the provenance
+    assert "auc 0.9201 " in page.text  # without the digits that mean nothing
     assert "exponent: " in page.text  # of the settings
     # Of both faces scores, three suspicious pictures and one of the others, with heat maps; and the whole frame.
     assert len(page.all("img")) == 2 * (1 + 2 * 4) + 1
