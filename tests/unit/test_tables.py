@@ -177,3 +177,13 @@ def test_reading_starts_no_thread(tmp_path):
     )
     command = [sys.executable, "-c", code, str(tmp_path / "t.parquet")]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "1000 0\n"
+
+
+def test_what_turns_tables_into_pandas_starts_no_thread_either():
+    calls = {
+        (path.name, call)
+        for path in (Path(__file__).parents[2] / "lib").rglob("*.py")
+        for call in re.findall(r"\.to_pandas\([^)]*\)", path.read_text())
+    }
+    assert len(calls) > 5
+    assert {call for _, call in calls} == {".to_pandas(use_threads=False)"}
