@@ -160,6 +160,15 @@ def test_tables_are_not_written_over_videos_weights_and_each_other(given, monkey
     assert {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()} == before
 
 
+@pytest.mark.parametrize("mistake", ["--html re.safetensors", "--resume re.safetensors"])
+def test_a_table_of_an_earlier_run_is_kept_if_this_one_cannot_begin(given, monkeypatch, mistake):
+    monkeypatch.chdir(given)
+    Path("s.csv").write_text("earlier")
+    words = f"videos --weights re.safetensors --detector yunet --device cpu --csv s.csv {mistake}"
+    assert main(["score", *words.split()]) == 2
+    assert Path("s.csv").read_text() == "earlier"
+
+
 def row(name):
     return Summary(name, 0.5, "uncertain", (), "ok", "", 3, [{"track": 0}])
 

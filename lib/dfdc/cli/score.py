@@ -120,12 +120,12 @@ def run(options: argparse.Namespace) -> int:
     if purpose := purpose_in_words(members):
         print(printable(purpose), file=sys.stderr)
     _refuse_to_overwrite(options, videos, members)
-    outputs = _outputs(options, members, config)
     record = Record(options.resume, members, settings, _rounding(config)) if options.resume else None
     pages = None
     if options.html:
         about, ensemble, goes_on = about_weights(members, config), settings.ensemble, record is not None
         pages = Pages(options.html, videos, about, members, config, ensemble, purpose, goes_on)
+    outputs = _outputs(options, members, config)  # last: what they held before is lost
     table = _Table(videos, sys.stderr if "-" in (options.csv, options.json) else sys.stdout)
     try:
         with (
