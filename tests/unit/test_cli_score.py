@@ -50,6 +50,7 @@ def given(tmp_path):
         ("videos/a.mp4 --timeline lines.jpg", r"--timeline writes .png files, but lines.jpg is not one"),
         ("videos/a.mp4 --annotate videos/a.mp4", "would overwrite the video videos/a.mp4"),
         ("videos --annotate videos", "would overwrite the video videos/a.mp4"),
+        ("videos/b.mov --annotate videos/a.mp4", "would overwrite videos/a.mp4, which it has not written"),
         ("videos --config absent.yaml", "The settings file absent.yaml cannot be read: No such file"),
     ],
 )

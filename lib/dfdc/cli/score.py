@@ -38,7 +38,7 @@ from dfdc.cli.scoring.pages import Pages
 from dfdc.cli.scoring.resume import Record
 from dfdc.config.reading import find_defaults, read_changes, read_config, read_yaml
 from dfdc.data.parts import VIDEO_SUFFIXES, is_video
-from dfdc.figures.scored.annotation import annotate_video
+from dfdc.figures.scored.annotation import annotate_video, may_be_replaced
 from dfdc.figures.scored.heatmap import heat_mapper
 from dfdc.figures.scored.timeline import plot_timeline
 from dfdc.networks.precision import set_threads
@@ -300,6 +300,10 @@ def _targets(place: Path | None, option: str, suffix: str, videos: Mapping[Path,
     inputs = {os.path.realpath(path) for path in videos}
     if taken := [target for target in targets.values() if os.path.realpath(target) in inputs]:
         raise UserError(f"{option} would overwrite the video {taken[0]}. Name another file or folder.")
+    if suffix == ".mp4" and (foreign := [target for target in targets.values() if not may_be_replaced(target)]):
+        raise UserError(
+            f"{option} would overwrite {foreign[0]}, which it has not written. Name another file or folder."
+        )
     return targets
 
 
