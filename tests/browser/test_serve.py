@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -155,6 +156,18 @@ def test_names_lead_nowhere_else(served):
         for other in ("..%2F..%2Fre.safetensors", "%2e%2e", "pages", "re.safetensors"):
             assert served.ask("GET", f"/jobs/{key.decode()}/{other}")[0] == 404
     assert sorted(path.name for path in served.folder.iterdir()) == inside
+
+
+@pytest.mark.parametrize("name", ["pages", ".pages"])
+def test_a_file_may_be_called_like_the_folder_of_pages(served, name):
+    photo = (served.folder / "photo.jpg").read_bytes()
+    _, key, _ = served.ask("POST", f"/score?name={name}", photo, Content_Type="application/octet-stream")
+    about = {"failed": False, "page": ""}
+    end = time.monotonic() + PATIENCE / 1000
+    while not (about["failed"] or about["page"]) and time.monotonic() < end:
+        time.sleep(0.5)
+        about = json.loads(served.ask("GET", f"/jobs/{key.decode()}")[1])
+    assert about["page"] == "pages.html", about
 
 
 def test_a_file_that_takes_too_long_is_given_up(browser, serve):

@@ -42,6 +42,12 @@ def test_the_same_as_the_command_writes(given):
         ({"weights": "absent"}, "There is no file or folder absent with weights"),
         ({"config": "absent.yaml"}, r"absent\.yaml cannot be read"),
         ({"device": "gpu"}, "There is no device 'gpu'"),
+        ({"device": "mps"}, "torch cannot use the device mps"),
+        ({"detector": "mtcnn"}, "There is no detector 'mtcnn'"),
+        ({"workers": -1}, "workers is -1"),
+        ({"workers": 0}, "workers is 0"),
+        ({"timeout": 0}, "timeout is 0"),
+        ({"videos": []}, "There is nothing to score"),
     ],
 )
 def test_mistakes(given, changed, said):

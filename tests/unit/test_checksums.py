@@ -250,6 +250,17 @@ def test_a_record_of_accepted_results_that_was_changed(tmp_path, capsys):
         assert f"{path} is damaged: what is in line " in capsys.readouterr().err
 
 
+def test_what_one_run_accepts_is_not_accepted_in_another_that_its_results_are_linked_to(tmp_path):
+    runs = [tmp_path / name for name in ("one", "other")]
+    entry = {"date": "2026-11-24", "rule": "score", "files": ["results/a.csv"], "code": {}}
+    for run in runs:
+        (run / "results").mkdir(parents=True)
+    record_accepted(runs[0], entry)
+    (runs[1] / ACCEPTED).hardlink_to(runs[0] / ACCEPTED)
+    record_accepted(runs[1], entry)
+    assert [len(accepted(run / "results/a.csv")) for run in runs] == [1, 2]
+
+
 def test_pictures_of_a_store_that_is_not_mapped(tmp_path):
     write_clips(tmp_path / "s.arrow", [3], 24)
     store = Store(tmp_path / "s.arrow", mapped=False)

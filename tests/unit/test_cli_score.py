@@ -50,6 +50,7 @@ def given(tmp_path):
         ("videos/a.mp4 --timeline lines.jpg", r"--timeline writes .png files, but lines.jpg is not one"),
         ("videos/a.mp4 --annotate videos/a.mp4", "would overwrite the video videos/a.mp4"),
         ("videos --annotate videos", "would overwrite the video videos/a.mp4"),
+        ("videos/b.mov --annotate videos/a.mp4", "would overwrite videos/a.mp4, which it has not written"),
         ("videos --config absent.yaml", "The settings file absent.yaml cannot be read: No such file"),
     ],
 )
@@ -136,6 +137,39 @@ def test_files_that_cannot_be_written_are_noticed_before_the_first_video(given, 
     assert "a.mp4" not in printed.out
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("videos --csv videos/a.mp4", "--csv would overwrite videos/a.mp4"),
+        ("videos/b.mov --csv videos/a.mp4", "--csv would overwrite videos/a.mp4"),  # as of --csv *.mp4
+        ("videos --json link", "--json would overwrite link"),
+        ("videos --json re.safetensors", "--json would overwrite re.safetensors"),
+        ("videos --config my.yaml --csv my.yaml", "--csv would overwrite my.yaml"),
+        ("videos --csv s --json ./s", "--json would overwrite ./s, which --csv writes"),
+        ("videos --csv s --resume s", "--resume would overwrite s, which --csv writes"),
+    ],
+)
+def test_tables_are_not_written_over_videos_weights_and_each_other(given, monkeypatch, capsys, words, said):
+    monkeypatch.chdir(given)
+    Path("videos/a.mp4").write_bytes(b"a video")
+    Path("link").symlink_to("videos/a.mp4")
+    Path("my.yaml").write_text("torch_threads: 1\n")
+    before = {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
+    words = f"{words} --weights re.safetensors --detector yunet --device cpu --workers 1"
+    assert main(["score", *words.split()]) == 2
+    assert said in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("mistake", ["--html re.safetensors", "--resume re.safetensors"])
+def test_a_table_of_an_earlier_run_is_kept_if_this_one_cannot_begin(given, monkeypatch, mistake):
+    monkeypatch.chdir(given)
+    Path("s.csv").write_text("earlier")
+    words = f"videos --weights re.safetensors --detector yunet --device cpu --csv s.csv {mistake}"
+    assert main(["score", *words.split()]) == 2
+    assert Path("s.csv").read_text() == "earlier"
+
+
 def row(name):
     return Summary(name, 0.5, "uncertain", (), "ok", "", 3, [{"track": 0}])
 
@@ -173,15 +207,21 @@ def test_odd_files_cost_a_row_each(given, monkeypatch, capsys):
     Path("videos/" + os.fsdecode(b"caf\xe9.mp4")).touch()
     Path("videos/" + "x" * 245 + ".mp4").touch()
     Path("videos/\x1b[2Jred.mp4").touch()
+    Path("videos/new\nline\t.mp4").touch()
     words = "--weights re.safetensors --detector yunet --device cpu --workers 1 --csv s.csv --annotate out"
     assert main(["score", "videos", "videos/link.mp4", *words.split()]) == 1
-    rows = {line["video"]: line["reason"] for line in csv.DictReader(Path("s.csv").read_text().splitlines())}
-    assert len(rows) == 8
+    with Path("s.csv").open(newline="") as file:
+        rows = {line["video"]: line["reason"] for line in csv.DictReader(file)}
+    assert len(rows) == 9
+    assert rows["new\nline\t.mp4"] == "the file is empty"
     assert rows["pipe.mp4"] == "it is not a file"
     assert rows["link.mp4"] == "the file is missing"
     assert "too many levels" in rows["loop.mp4"]
     assert rows["caf\\udce9.mp4"] == "its name is not UTF-8"
-    assert "\x1b" not in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "\x1b" not in said
+    assert len(said.splitlines()) == 11  # the names of columns, the rows, and what no score tells
+    assert "new\\nline\\t.mp4 " in said
 
 
 def test_a_link_into_a_forbidden_folder_costs_a_row():

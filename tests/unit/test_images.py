@@ -122,7 +122,11 @@ def test_of_an_animation_the_first_picture_is_read(tmp_path, kind):
     [
         ("a.jpg", b"", "the file is empty"),
         ("a.jpg", b"no image", "it is no JPEG, PNG or WebP image"),
-        ("a.png", b"GIF89a" + bytes(50), "it is no JPEG, PNG or WebP image"),
+        ("a.png", b"GIF89a" + bytes(50), "it is a GIF image, which cannot be read here"),
+        ("a.gif", content("GIF"), "it is a GIF image"),
+        ("a", content("BMP"), "it is a BMP image"),
+        ("a.tiff", content("TIFF"), "it is a TIFF image"),
+        ("a", b"\0\0\0\x18ftypavif" + bytes(50), "it is an AVIF image"),
         ("a.jpg", HEIC, "it is a HEIC image, which cannot be read here: save it as JPEG or PNG"),
         ("a", HEIC, "it is a HEIC image"),
         ("a.png", bomb(30_000, 2000), r"it has 30000x2000 pixels, more than 1,000,000 \(data.max_pixels\)"),

@@ -215,6 +215,13 @@ def test_the_test_set_of_dfdc(capsys, tmp_path, tree):
     assert "--parts is about training parts" in refused(capsys, "dfdc-test", source, tmp_path / "data", "--parts", 2)
 
 
+def test_the_test_set_of_dfdc_in_a_folder_beside_its_labels(capsys, tmp_path, tree):
+    source = tree("videos/a.mp4", "videos/b.mp4")
+    (source / "labels.csv").write_text("filename,label\na.mp4,1\nb.mp4,0\n")
+    assert "2 videos: 1 real, 1 fakes" in imported(capsys, "dfdc-test", source, tmp_path / "data")
+    assert (tmp_path / "data/dfdc_test/a.mp4").samefile(source / "videos/a.mp4")
+
+
 def test_deepfakedetection(capsys, tmp_path, tree):
     real, fake = "original_sequences/actors/c40/videos", "manipulated_sequences/DeepFakeDetection/c40/videos"
     source = tree(
@@ -230,6 +237,9 @@ def test_deepfakedetection(capsys, tmp_path, tree):
     original = found["dfd_part_0"]["01_02__exit_phone_room__ABCDEFGH.mp4"]["original"]
     assert original == "01__exit_phone_room.mp4"
     assert "there is no folder" in refused(capsys, "dfd", source, tmp_path / "data")
+    (source / real / "03__kitchen_pan.mp4").unlink()
+    said = imported(capsys, "dfd", source, tmp_path / "one", "--compression", "c40", "--parts", "5")
+    assert "\n1 part of 2 videos\n" in said
 
 
 def test_two_folders(capsys, tmp_path, tree):

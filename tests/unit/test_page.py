@@ -53,7 +53,7 @@ from published import published
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = published(EnsembleSettings)
 HOSTILE = "<img src=x onerror=alert(1)>\"'&\u202e\x1b.mp4"
-PROVENANCE = {"trained": "2026-05-01", "data": {"parts": ["dfdc_train_part_0", "<b>"]}}
+PROVENANCE = {"trained": "2026-05-01", "data": {"parts": ["dfdc_train_part_0", "<b>"]}, "auc": 0.9201388888888888}
 
 
 class Reader(HTMLParser):
@@ -283,6 +283,7 @@ def test_the_page_of_a_video_says_what_was_found_and_what_was_used(written):
     for fact in (*hashes, f"dfdc {own_version()}", "EfficientNet-Lite0, scores single faces, 64 x 64 pixels"):
         assert fact in page.text
     assert "data parts: dfdc_train_part_0, <b> trained 2026-05-01" in page.text  # the provenance
+    assert "auc 0.9201 " in page.text  # without the digits that mean nothing
     assert "exponent: " in page.text  # of the settings
     # Of both faces scores, three suspicious pictures and one of the others, with heat maps; and the whole frame.
     assert len(page.all("img")) == 2 * (1 + 2 * 4) + 1
@@ -475,6 +476,19 @@ def test_a_video_is_not_overwritten_by_a_page(tmp_path, monkeypatch, capsys):
     words = "--weights re.safetensors --detector yunet --device cpu --html ."
     assert main(["score", "a", "a.html", *words.split()]) == 2
     assert "--html would overwrite the video a.html" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["a.html", "a.json"])
+def test_what_others_have_put_beside_a_video_is_not_overwritten(tmp_path, monkeypatch, capsys, name):
+    monkeypatch.chdir(tmp_path)
+    write_weights(tmp_path / "re.safetensors")
+    Path("a").touch()
+    words = "score a --weights re.safetensors --detector yunet --device cpu --workers 1 --html ."
+    assert main(words.split()) == main(words.split()) == 1  # its own files are
+    Path(name).write_text('{"id": 7}')
+    assert main(words.split()) == 2
+    assert f"--html would overwrite {name}, which it has not written" in capsys.readouterr().err
+    assert Path(name).read_text() == '{"id": 7}'
 
 
 def test_a_run_that_is_stopped_leaves_an_index(tmp_path):

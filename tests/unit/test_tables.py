@@ -165,3 +165,25 @@ def test_the_page_of_tables_is_up_to_date_and_whole():
         assert len(re.findall(r"^\| `", about, re.MULTILINE)) == len(schema)
     for rule, file in (("train", "results/models/{model}/metrics.parquet"), ("pair_clips", "results/pairs.parquet")):
         assert f"- `{file}`, written by `{rule}`\n" in page
+
+
+def test_reading_starts_no_thread(tmp_path):
+    """A process that ends soon after Arrow has started threads is at times aborted, with status 134."""
+    write_table(tmp_path / "t.parquet", VALIDATION, [Measurement(1, "plain", 5, 0.5, 0.5)] * 1000)
+    code = (
+        "import sys, psutil, dfdc.data.tables as tables; from pathlib import Path; me = psutil.Process()\n"
+        "before = me.num_threads(); rows = len(tables.read_any_table(Path(sys.argv[1])))\n"
+        "print(rows, me.num_threads() - before)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "t.parquet")]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "1000 0\n"
+
+
+def test_what_turns_tables_into_pandas_starts_no_thread_either():
+    calls = {
+        (path.name, call)
+        for path in (Path(__file__).parents[2] / "lib").rglob("*.py")
+        for call in re.findall(r"\.to_pandas\([^)]*\)", path.read_text())
+    }
+    assert len(calls) > 5
+    assert {call for _, call in calls} == {".to_pandas(use_threads=False)"}

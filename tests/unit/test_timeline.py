@@ -16,7 +16,7 @@ from dfdc.data.pictures.writing import write_store
 from dfdc.data.schemas.crops import Crop
 from dfdc.data.schemas.tracks import Track
 from dfdc.data.schemas.videos import TestVideo as Video
-from dfdc.figures.scored.annotation import FAKE, GREY, REAL, SMALL, _label, annotate_video
+from dfdc.figures.scored.annotation import FAKE, GREY, REAL, SMALL, _label, annotate_video, may_be_replaced
 from dfdc.figures.scored.heatmap import heat_mapper
 from dfdc.figures.scored.timeline import (
     FACE,
@@ -160,6 +160,8 @@ def test_small_faces_are_grey_and_labels_stay_in_the_picture(tmp_path):
     source = write_video(tmp_path / "a.mp4", [np.full((240, 320, 3), 255, np.uint8)] * 10, fps=10)
     small, low = track(0, 0, 10, 0.9, (100, 60, 140, 60 + SMALL - 1)), track(1, 0, 10, 0.9, (200, 150, 300, 236))
     assert annotate_video(tmp_path / "b.mp4", scored(source, [small, low], frames=10), SETTINGS, None) == ""
+    assert may_be_replaced(tmp_path / "b.mp4")
+    assert not may_be_replaced(source)
     for frame in decoded(tmp_path / "b.mp4"):
         assert nearly(GREY)(frame[60, 120])
         assert nearly(FAKE)(frame[150, 250])

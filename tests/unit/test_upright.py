@@ -50,7 +50,8 @@ def write(path, width, height, pixel_format, space, scale):
 
 
 def ffmpeg(*arguments):
-    subprocess.run([imageio_ffmpeg.get_ffmpeg_exe(), "-loglevel", "error", "-y", *arguments], check=True)
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-loglevel", "error", "-y", *map(str, arguments)]
+    subprocess.run(command, check=True)
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +90,25 @@ def test_a_crop_is_what_is_in_the_whole_frame(videos, kind, data):
             for crop, (x1, y1, x2, y2) in zip(crops, boxes[index], strict=True):
                 np.testing.assert_array_equal(crop, frames[index][y1:y2, x1:x2])
                 assert crop.flags.c_contiguous
+
+
+TURNS = [(turn, *mirror) for turn in (0, 90, 180, 270) for mirror in ((), ("h",))]
+
+
+@pytest.mark.parametrize("turn", TURNS, ids=str)
+def test_frames_are_turned_and_mirrored_as_ffmpeg_does(videos, tmp_path, turn):
+    path, _ = videos["plain"]
+    degrees, *mirrors = turn
+    tags = [f"-display_{mirror}flip" for mirror in mirrors]
+    ffmpeg("-display_rotation", degrees, *tags, "-i", path, "-c", "copy", tmp_path / "turned.mp4")
+    ffmpeg("-i", tmp_path / "turned.mp4", "-f", "rawvideo", "-pix_fmt", "rgb24", tmp_path / "pixels")
+    frames = dict(read_frames(open_video(tmp_path / "turned.mp4")))
+    expected = np.fromfile(tmp_path / "pixels", np.uint8).reshape(FRAMES, *frames[0].shape)
+    for index, frame in frames.items():
+        assert np.abs(frame.astype(int) - expected[index]).mean() < 2
+    box = (16, 8, 71, 64)
+    cut = dict(read_crops(open_video(tmp_path / "turned.mp4"), {3: [box]}, None))[3][0]
+    np.testing.assert_array_equal(cut, frames[3][8:64, 16:71])
 
 
 def test_colours_differ_by_what_the_file_says(videos):

@@ -56,6 +56,11 @@ def score(
     processes that import the calling script: it must not call this at its top level, but below ``if __name__ ==
     "__main__"``. Raises UserError if a path, the weights or the settings are not valid.
     """
+    if detector not in (None, "yunet"):
+        raise UserError(f"There is no detector {detector!r}: name yunet, or none for that of the settings.")
+    for name, value in (("workers", workers), ("timeout", timeout)):
+        if value is not None and not value > 0:
+            raise UserError(f"{name} is {value}, but must be more than 0.")
     options = argparse.Namespace(
         weights=_paths(weights), config=_paths(config), detector=detector, device=None, timeout=timeout
     )
@@ -90,4 +95,8 @@ def _device(wanted: str) -> torch.device:
         raise UserError(f"There is no device {wanted!r}: name auto, cpu or a torch device.") from error
     if device.type == "cuda" and not torch.cuda.is_available():
         raise UserError(f"The device is {wanted}, but torch finds no GPU. Use auto or cpu.")
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise UserError(f"torch cannot use the device {wanted}: {error}. Use auto or cpu.") from error
     return device

@@ -151,7 +151,7 @@ def measures(first: Path, second: Path, things: str, condition: str) -> Iterator
     if not (first.is_file() and second.is_file()):
         yield from ("", f"Metrics on {things}: not in both runs.")
         return
-    tables = [read_table(path, EVALUATED).to_pandas() for path in (first, second)]
+    tables = [read_table(path, EVALUATED).to_pandas(use_threads=False) for path in (first, second)]
     compared = compare_scores(*(_of_one_kind(table, condition) for table in tables))
     if compared is None:
         yield from ("", f"Metrics on {things}: both runs have no item and no model in common.")

@@ -159,8 +159,11 @@ def sizes(layout: Layout, groups: Sequence[Sequence[Found]], count: int, disjoin
     if test or count == 1:
         return
     numbers = [len(videos) for videos in layout.folders.values()]
-    yield f"{len(numbers)} parts of {min(numbers):,} to {max(numbers):,} videos"
     total, largest = sum(numbers), len(groups[0])
+    if len(numbers) == 1:
+        yield f"1 part of {total:,} videos"
+    else:
+        yield f"{len(numbers)} parts of {min(numbers):,} to {max(numbers):,} videos"
     if disjoint == "people" and largest > 2 * total / count:
         yield (
             f"Parts of even size are not possible without a person in two of them: {largest:,} of {total:,} videos are "

@@ -38,7 +38,7 @@ from dfdc.cli.scoring.pages import Pages
 from dfdc.cli.scoring.resume import Record
 from dfdc.config.reading import find_defaults, read_changes, read_config, read_yaml
 from dfdc.data.parts import VIDEO_SUFFIXES, is_video
-from dfdc.figures.scored.annotation import annotate_video
+from dfdc.figures.scored.annotation import annotate_video, may_be_replaced
 from dfdc.figures.scored.heatmap import heat_mapper
 from dfdc.figures.scored.timeline import plot_timeline
 from dfdc.networks.precision import set_threads
@@ -49,12 +49,13 @@ from dfdc.stages.prediction.videos import VideoScore, score_videos
 from dfdc.system.errors import UserError
 from dfdc.system.jobs.devices import job_device
 from dfdc.system.scratch import temporary_folder
-from dfdc.system.words import duration, printable
+from dfdc.system.words import duration, in_one_line, printable
 from dfdc.system.workers.processes import available_cores, ended_by_signals, worker_count
 from dfdc.video.images import SUFFIXES, is_image, is_image_name
 
 # The settings for YuNet, as an alternative if the weights of DSFD are not available: the demo's.
 YUNET = "profiles/demo/settings.yaml"
+PRECIOUS = (".safetensors", ".pth", ".yaml", ".yml")  # of weights and settings
 DSFD_FILES = "WIDERFace_DSFD_RES152*.pth"
 # Of https://… a path makes https:/…
 URL = re.compile(r"[a-z][a-z0-9+.-]+:/+[^/]+", re.IGNORECASE)
@@ -136,12 +137,13 @@ def run(options: argparse.Namespace) -> int:
     failed = False
     if purpose := purpose_in_words(members):
         print(printable(purpose), file=sys.stderr)
-    outputs = _outputs(options, members, config)
+    _refuse_to_overwrite(options, videos, members)
     record = Record(options.resume, members, settings, _rounding(config)) if options.resume else None
     pages = None
     if options.html:
         about, ensemble, goes_on = about_weights(members, config), settings.ensemble, record is not None
         pages = Pages(options.html, videos, about, members, config, ensemble, purpose, goes_on)
+    outputs = _outputs(options, members, config)  # last: what they held before is lost
     table = _Table(videos, sys.stderr if "-" in (options.csv, options.json) else sys.stdout)
     try:
         with (
@@ -204,6 +206,24 @@ def run(options: argparse.Namespace) -> int:
     return 2 if failed else int(any(video.status == "unreadable" for video in in_order))
 
 
+def _refuse_to_overwrite(options: argparse.Namespace, videos: Mapping[Path, str], members: Sequence[Member]) -> None:
+    """Raise UserError if a table would be written over a video, weights or settings, or over another table.
+
+    Not only over those that were named: after ``--csv *.mp4`` the first video is where the table is to go.
+    """
+    inputs = {os.path.realpath(path) for path in (*videos, *(member.path for member in members), *options.config)}
+    taken: dict[str, str] = {}
+    for option, target in (("--csv", options.csv), ("--json", options.json), ("--resume", options.resume)):
+        if target is None or str(target) == "-":
+            continue
+        real, path = os.path.realpath(target), Path(target)
+        if real in inputs or (path.is_file() and (_counts(path.name) or path.suffix.lower() in PRECIOUS)):
+            raise UserError(f"{option} would overwrite {target}. Name another file.")
+        if real in taken and not (path.exists() and not path.is_file()):
+            raise UserError(f"{option} would overwrite {target}, which {taken[real]} writes. Name another file.")
+        taken[real] = option
+
+
 def _rounding(config: Mapping[str, Any]) -> dict[str, Any]:
     """The settings on which the last digits of scores depend."""
     return {"device": config["speed"]["device"], "torch_threads": config["torch_threads"]}
@@ -235,6 +255,8 @@ def find_videos(places: Sequence[Path], recursive: bool = False) -> dict[Path, s
     ``recursive``: those in folders of a folder too, but not behind links to folders. Raises UserError if a place does
     not exist or a folder contains none.
     """
+    if not places:
+        raise UserError("There is nothing to score: name a video, an image, or a folder of them.")
     paths: dict[Path, Path] = {}
     for place in places:
         if os.path.isdir(place):  # noqa: PTH112 (Path.is_dir raises if a link leads into a forbidden folder)
@@ -296,6 +318,10 @@ def _targets(place: Path | None, option: str, suffix: str, videos: Mapping[Path,
     inputs = {os.path.realpath(path) for path in videos}
     if taken := [target for target in targets.values() if os.path.realpath(target) in inputs]:
         raise UserError(f"{option} would overwrite the video {taken[0]}. Name another file or folder.")
+    if suffix == ".mp4" and (foreign := [target for target in targets.values() if not may_be_replaced(target)]):
+        raise UserError(
+            f"{option} would overwrite {foreign[0]}, which it has not written. Name another file or folder."
+        )
     return targets
 
 
@@ -348,7 +374,7 @@ class _Table:
 
     def __init__(self, videos: Mapping[Path, str], file: Any) -> None:
         self._videos, self._file = videos, file
-        self._width = max(len(printable(name)) for name in (*videos.values(), "video"))
+        self._width = max(len(in_one_line(name)) for name in (*videos.values(), "video"))
 
     def __enter__(self) -> None:
         self._bar = tqdm(total=len(self._videos), unit="video", file=sys.stderr, disable=None, leave=False)
@@ -364,7 +390,7 @@ class _Table:
         if row.status == "ok":
             state = "; ".join((*verdict.reasons, *video.notes())) or state
         self._print(
-            printable(self._videos[video.path]),
+            in_one_line(self._videos[video.path]),
             f"{verdict.words} ({video.probability:.2f})",
             str(len(video.tracks)),
             str(video.frames_used()),
@@ -377,7 +403,7 @@ class _Table:
         """Print the row of a video that an earlier run has scored."""
         told = f"{known.verdict} ({known.probability:.2f})"
         state = "; ".join(map(printable, (*known.doubts, *known.notes))) or "ok"
-        self._print(printable(known.video), told, str(len(known.tracks)), str(known.frames), "before", state)
+        self._print(in_one_line(known.video), told, str(len(known.tracks)), str(known.frames), "before", state)
         self._bar.update()
 
     def end(self, text: str) -> None:

@@ -30,7 +30,7 @@ def plot_comparison(path: str | Path, runs: Sequence[Trainings]) -> None:
             for model, table in run.metrics.items():
                 look = {"color": colours[model], "linestyle": line, "label": f"{model}, {run.name}"}
                 loss.plot(*averaged(table["loss"].to_numpy(), 60), **look)
-                rows = run.validation[model].to_pandas()
+                rows = run.validation[model].to_pandas(use_threads=False)
                 rows = rows[rows["clips"] == "plain"]
                 validation.plot(rows["iteration"], rows["log_loss"], marker="o", markersize=3.5, **look)
                 measured |= len(rows) > 0

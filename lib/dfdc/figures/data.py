@@ -38,7 +38,7 @@ def found_in(videos: pa.Table, detections: pa.Table, tracks: pa.Table, every: in
 
     Faces were detected in every ``every``-th frame (for test videos: in every ``every``-th kept frame).
     """
-    by_video = videos.to_pandas().set_index("video")
+    by_video = videos.to_pandas(use_threads=False).set_index("video")
     label_of = by_video["label"] if "label" in by_video else pd.Series("", by_video.index)
     labels = ("REAL", "FAKE") if "label" in by_video else ("",)
     step = every * (by_video["step"].clip(lower=1) if "step" in by_video else 1)
@@ -51,7 +51,10 @@ def found_in(videos: pa.Table, detections: pa.Table, tracks: pa.Table, every: in
     label_of_face = label_of[faces["video"]].to_numpy()
 
     spans = (
-        tracks.select(["video", "track", "frame"]).to_pandas().groupby(["video", "track"])["frame"].agg(["min", "max"])
+        tracks.select(["video", "track", "frame"])
+        .to_pandas(use_threads=False)
+        .groupby(["video", "track"])["frame"]
+        .agg(["min", "max"])
     )
     of_track = spans.index.get_level_values("video")
     seconds = (spans["max"] - spans["min"]).to_numpy() / by_video["fps"][of_track].to_numpy()

@@ -98,7 +98,7 @@ def _data(
 ) -> list[tuple[str, str]]:
     rows = []
     if trained:
-        pairs = read_table(PAIRED, PAIRS).select(["part", "real", "fake", "split"]).to_pandas()
+        pairs = read_table(PAIRED, PAIRS).select(["part", "real", "fake", "split"]).to_pandas(use_threads=False)
         words = []
         for split, name in (("train", "to train on"), ("validation", "for validation")):
             of_split = pairs[pairs["split"] == split]

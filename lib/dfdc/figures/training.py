@@ -71,7 +71,7 @@ def plot_validation(path: str | Path, validation: Mapping[str, pa.Table]) -> Non
             say_nothing(loss, "no validation clips, or validation during training was disabled")
             return say_nothing(auc, "")
         for name, colour in series(list(validation)).items():
-            rows = validation[name].to_pandas()
+            rows = validation[name].to_pandas(use_threads=False)
             for clips, line in (("plain", "-"), ("recompressed", "--")):
                 chosen = rows[rows["clips"] == clips]
                 for axes, column in ((loss, "log_loss"), (auc, "auc")):

@@ -23,7 +23,7 @@ def plot_calibration(path: str | Path, evaluated: pa.Table, calibration: Mapping
     ``evaluated`` has the scores of validation clips, ``calibration`` the fitted parameters and their log losses. The
     bins of the diagram have equally many clips, and each has the 95 % interval of its fraction of fakes.
     """
-    rows = evaluated.to_pandas()
+    rows = evaluated.to_pandas(use_threads=False)
     rows = rows[(rows["condition"] == PLAIN) & (rows["models"] == ENSEMBLE)]
     with drawing(path, 9, 4.6, columns=2) as (diagram, histogram):
         if not len(rows):

@@ -37,5 +37,10 @@ def printable(text: str) -> str:
     ).translate(_CONTROLS)
 
 
+def in_one_line(text: str) -> str:
+    """The same, with line breaks and tabs as escape sequences, too: for names in a table."""
+    return printable(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
 # ASCII needs no escaping, but these characters do.
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), 127)}

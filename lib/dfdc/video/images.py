@@ -15,12 +15,15 @@ from dfdc.system.errors import VideoError
 from dfdc.video.reading import check_file, error_in_words
 
 # Extensions of image files, matched case-insensitively.
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif", ".avif", ".gif", ".bmp", ".tif", ".tiff")
 # What Pillow may take a file for. MPO files, which some cameras write, begin as JPEG, and Pillow reads them as such.
 FORMATS = ("JPEG", "PNG", "WEBP")
 ANIMATED = ("PNG", "WEBP")  # the other pictures of an MPO file are of the same scene
 # Of ISO base media files, what says that the file holds HEIF images: they begin with their size, "ftyp" and the brand.
 HEIF = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+AVIF = (b"avif", b"avis")
+# Other images, by their first bytes. They are not read, because each decoder is one more that strangers can exploit.
+OTHERS = {b"GIF8": "a GIF", b"BM": "a BMP", b"II*\0": "a TIFF", b"MM\0*": "a TIFF"}
 HEAD = 12  # bytes that tell what a file is
 
 
@@ -41,7 +44,7 @@ def is_image_name(name: str) -> bool:
 def is_image(path: Path) -> bool:
     """Whether a file is an image rather than a video: its first bytes say so, or else its name."""
     head = _head(path)
-    return is_image_name(path.name) or _is_heif(head) or _is_known(head)
+    return is_image_name(path.name) or bool(_refused(head)) or _is_known(head)
 
 
 def read_image(path: Path, max_pixels: int | None = None) -> ReadImage:
@@ -50,8 +53,8 @@ def read_image(path: Path, max_pixels: int | None = None) -> ReadImage:
     Raises VideoError with the reason if it cannot be read or has more than ``max_pixels``.
     """
     check_file(path)
-    if _is_heif(_head(path)):
-        raise VideoError("it is a HEIC image, which cannot be read here: save it as JPEG or PNG")
+    if kind := _refused(_head(path)):
+        raise VideoError(f"it is {kind} image, which cannot be read here: save it as JPEG or PNG")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of large images, and of odd data in files
@@ -88,8 +91,11 @@ def _is_known(head: bytes) -> bool:
     return is_webp or head.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"))
 
 
-def _is_heif(head: bytes) -> bool:
-    return head[4:8] == b"ftyp" and head[8:12] in HEIF
+def _refused(head: bytes) -> str:
+    """The kind of an image that is not read, with its article; empty if the bytes are not those of one."""
+    brand = head[8:12] if head[4:8] == b"ftyp" else b""
+    by_brand = "a HEIC" if brand in HEIF else "an AVIF" if brand in AVIF else ""
+    return by_brand or next((kind for start, kind in OTHERS.items() if head.startswith(start)), "")
 
 
 def _upright(image: Image.Image) -> Image.Image:

@@ -1,9 +1,11 @@
 """Conversion of decoded frames to upright RGB arrays."""
 
+import struct
 from collections.abc import Sequence
 
 import av
 import numpy as np
+from av.sidedata.sidedata import Type
 from av.video.plane import VideoPlane
 from av.video.reformatter import VideoReformatter
 
@@ -12,8 +14,18 @@ STEP = 8
 
 
 def turns(frame: av.VideoFrame) -> int:
-    """The number of anticlockwise quarter turns that make a frame upright."""
-    return (frame.rotation // 90) % 4
+    """The number of anticlockwise quarter turns that make a frame upright, once it is ``mirrored``."""
+    # The angle is that of a matrix whose mirroring is not told; to mirror from left to right is half a turn of it.
+    return (frame.rotation // 90 + 2 * mirrored(frame)) % 4
+
+
+def mirrored(frame: av.VideoFrame) -> bool:
+    """Whether a frame has to be mirrored from left to right, as videos of front cameras may say."""
+    matrix = frame.side_data.get(Type.DISPLAYMATRIX)
+    if matrix is None:
+        return False
+    a, b, _, c, d = struct.unpack_from("=5i", bytes(matrix))
+    return a * d < b * c
 
 
 def upright_size(frame: av.VideoFrame) -> tuple[int, int]:
@@ -37,13 +49,16 @@ class Converter:
         quarter = turns(frame)
         size = (width, height) if quarter % 2 == 0 else (height, width)
         rgb = self._reformatter.reformat(frame, *size, "rgb24", threads=1).to_ndarray()
-        return np.ascontiguousarray(np.rot90(rgb, quarter)) if quarter else rgb
+        if mirrored(frame):
+            rgb = rgb[:, ::-1]
+        return np.ascontiguousarray(np.rot90(rgb, quarter))
 
     def crops(
         self, frame: av.VideoFrame, width: int, height: int, boxes: Sequence[tuple[int, int, int, int]]
     ) -> list[np.ndarray]:
         """The crops of a frame at boxes (x1, y1, x2, y2), clipped to the frame."""
-        plain = frame.format.name == "yuv420p" and turns(frame) == 0 and (frame.width, frame.height) == (width, height)
+        turned = turns(frame) or mirrored(frame)
+        plain = frame.format.name == "yuv420p" and not turned and (frame.width, frame.height) == (width, height)
         if not plain or width % STEP or height % 2:
             picture = self.whole(frame, width, height)
             return [np.ascontiguousarray(picture[y1:y2, x1:x2]) for x1, y1, x2, y2 in boxes]

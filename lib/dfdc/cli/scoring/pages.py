@@ -28,7 +28,8 @@ from dfdc.video.images import is_image
 
 # Seconds between writings of the index, which has all videos.
 EVERY = 10.0
-OTHER = 16_384  # bytes of a page in which its head is looked for
+OTHER = 16_384  # characters of a page in which its head is looked for
+OURS = '{\n  "detector":'  # what the numbers of a page begin with
 
 
 class Pages:
@@ -136,7 +137,7 @@ class Pages:
         self._due = time.monotonic() + EVERY
 
     def _refuse_to_overwrite(self) -> bool:
-        """Raise UserError if a file that would be written is a video, or a page that something else made.
+        """Raise UserError if a file that would be written is a video, or something else made what is there.
 
         Returns whether there is an index.
         """
@@ -146,11 +147,16 @@ class Pages:
         for target in (index, *targets):
             if os.path.realpath(target) in inputs:
                 raise UserError(f"--html would overwrite the video {target}. Name another folder.")
-        try:
-            with index.open(encoding="utf-8", errors="replace") as file:
-                ours = GENERATOR in file.read(OTHER)
-        except OSError:  # there is none, or what is there cannot be read, and so cannot be written either
-            return False
-        if not ours:
-            raise UserError(f"--html would overwrite {index}, which it has not written. Name another folder.")
-        return True
+            if _is_foreign(target):
+                raise UserError(f"--html would overwrite {target}, which it has not written. Name another folder.")
+        return index.is_file()
+
+
+def _is_foreign(path: Path) -> bool:
+    """Whether there is a file that is neither a page nor numbers of one; what is empty belongs to nobody."""
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            head = file.read(OTHER)
+    except OSError:  # there is none, or what is there cannot be read, and so cannot be written either
+        return False
+    return bool(head) and not (head.startswith(OURS) if path.suffix == ".json" else GENERATOR in head)

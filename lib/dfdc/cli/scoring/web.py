@@ -67,7 +67,8 @@ class Jobs:
         key, short = secrets.token_urlsafe(16), page_names([name])[name]
         folder = self._folder / key
         folder.mkdir()
-        kept = self._keep / f"{short}-{key[:6]}" if self._keep else folder / "pages"
+        # No file is called .pages: names of pages begin with no dot.
+        kept = self._keep / f"{short}-{key[:6]}" if self._keep else folder / ".pages"
         return key, Job(folder / short, kept)
 
     def drop(self, job: Job) -> None:

@@ -6,8 +6,10 @@ from typing import ClassVar
 
 from dfdc.data.importing.found import Collection, Found, check_root, videos_in
 from dfdc.data.labels import read_details
+from dfdc.data.parts import test_video_names
 
 LABELS = "labels.csv"
+FOLDERS = (".", "videos", "test")  # where the videos may be, beside the labels or in a folder there
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,9 @@ class DfdcTest:
         check_root(self.title, source, (LABELS,))
         labels = read_details(source / LABELS)
         found = Collection()
-        present = videos_in(self.title, source, f"Put the videos beside {LABELS}.")
+        inside = [source / name for name in FOLDERS if (source / name).is_dir() and test_video_names(source / name)]
+        folder = next(iter(inside), source)
+        present = videos_in(self.title, folder, f"Put the videos beside {LABELS}, or into a folder videos there.")
         for path in present:
             if label := labels.get(path.name):
                 original = "" if label.source == path.name else label.source
@@ -30,5 +34,5 @@ class DfdcTest:
             else:
                 found.left_out[path] = f"it has no label in {LABELS}"
         for name in sorted(labels.keys() - {path.name for path in present}):
-            found.left_out[source / name] = f"it is in {LABELS}, but not there"
+            found.left_out[folder / name] = f"it is in {LABELS}, but not there"
         return found

@@ -31,6 +31,8 @@ SMALL = 64  # pixels; a box of less height is grey, because so small a face says
 NO_BREAK = "\N{NO-BREAK SPACE}"
 LEAST = 9  # pixels, the smallest font
 SECOND = ", this second"
+MARK = "dfdc score --annotate"  # in the last bytes of an annotated video, where its metadata are
+END = 4096
 # Audio codecs that can be copied into an MP4 file; other audio is dropped.
 SOUND = ("aac", "mp3", "ac3", "eac3", "alac", "flac", "opus")
 
@@ -152,6 +154,15 @@ class _Writer:
         return _write
 
 
+def may_be_replaced(path: Path) -> bool:
+    """Whether a path is free, or a video that was annotated here."""
+    if not path.is_file():
+        return True
+    with path.open("rb") as file:
+        file.seek(max(path.stat().st_size - END, 0))
+        return MARK.encode() in file.read()
+
+
 def _write(annotation: _Annotation) -> str:
     try:
         with (
@@ -169,6 +180,7 @@ def _write_frames(
     annotation: _Annotation, source: av.container.InputContainer, target: av.container.OutputContainer
 ) -> None:
     pictures = source.streams.video[0]
+    target.metadata["comment"] = MARK
     rate = pictures.average_rate or Fraction(25)
     stream = target.add_stream("libx264", rate=rate, options={"crf": "20", "preset": "veryfast"})
     stream.pix_fmt = "yuv420p"

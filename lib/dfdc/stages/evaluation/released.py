@@ -60,7 +60,9 @@ def ranges_of(scores_of: Mapping[str, pa.Table], enlarge: float) -> dict[str, An
     clips there are ``beyond`` and ``within`` the limit, and of how many the mean of all probabilities is on the wrong
     side of 0.5. ``enlarge`` is the factor by which the boxes of the clips were enlarged.
     """
-    frames = pd.concat([table.to_pandas().assign(model=model) for model, table in sorted(scores_of.items())])
+    frames = pd.concat(
+        [table.to_pandas(use_threads=False).assign(model=model) for model, table in sorted(scores_of.items())]
+    )
     frames = frames[frames["condition"] == PLAIN]
     clips = frames.groupby(["part", "clip"])
     if len(clips) < FEWEST:

@@ -182,7 +182,11 @@ def _faces_in(names: Sequence[str], tracks: Sequence[pa.Table]) -> dict[str, tup
     table = pa.concat_tables(tracks)
     boxes = boxes_of(table["box"])
     faces = pd.DataFrame(
-        {"video": table["video"].to_pandas(), "track": table["track"].to_numpy(), "height": boxes[:, 3] - boxes[:, 1]}
+        {
+            "video": table["video"].to_pandas(use_threads=False),
+            "track": table["track"].to_numpy(),
+            "height": boxes[:, 3] - boxes[:, 1],
+        }
     ).groupby("video")
     counts, heights = faces["track"].nunique(), faces["height"].median()
     return {name: (int(counts.get(name, 0)), heights.get(name)) for name in names}

@@ -31,7 +31,7 @@ def evaluate_validation(
     a clip in training, so its weight in the ensemble is proportional to their number.
     """
     models = sorted(scores_of)
-    frames = pd.concat([scores_of[model].to_pandas().assign(model=model) for model in models])
+    frames = pd.concat([scores_of[model].to_pandas(use_threads=False).assign(model=model) for model in models])
     conditions, rows = {}, []
     for condition in dict.fromkeys([PLAIN, *frames["condition"]]):
         clips, answers = _answers(frames[frames["condition"] == condition], models, methods)

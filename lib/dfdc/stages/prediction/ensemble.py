@@ -89,7 +89,7 @@ def faces_of(names: Sequence[str], scores: Sequence[pa.Table]) -> tuple[np.ndarr
     if not scores:
         return np.zeros(0, np.int64), np.zeros(0)
     faces = pa.concat_tables(scores)
-    numbers = pd.Index(names).get_indexer(faces["video"].to_pandas())
+    numbers = pd.Index(names).get_indexer(faces["video"].to_pandas(use_threads=False))
     return numbers[numbers >= 0], faces["probability"].to_numpy()[numbers >= 0]
 
 

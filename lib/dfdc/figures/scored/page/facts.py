@@ -80,4 +80,4 @@ def _said(value: Any) -> str:
         return ", ".join(f"{key}: {_said(of_key)}" for key, of_key in value.items())
     if isinstance(value, list | tuple):
         return ", ".join(map(_said, value))
-    return str(value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -7,6 +7,7 @@ from typing import Any
 
 from dfdc.system.checksums import CHECKSUM, checksum_of
 from dfdc.system.errors import UserError
+from dfdc.system.files import write_text
 
 # Below the working directory; a line of JSON for each job, with a checksum of its own.
 ACCEPTED = Path("results/accepted.jsonl")
@@ -14,9 +15,13 @@ ACCEPTED = Path("results/accepted.jsonl")
 
 def record_accepted(folder: Path, entry: Mapping[str, Any]) -> None:
     """Add an entry: date, rule, files, and code ({file: [hash before, hash after]}); ``folder`` is the working
-    directory."""
-    with (folder / ACCEPTED).open("a", encoding="utf-8") as file:
-        file.write(json.dumps({**entry, CHECKSUM: checksum_of(entry)}) + "\n")
+    directory.
+
+    The file is replaced, because it may be linked into the folder of another run. Raises UserError if the disk is full.
+    """
+    path = folder / ACCEPTED
+    before = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+    write_text(path, before + json.dumps({**entry, CHECKSUM: checksum_of(entry)}) + "\n")
 
 
 def accepted(path: Path) -> list[dict[str, Any]]:
