@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -106,9 +106,9 @@ class Project:
         assert done.returncode == status, done.stdout
         return done.stdout
 
-    def accept(self, status: int = 0, **options: Any) -> str:
+    def accept(self, status: int = 0, words: Sequence[str] = ("--yes",), **options: Any) -> str:
         """What `make accept ARGS=--yes` would print about the tiny demo."""
-        done = self._run("workflow/accept.py", "--yes", *self._arguments(**options))
+        done = self._run("workflow/accept.py", *words, *self._arguments(**options))
         assert done.returncode == status, done.stdout
         return done.stdout
 

@@ -36,10 +36,7 @@ def main() -> None:
     for rule in dict.fromkeys(job.rule for job, _ in found):
         print(f"  {rule}: {some(sorted(path for job, _ in found if job.rule == rule for path in job.output))}")
     print(f"Changed since they were made: {', '.join(sorted({name for _, code in found for name in code}))}")
-    if (
-        "--yes" not in sys.argv
-        and input("Are you sure that none of their bytes would change? [y/N] ").strip().lower() != "y"
-    ):
+    if "--yes" not in sys.argv and not confirmed("Are you sure that none of their bytes would change?"):
         sys.exit("Nothing was accepted.")
     folder = working_directory(arguments)
     jobs: list[Job] = []
@@ -49,6 +46,15 @@ def main() -> None:
         jobs += [job for job, _ in found]
         found = acceptable(arguments)
     print(f"Accepted: {len(jobs)} job{'s' * (len(jobs) > 1)}, recorded in {folder / 'results/accepted.jsonl'}.")
+
+
+def confirmed(question: str) -> bool:
+    """Whether the answer to a question is yes; without a terminal to ask on it is no."""
+    try:
+        return input(f"{question} [y/N] ").strip().lower() == "y"
+    except EOFError:
+        print()
+        return False
 
 
 def acceptable(arguments: Sequence[str]) -> list[tuple[Job, Changes]]:

@@ -72,7 +72,7 @@ def serve(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def served(serve):
-    return serve("--most", "2", "--keep", "kept")
+    return serve("--max-size", "2", "--keep", "kept")
 
 
 @pytest.fixture
@@ -171,7 +171,7 @@ def test_a_file_may_be_called_like_the_folder_of_pages(served, name):
 
 
 def test_a_file_that_takes_too_long_is_given_up(browser, serve):
-    served = serve("--seconds", "1")
+    served = serve("--max-seconds", "1")
     page = browser.new_page()
     page.set_default_timeout(PATIENCE)
     page.goto(served.address)

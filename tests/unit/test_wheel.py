@@ -1,14 +1,18 @@
 """The package without a clone of the project: built, installed, and called where nothing else is."""
 
+import ast
 import csv
 import os
 import shutil
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 from samples import moving, write_video, write_weights
+
+import dfdc
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -47,6 +51,16 @@ def test_scores_without_a_clone(installed, tmp_path):
     where = run(sys.executable, "-c", "import dfdc; print(dfdc.__file__)", cwd=tmp_path, env=environment)
     assert where.strip() == str(installed / "dfdc/__init__.py")
     assert run(sys.executable, "-m", "dfdc", "--version", cwd=tmp_path, env=environment).startswith("dfdc ")
+
+
+def test_types_come_with_the_package(installed):
+    """A type checker reads the stub, whose names are those that the package has."""
+    assert (installed / "dfdc/py.typed").is_file()
+    stub = ast.parse((installed / "dfdc/__init__.pyi").read_text())
+    for statement in stub.body:
+        for name in statement.names:
+            assert getattr(dfdc, name.asname) is getattr(import_module(statement.module), name.name)
+    assert {name.asname for statement in stub.body for name in statement.names} == {"score", "Scores"}
 
 
 def test_what_needs_a_clone_says_so(installed, tmp_path):

@@ -38,9 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=positive, metavar="N", default=1, help="worker processes; default: 1")
     parser.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="default: 127.0.0.1, this machine only")
     parser.add_argument("--port", type=int, default=8000, help="default: 8000; 0 for any free port")
-    parser.add_argument("--most", type=positive, default=2000, metavar="MB", help="maximum file size; default: 2000")
+    parser.add_argument("--max-size", type=positive, default=2000, metavar="MB", help="largest file; default: 2000")
     parser.add_argument(
-        "--seconds",
+        "--max-seconds",
         type=positive,
         default=600,
         metavar="N",
@@ -60,11 +60,11 @@ def run(options: argparse.Namespace) -> int:
     options.timeout = None
     members = read_weights(options, read_settings(options))  # raises what each file would fail of
     listener = _listen(options.host, options.port)
-    most = options.most * MEGABYTE
+    most = options.max_size * MEGABYTE
     kept = f"Pages are kept in {options.keep}." if options.keep else "Pages are deleted when the program ends."
-    page = upload_page(purpose_in_words(members), most, options.seconds, f"Files are deleted once scored. {kept}")
+    page = upload_page(purpose_in_words(members), most, options.max_seconds, f"Files are deleted once scored. {kept}")
     with ended_by_signals(), listener, temporary_folder("dfdc-serve-") as folder:
-        jobs = Jobs(folder, _command(options), options.seconds, options.keep and options.keep.absolute())
+        jobs = Jobs(folder, _command(options), options.max_seconds, options.keep and options.keep.absolute())
         hosts = (*LOOPBACK, options.host) if _is_loopback(options.host) else ("*",)
         served = application(page, jobs, most, hosts)
         if not _is_loopback(options.host):
