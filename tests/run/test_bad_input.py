@@ -148,21 +148,26 @@ def test_a_config_yaml_that_cannot_be_read(program, content, words):
     ids=["missing", "Latin-1", "UTF-16", "binary", "date", "brackets", "digits", "recursive", "bomb", "list", "empty"],
 )
 def test_a_configfile_that_cannot_be_read(program, tmp_path, content, words):
-    """The file is named, from whichever folder Snakemake is called; so it is if only the second one is at fault."""
     file = tmp_path / "my settings.yaml"
     if content is not None:
         file.write_bytes(content)
-    for done in (
-        program.bare_dry_run("submission.csv", "--profile", "profiles/demo", f"--configfile={file}"),
-        program.bare_dry_run("submission.csv", "--configfiles", "tests/tiny.yaml", str(file), "--nocolor"),
-        program.bare_dry_run(
-            "submission.csv", "-s", str(program.folder / "Snakefile"), "--configfile", file.name, folder=tmp_path
-        ),
-    ):
-        assert done.returncode == 1
-        assert words in done.stdout
-        assert file.name in done.stdout
-        assert "Traceback" not in done.stdout
+    assert_refused(program.bare_dry_run("submission.csv", "--profile", "profiles/demo", f"--configfile={file}"), words)
+
+
+def test_a_configfile_that_is_missing_wherever_snakemake_is_called(program, tmp_path):
+    """The file is named, also if it is the second one."""
+    words = "my settings.yaml cannot be read: No such file or directory."
+    elsewhere = ("-s", str(program.folder / "Snakefile"), "--configfile", "my settings.yaml")
+    assert_refused(program.bare_dry_run("submission.csv", *elsewhere, folder=tmp_path), words)
+    second = ("--configfiles", "tests/tiny.yaml", "my settings.yaml", "--nocolor")
+    assert_refused(program.bare_dry_run("submission.csv", *second), words)
+
+
+def assert_refused(done, words):
+    assert done.returncode == 1
+    assert words in done.stdout
+    assert "my settings.yaml" in done.stdout
+    assert "Traceback" not in done.stdout
 
 
 def test_no_test_videos(program, data):

@@ -4,6 +4,7 @@ import hashlib
 import logging
 import shutil
 import subprocess
+from base64 import urlsafe_b64encode
 
 import pytest
 import torch
@@ -120,7 +121,11 @@ def test_a_disk_that_fills_while_a_finished_job_is_recorded(finished_run, disk, 
     """Snakemake's records are on a disk of their own here, so that it is full for nothing else."""
     project = finished_run.copy(tmp_path / "copy")
     before = (project.demo / "submission.csv").read_bytes()
-    records = disk(project.demo / ".snakemake/metadata", "64k")
+    kept = shutil.move(project.demo / ".snakemake/metadata", tmp_path / "records")
+    records = disk(project.demo / ".snakemake/metadata", "4m")
+    shutil.copytree(kept, records, dirs_exist_ok=True)
+    # Otherwise it would be overwritten where it is.
+    (records / urlsafe_b64encode(b"submission.csv").decode()).unlink()
     run("dd", "if=/dev/zero", f"of={records / 'filler'}")
     project.remove("demo/submission.csv")
     done = project.snakemake("submission.csv")
