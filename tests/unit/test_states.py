@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 import snakemake_executor_plugin_slurm as plugin
+from snakemake_executor_plugin_slurm import job_status_query
 
 from dfdc.system.jobs.records.states import keep_jobs_of_unknown_state
 
@@ -51,7 +52,8 @@ def slurm(tmp_path, monkeypatch):
             (tmp_path / name).chmod(0o755)
 
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    monkeypatch.setattr(plugin, "query_job_status", plugin.query_job_status)  # put back at the end
+    # As the plugin has it, whatever tests have run in this process before.
+    monkeypatch.setattr(plugin, "query_job_status", job_status_query.query_job_status)
     keep_jobs_of_unknown_state.cache_clear()
     yield answers
     keep_jobs_of_unknown_state.cache_clear()
