@@ -66,8 +66,9 @@ class Plan(logging.Filter):
                 sys.exit(1)
         elif event == LogEvent.JOB_FINISHED and record.job_id in self._jobs:
             job = self._jobs[record.job_id]
-            with contextlib.suppress(OSError, UserError):  # a full disk: the record is only not needed any more
+            with contextlib.suppress(OSError):  # times of files of another user cannot be set
                 self._keep_order(job)
+            with contextlib.suppress(OSError, UserError):  # a full disk: the record is only not needed any more
                 name = _name(job)
                 forget_try(name)
                 forget_attempts([name])
